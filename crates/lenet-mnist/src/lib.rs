@@ -1,0 +1,1 @@
+//! All of MNIST inside a crate.

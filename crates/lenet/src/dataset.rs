@@ -1,0 +1,65 @@
+use crate::Error;
+
+/// Height and width of an image, in pixels.
+pub const SIDE: usize = 28;
+/// Pixels in an image.
+pub const PIXELS: usize = SIDE * SIDE;
+/// Number of classes, the digits 0 to 9.
+pub const CLASSES: usize = 10;
+
+/// Labelled grey images, ink bright on dark as in MNIST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    /// (image, row, column), each 0 to 255
+    images: Vec<u8>,
+    /// (image), each below [`CLASSES`]
+    labels: Vec<u8>,
+}
+
+impl Dataset {
+    /// Joins `images` (image, row, column) and `labels` (image).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if there is not exactly one label for each image, or a label is not a class.
+    pub fn new(images: Vec<u8>, labels: Vec<u8>) -> Result<Self, Error> {
+        if images.len() != labels.len() * PIXELS {
+            return Err(Error::malformed(
+                "number of labels",
+                format!("{} (one for each image)", images.len() / PIXELS),
+                labels.len(),
+            ));
+        }
+        if let Some(index) = labels.iter().position(|&label| usize::from(label) >= CLASSES) {
+            return Err(Error::malformed(format!("label {index}"), "0 to 9", labels[index]));
+        }
+        Ok(Self { images, labels })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no images.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// All pixels: (image, row, column), each 0 to 255.
+    pub fn images(&self) -> &[u8] {
+        &self.images
+    }
+
+    /// All labels: (image), each below [`CLASSES`].
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// The pixels of one image: (row, column).
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Self::len).
+    pub fn image(&self, index: usize) -> &[u8] {
+        &self.images[index * PIXELS..][..PIXELS]
+    }
+}

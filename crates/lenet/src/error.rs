@@ -1,0 +1,21 @@
+/// What the library can't do, and why: each says what was wrong, where, what was expected and what was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bytes or values from outside are not what their format says.
+    #[error("{what}: expected {expected}, found {found}")]
+    Malformed {
+        /// The part that is wrong, such as "magic number".
+        what: String,
+        /// What the format asks for.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn malformed(what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Self {
+        Self::Malformed { what: what.into(), expected: expected.to_string(), found: found.to_string() }
+    }
+}

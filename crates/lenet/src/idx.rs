@@ -1,0 +1,1 @@
+//! IDX, the file format of MNIST.
