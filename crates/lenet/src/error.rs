@@ -12,6 +12,16 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
+    /// The layers of a network don't fit together.
+    #[error("layer {layer}: expected {expected}, found {found}")]
+    Architecture {
+        /// The name of the layer.
+        layer: String,
+        /// What it can take.
+        expected: String,
+        /// What it is given.
+        found: String,
+    },
 }
 
 impl Error {

@@ -7,6 +7,9 @@ mod dataset;
 mod error;
 pub mod idx;
 pub mod metrics;
+pub mod models;
+pub mod nn;
+pub mod optim;
 
 pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
 pub use error::Error;

@@ -1,0 +1,56 @@
+//! The architectures that the program knows by name.
+
+use crate::nn::{Architecture, AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d};
+
+/// All of them, smallest first in the tutorial's order.
+pub const NAMES: [&str; 3] = ["mlp", "cnn", "lenet5"];
+
+/// The architecture called `name`.
+pub fn by_name(name: &str) -> Option<Architecture> {
+    match name {
+        "mlp" => Some(mlp()),
+        "cnn" => Some(cnn()),
+        "lenet5" => Some(lenet5()),
+        _ => None,
+    }
+}
+
+/// One hidden layer as wide as the image: 623,290 parameters.
+pub fn mlp() -> Architecture {
+    Architecture::new("mlp")
+        .layer("flatten", Layer::Flatten)
+        .layer("layer1", Linear::new(784, 784))
+        .layer("relu", Layer::ReLU)
+        .layer("layer2", Linear::new(784, 10))
+}
+
+/// One convolution, overlapping max-pooling and a wide hidden layer: 934,798 parameters.
+pub fn cnn() -> Architecture {
+    Architecture::new("cnn")
+        .layer("conv", Conv2d::new(1, 10, 5).padding(2))
+        .layer("relu1", Layer::ReLU)
+        .layer("pool", MaxPool2d::new(2).stride(1))
+        .layer("dropout", Dropout::new(0.2))
+        .layer("flatten", Layer::Flatten)
+        .layer("fc", Linear::new(27 * 27 * 10, 128))
+        .layer("relu2", Layer::ReLU)
+        .layer("output", Linear::new(128, 10))
+}
+
+/// LeNet-5 (LeCun, Bottou, Bengio and Haffner 1998, section II.B) as it is taught today, every map of the second
+/// convolution joined to all of the first: 61,706 parameters.
+pub fn lenet5() -> Architecture {
+    Architecture::new("lenet5")
+        .layer("conv1", Conv2d::new(1, 6, 5).padding(2))
+        .layer("tanh1", Layer::Tanh)
+        .layer("pool1", AvgPool2d::new(2))
+        .layer("conv2", Conv2d::new(6, 16, 5))
+        .layer("tanh2", Layer::Tanh)
+        .layer("pool2", AvgPool2d::new(2))
+        .layer("conv3", Conv2d::new(16, 120, 5))
+        .layer("tanh3", Layer::Tanh)
+        .layer("flatten", Layer::Flatten)
+        .layer("fc1", Linear::new(120, 84))
+        .layer("tanh4", Layer::Tanh)
+        .layer("fc2", Linear::new(84, 10))
+}

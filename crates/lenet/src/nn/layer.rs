@@ -1,0 +1,226 @@
+//! What a layer is: its settings, the shape it makes of its input, its parameters, and who does its work.
+
+use fearless_simd::Level;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AvgPool2d, Conv2d, Dropout, Linear, MaxPool2d, Shape,
+    activation::Activation,
+    conv2d::Convolution,
+    dropout::Dropping,
+    lanes::Lanes,
+    linear::Product,
+    pool::{Pooled, Pooling},
+};
+
+/// One layer of a network, named and set as in PyTorch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Layer {
+    /// 2-D convolution.
+    Conv2d(Conv2d),
+    /// Fully connected layer.
+    Linear(Linear),
+    /// The largest of each window.
+    MaxPool2d(MaxPool2d),
+    /// The mean of each window.
+    AvgPool2d(AvgPool2d),
+    /// `max(x, 0)`
+    ReLU,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Zeroes elements at random in training.
+    Dropout(Dropout),
+    /// Channels, rows and columns become one row of features.
+    Flatten,
+}
+
+macro_rules! layer_from {
+    ($($name:ident)*) => {
+        $(impl From<$name> for Layer {
+            fn from(layer: $name) -> Self {
+                Self::$name(layer)
+            }
+        })*
+    };
+}
+layer_from!(Conv2d Linear MaxPool2d AvgPool2d Dropout);
+
+/// Dimensions beyond this are refused: no digit needs them, and products of a few of them can't overflow.
+const LIMIT: usize = 1 << 16;
+
+impl Layer {
+    /// The type's name, as in PyTorch.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Conv2d(_) => "Conv2d",
+            Self::Linear(_) => "Linear",
+            Self::MaxPool2d(_) => "MaxPool2d",
+            Self::AvgPool2d(_) => "AvgPool2d",
+            Self::ReLU => "ReLU",
+            Self::Tanh => "Tanh",
+            Self::Dropout(_) => "Dropout",
+            Self::Flatten => "Flatten",
+        }
+    }
+
+    /// Shapes of weight and bias, empty where the layer has none.
+    pub(crate) fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
+        match *self {
+            Self::Conv2d(Conv2d { in_channels, out_channels, kernel_size, .. }) => vec![
+                ("weight", vec![out_channels, in_channels, kernel_size, kernel_size]),
+                ("bias", vec![out_channels]),
+            ],
+            Self::Linear(Linear { in_features, out_features }) => {
+                vec![("weight", vec![out_features, in_features]), ("bias", vec![out_features])]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Inputs that one output is summed from: PyTorch draws weights and biases uniformly from +-1/sqrt of it.
+    pub(crate) fn fan_in(&self) -> usize {
+        match *self {
+            Self::Conv2d(Conv2d { in_channels, kernel_size, .. }) => in_channels * kernel_size * kernel_size,
+            Self::Linear(Linear { in_features, .. }) => in_features,
+            _ => 0,
+        }
+    }
+
+    /// Multiplications by a weight that one image takes, forward.
+    pub fn multiply_adds(&self, output: Shape) -> usize {
+        match self {
+            Self::Conv2d(_) | Self::Linear(_) => self.fan_in() * output.len(),
+            _ => 0,
+        }
+    }
+
+    /// The shape of the output, or (expected, found) if the layer can't take `input` or be at all.
+    pub(crate) fn output(&self, input: Shape) -> Result<Shape, (String, String)> {
+        let positive = |name: &str, value: usize| match value {
+            1..=LIMIT => Ok(()),
+            _ => Err((format!("{name} from 1 to {LIMIT}"), value.to_string())),
+        };
+        match *self {
+            Self::Conv2d(layer) => {
+                let Conv2d { in_channels, out_channels, kernel_size, stride, padding } = layer;
+                positive("out_channels", out_channels)?;
+                positive("kernel_size", kernel_size)?;
+                positive("stride", stride)?;
+                if padding >= kernel_size {
+                    return Err((format!("padding below kernel_size {kernel_size}"), padding.to_string()));
+                }
+                if in_channels != input.channels {
+                    return Err((format!("{in_channels} channels"), input.to_string()));
+                }
+                let (height, width) = (input.height + 2 * padding, input.width + 2 * padding);
+                windows(height, width, kernel_size, stride, out_channels, input)
+            }
+            Self::MaxPool2d(MaxPool2d { kernel_size, stride })
+            | Self::AvgPool2d(AvgPool2d { kernel_size, stride }) => {
+                positive("kernel_size", kernel_size)?;
+                positive("stride", stride)?;
+                windows(input.height, input.width, kernel_size, stride, input.channels, input)
+            }
+            Self::Linear(Linear { in_features, out_features }) => {
+                positive("out_features", out_features)?;
+                if Shape::flat(in_features) != input {
+                    return Err((format!("{in_features} features"), input.to_string()));
+                }
+                Ok(Shape::flat(out_features))
+            }
+            Self::Dropout(Dropout { p }) if !(0.0..1.0).contains(&p) => {
+                Err(("p of at least 0 and below 1".into(), p.to_string()))
+            }
+            Self::Flatten => Ok(Shape::flat(input.len())),
+            Self::ReLU | Self::Tanh | Self::Dropout(_) => Ok(input),
+        }
+    }
+
+    /// Who does the layer's work on one thread; `None` where there is nothing to do (or it is done in place: see
+    /// [`activation`](Self::activation)).
+    pub(super) fn operator(&self, input: Shape, output: Shape, blocks: usize) -> Option<Box<dyn Operator>> {
+        let pooling = |pooled, kernel_size, stride| Pooling { pooled, input, output, kernel_size, stride };
+        match *self {
+            // A convolution that covers its whole input is a fully connected layer, and faster as one.
+            Self::Conv2d(layer) if output.height * output.width == 1 && layer.padding == 0 => {
+                Some(Box::new(Product::new(Linear::new(input.len(), output.channels), blocks)))
+            }
+            Self::Conv2d(layer) => Some(Box::new(Convolution::new(layer, input, output))),
+            Self::Linear(layer) => Some(Box::new(Product::new(layer, blocks))),
+            Self::MaxPool2d(layer) => Some(Box::new(pooling(Pooled::Max, layer.kernel_size, layer.stride))),
+            Self::AvgPool2d(layer) => Some(Box::new(pooling(Pooled::Mean, layer.kernel_size, layer.stride))),
+            Self::Dropout(Dropout { p }) => Some(Box::new(Dropping { p, len: input.len() })),
+            Self::ReLU | Self::Tanh | Self::Flatten => None,
+        }
+    }
+
+    pub(super) fn activation(&self) -> Option<Activation> {
+        match self {
+            Self::ReLU => Some(Activation::Relu),
+            Self::Tanh => Some(Activation::Tanh),
+            _ => None,
+        }
+    }
+}
+
+/// The shape that windows over `(height, width)` make.
+fn windows(
+    height: usize,
+    width: usize,
+    kernel_size: usize,
+    stride: usize,
+    channels: usize,
+    input: Shape,
+) -> Result<Shape, (String, String)> {
+    if height < kernel_size || width < kernel_size {
+        return Err((format!("at least {kernel_size} x {kernel_size} pixels"), input.to_string()));
+    }
+    let output = Shape {
+        channels,
+        height: (height - kernel_size) / stride + 1,
+        width: (width - kernel_size) / stride + 1,
+    };
+    Ok(output)
+}
+
+/// What an operator must know of the pass that it takes part in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pass {
+    /// The SIMD instructions to use.
+    pub level: Level,
+    /// The key of the step's random numbers; `None` in inference.
+    pub training: Option<u64>,
+    /// The index in the batch of the first block.
+    pub first_block: usize,
+}
+
+/// A layer at work on one thread, with the memory that it needs. In a step of training: `prepare`, `forward` and
+/// `backward` of all blocks (in one call or several), `finish`.
+pub(super) trait Operator: Send {
+    /// Readies what depends on the parameters alone and is needed by `backward`.
+    fn prepare(&mut self, _parameters: &[f32]) {}
+
+    /// `x` (block, input shape) to `y` (block, output shape).
+    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
+
+    /// Gradient `dy` of `y` to gradient `dx` of `x` (not asked of the first layer) and of the parameters, which are
+    /// written to `gradient` here or in `finish`.
+    fn backward(
+        &mut self,
+        pass: Pass,
+        parameters: &[f32],
+        x: &[Lanes],
+        dy: &[Lanes],
+        dx: Option<&mut [Lanes]>,
+        gradient: &mut [f32],
+    );
+
+    /// Writes the sums that `backward` kept to itself.
+    fn finish(&mut self, _gradient: &mut [f32]) {}
+
+    /// Whether the operator takes the whole batch in one call rather than block by block.
+    fn takes_whole_batch(&self) -> bool {
+        false
+    }
+}

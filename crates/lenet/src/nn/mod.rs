@@ -1,0 +1,55 @@
+//! The engine: layers with hand-written forward and backward passes, and networks of them.
+//!
+//! A file per layer, each with its formula; [`lanes`] has the memory layout that they share.
+
+mod activation;
+mod conv2d;
+mod dropout;
+mod lanes;
+mod layer;
+mod linear;
+mod loss;
+mod network;
+mod pool;
+mod workspace;
+
+use std::fmt;
+
+pub use conv2d::Conv2d;
+pub use dropout::Dropout;
+pub use layer::Layer;
+pub use linear::Linear;
+pub use loss::Targets;
+pub use network::{Architecture, Network, Row, Scaling, Tensor};
+pub use pool::{AvgPool2d, MaxPool2d};
+pub(crate) use workspace::{Shard, Workspace};
+
+/// The shape of one sample: (channels, height, width).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Number of channels, or of features after `Flatten`.
+    pub channels: usize,
+    /// Rows of a channel.
+    pub height: usize,
+    /// Columns of a channel.
+    pub width: usize,
+}
+
+impl Shape {
+    /// A row of features.
+    pub const fn flat(features: usize) -> Self {
+        Self { channels: features, height: 1, width: 1 }
+    }
+
+    /// Number of elements.
+    #[allow(clippy::len_without_is_empty, reason = "no shape is empty")]
+    pub const fn len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "({}, {}, {})", self.channels, self.height, self.width)
+    }
+}

@@ -1,0 +1,271 @@
+//! Networks: an architecture, its parameters, and what is done with them.
+
+use std::ops::Range;
+
+use fearless_simd::Level;
+use rand_pcg::{
+    Pcg64Mcg,
+    rand_core::{Rng, SeedableRng},
+};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Layer, Shape, Shard, Targets, Workspace,
+    loss::{row, softmax},
+};
+use crate::{CLASSES, Error, PIXELS, SIDE};
+
+/// The layers of a network, in order and by name, from `(1, 28, 28)` to ten logits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    name: String,
+    layers: Vec<(String, Layer)>,
+}
+
+/// A layer in a summary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row<'a> {
+    /// The layer's name.
+    pub name: &'a str,
+    /// The layer itself.
+    pub layer: &'a Layer,
+    /// What it makes of one image.
+    pub output: Shape,
+    /// Weights and biases.
+    pub parameters: usize,
+    /// Multiplications by a weight that one image takes, forward.
+    pub multiply_adds: usize,
+}
+
+/// Elements of one image's activation, or parameters of one layer, beyond which an architecture is refused.
+const LIMIT: u64 = 1 << 26;
+
+impl Architecture {
+    /// An architecture without layers.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), layers: Vec::new() }
+    }
+
+    /// The same with one more layer. The parameters of layer `conv1` are called `conv1.weight` and `conv1.bias`.
+    pub fn layer(mut self, name: impl Into<String>, layer: impl Into<Layer>) -> Self {
+        self.layers.push((name.into(), layer.into()));
+        self
+    }
+
+    /// What the network is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The layers with what they make of an image.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] if a layer can't take what the one before it makes, two layers have the same name,
+    /// or the last one doesn't make ten logits.
+    pub fn summary(&self) -> Result<Vec<Row<'_>>, Error> {
+        let wrong = |name: &str, expected: String, found: String| Error::Architecture {
+            layer: name.to_owned(),
+            expected,
+            found,
+        };
+        let mut shape = Shape { channels: 1, height: SIDE, width: SIDE };
+        let mut rows: Vec<Row> = Vec::with_capacity(self.layers.len());
+        for (name, layer) in &self.layers {
+            if rows.iter().any(|row| row.name == name) {
+                return Err(wrong(name, "a name of its own".into(), "another layer of this name".into()));
+            }
+            let input = shape;
+            shape = layer.output(input).map_err(|(expected, found)| wrong(name, expected, found))?;
+            let parameters = layer
+                .parameter_shapes()
+                .iter()
+                .map(|(_, shape)| shape.iter().fold(1_u64, |product, &n| product.saturating_mul(n as u64)))
+                .fold(0, u64::saturating_add);
+            let elements = [shape.channels, shape.height, shape.width].map(|n| n as u64).iter().product();
+            if parameters.max(elements) > LIMIT {
+                let found = format!("{parameters} parameters, {elements} elements");
+                return Err(wrong(name, format!("at most {LIMIT} parameters or elements"), found));
+            }
+            rows.push(Row {
+                name,
+                layer,
+                output: shape,
+                parameters: parameters as usize,
+                multiply_adds: layer.multiply_adds(shape),
+            });
+        }
+        if shape != Shape::flat(CLASSES) {
+            let last = rows.last().map_or("(none)", |row| row.name);
+            return Err(wrong(last, format!("{CLASSES} logits"), shape.to_string()));
+        }
+        Ok(rows)
+    }
+}
+
+/// What a network is fed: `(pixel / 255 - mean) / std`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// Subtracted from pixels between 0 and 1.
+    pub mean: f32,
+    /// What they are divided by.
+    pub std: f32,
+}
+
+impl Scaling {
+    /// Mean 0 and deviation 1 over the training images of MNIST.
+    pub const STANDARD: Self = Self { mean: 0.1307, std: 0.3081 };
+    /// Pixels between 0 and 1.
+    pub const UNIT: Self = Self { mean: 0.0, std: 1.0 };
+
+    /// What each pixel value becomes.
+    pub(crate) fn table(self) -> [f32; 256] {
+        std::array::from_fn(|pixel| (pixel as f32 / 255.0 - self.mean) / self.std)
+    }
+}
+
+/// A named tensor of a network's parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor<'a> {
+    /// Its key in PyTorch's `state_dict`, such as `conv1.weight`.
+    pub name: String,
+    /// Its dimensions, as in PyTorch.
+    pub shape: Vec<usize>,
+    /// Its values, row by row.
+    pub values: &'a [f32],
+}
+
+/// A network: reads images, and says how to change its parameters to read them better.
+#[derive(Debug, Clone)]
+pub struct Network {
+    architecture: Architecture,
+    scaling: Scaling,
+    /// All tensors, one after the other in the order of `state_dict`.
+    parameters: Vec<f32>,
+    level: Level,
+}
+
+/// Images that a thread reads at a time: enough to share each pass over the weights, few enough to stay in cache.
+const CHUNK: usize = 48;
+
+impl Network {
+    /// A network with PyTorch's default initialisation: weights and biases uniform in `+-1/sqrt(fan_in)`.
+    ///
+    /// # Errors
+    /// As [`Architecture::summary`].
+    pub fn new(architecture: Architecture, scaling: Scaling, seed: u64) -> Result<Self, Error> {
+        let mut random = Pcg64Mcg::seed_from_u64(seed);
+        let mut parameters = Vec::new();
+        for row in architecture.summary()? {
+            let bound = 1.0 / (row.layer.fan_in() as f32).sqrt();
+            parameters.extend((0..row.parameters).map(|_| {
+                let unit = (random.next_u32() >> 8) as f32 / (1 << 24) as f32;
+                (2.0 * unit - 1.0) * bound
+            }));
+        }
+        Ok(Self { architecture, scaling, parameters, level: Level::new() })
+    }
+
+    /// The network's layers.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// What becomes of pixels before the first layer.
+    pub fn scaling(&self) -> Scaling {
+        self.scaling
+    }
+
+    /// All parameters, tensor after tensor.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// All parameters, tensor after tensor.
+    pub fn parameters_mut(&mut self) -> &mut [f32] {
+        &mut self.parameters
+    }
+
+    /// The parameters by name, in the order of [`parameters`](Self::parameters).
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor<'_>> {
+        self.architecture.tensors().map(|(name, shape, range)| Tensor {
+            name,
+            shape,
+            values: &self.parameters[range],
+        })
+    }
+
+    /// The logits of each of `images` (image, row, column).
+    ///
+    /// # Panics
+    /// If `images` doesn't hold whole images.
+    pub fn logits(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
+        assert_eq!(images.len() % PIXELS, 0, "pixels of whole images");
+        let mut logits = vec![[0.0; CLASSES]; images.len() / PIXELS];
+        let chunks = logits.par_chunks_mut(CHUNK).zip(images.par_chunks(CHUNK * PIXELS));
+        chunks.for_each_init(
+            || Workspace::for_inference(self, CHUNK),
+            |workspace, (logits, images)| {
+                workspace.load(self.scaling, images.chunks_exact(PIXELS));
+                let output = workspace.infer(self);
+                for (sample, logits) in logits.iter_mut().enumerate() {
+                    *logits = row(output, sample);
+                }
+            },
+        );
+        logits
+    }
+
+    /// The probability of each digit for each of `images` (image, row, column).
+    ///
+    /// # Panics
+    /// If `images` doesn't hold whole images.
+    pub fn predict(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
+        self.logits(images).into_iter().map(softmax).collect()
+    }
+
+    /// The mean loss over `images` (image, row, column), dropout off, and its gradient, in the order of
+    /// [`parameters`](Self::parameters).
+    ///
+    /// # Panics
+    /// If there is not one target for each image.
+    pub fn gradient(&self, images: &[u8], targets: Targets) -> (f32, Vec<f32>) {
+        let samples = targets.len();
+        assert_eq!(images.len(), samples * PIXELS, "one target for each image");
+        let mut shard = Shard::new(self, samples);
+        shard.load(self.scaling, images.chunks_exact(PIXELS));
+        let (loss, _) = shard.step(self, (0..samples).map(|sample| targets.row(sample)), samples, None, 0);
+        ((loss / samples as f64) as f32, shard.into_gradient())
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Row<'_>> {
+        // A network is only made of an architecture that has a summary, and never changes it.
+        self.architecture.summary().expect("a network's architecture is good")
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+}
+
+impl Architecture {
+    /// The parameters: name, shape, and place among all.
+    fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>, Range<usize>)> {
+        let mut start = 0;
+        self.layers
+            .iter()
+            .flat_map(|(name, layer)| {
+                layer
+                    .parameter_shapes()
+                    .into_iter()
+                    .map(move |(part, shape)| (format!("{name}.{part}"), shape))
+            })
+            .map(move |(name, shape)| {
+                let range = start..start + shape.iter().product::<usize>();
+                start = range.end;
+                (name, shape, range)
+            })
+    }
+}
