@@ -1,0 +1,240 @@
+//! PyTorch's answers on formula-made weights and images (`testdata/goldens.py` makes them and describes their
+//! names), and the twins of `naive` judged by them.
+
+use crate::naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd};
+use safetensors::SafeTensors;
+
+pub const IMAGES: usize = 16;
+
+/// Scrambles the index of a value: lowbias32 of Chris Wellons' hash-prospector.
+fn mix(mut x: u32) -> u32 {
+    x = (x ^ x >> 16).wrapping_mul(0x7feb_352d);
+    x = (x ^ x >> 15).wrapping_mul(0x846c_a68b);
+    x ^ x >> 16
+}
+
+fn bits(stream: u32, len: usize) -> impl Iterator<Item = u32> {
+    (0..len as u32).map(move |i| mix(i.wrapping_add(mix(stream))))
+}
+
+/// Multiples of 2^-23 in [-1, 1): exact in f32.
+pub fn uniform(stream: u32, len: usize) -> Vec<f64> {
+    bits(stream, len).map(|bits| f64::from(bits >> 8) / f64::from(1 << 23) - 1.0).collect()
+}
+
+/// (16, 28, 28): rings of noise on black.
+pub fn images() -> Vec<u8> {
+    let place: Vec<i32> = bits(100, IMAGES * 3).map(|bits| (bits % 6) as i32).collect();
+    bits(101, IMAGES * 28 * 28)
+        .enumerate()
+        .map(|(i, noise)| {
+            let (y, x) = ((i / 28 % 28) as i32, (i % 28) as i32);
+            let [row, column, radius] = [0, 1, 2].map(|k| place[i / (28 * 28) * 3 + k]);
+            let radius = radius + 4;
+            let distance = (y - row - 11).pow(2) + (x - column - 11).pow(2) - radius.pow(2);
+            if distance.abs() <= 2 * radius { (noise % 201 + 55) as u8 } else { 0 }
+        })
+        .collect()
+}
+
+/// 0 to 9, then 0 to 5.
+pub fn labels() -> Vec<u8> {
+    (0..IMAGES).map(|i| (i % 10) as u8).collect()
+}
+
+/// Each layer's parameters, uniform in +-3/sqrt(fan_in) and exact in f32: a stream for each tensor, in the order
+/// of a state_dict.
+pub fn parameters<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Vec<Parameters> {
+    let mut streams = 0..;
+    let mut tensor = |len, fan_in: usize| {
+        let values = uniform(streams.next().expect("endless"), len).into_iter();
+        values.map(|v| f64::from((3.0 * v / (fan_in as f64).sqrt()) as f32)).collect()
+    };
+    layers
+        .into_iter()
+        .map(|layer| match layer.fans() {
+            Some((fan_in, outputs)) => {
+                Parameters { weight: tensor(fan_in * outputs, fan_in), bias: tensor(outputs, fan_in) }
+            }
+            None => Parameters::default(),
+        })
+        .collect()
+}
+
+/// The three networks layer by layer, dropout off, with the names of the layers that have parameters.
+pub fn networks() -> [(&'static str, Vec<(&'static str, Layer)>); 3] {
+    [
+        (
+            "mlp",
+            vec![
+                ("layer1", Linear { inputs: 784, outputs: 784 }),
+                ("", Relu),
+                ("layer2", Linear { inputs: 784, outputs: 10 }),
+            ],
+        ),
+        (
+            "cnn",
+            vec![
+                ("conv", Conv2d { inputs: 1, outputs: 10, kernel: 5, stride: 1, padding: 2 }),
+                ("", Relu),
+                ("", MaxPool2d { kernel: 2, stride: 1 }),
+                ("fc", Linear { inputs: 7290, outputs: 128 }),
+                ("", Relu),
+                ("output", Linear { inputs: 128, outputs: 10 }),
+            ],
+        ),
+        (
+            "lenet5",
+            vec![
+                ("conv1", Conv2d { inputs: 1, outputs: 6, kernel: 5, stride: 1, padding: 2 }),
+                ("", Tanh),
+                ("", AvgPool2d { kernel: 2, stride: 2 }),
+                ("conv2", Conv2d { inputs: 6, outputs: 16, kernel: 5, stride: 1, padding: 0 }),
+                ("", Tanh),
+                ("", AvgPool2d { kernel: 2, stride: 2 }),
+                ("conv3", Conv2d { inputs: 16, outputs: 120, kernel: 5, stride: 1, padding: 0 }),
+                ("", Tanh),
+                ("fc1", Linear { inputs: 120, outputs: 84 }),
+                ("", Tanh),
+                ("fc2", Linear { inputs: 84, outputs: 10 }),
+            ],
+        ),
+    ]
+}
+
+/// Single layers with their input shapes. Input `layer_input`, output gradient `layer_gradient`.
+pub fn layers() -> [(&'static str, Layer, [usize; 4]); 7] {
+    [
+        ("conv_stride_2", Conv2d { inputs: 2, outputs: 3, kernel: 3, stride: 2, padding: 1 }, [3, 2, 5, 6]),
+        ("conv_padding_2", Conv2d { inputs: 3, outputs: 2, kernel: 3, stride: 1, padding: 2 }, [2, 3, 4, 3]),
+        ("max_pool_2_1", MaxPool2d { kernel: 2, stride: 1 }, [2, 3, 4, 5]),
+        ("max_pool_3_2", MaxPool2d { kernel: 3, stride: 2 }, [3, 2, 7, 6]),
+        ("avg_pool_3_2", AvgPool2d { kernel: 3, stride: 2 }, [3, 2, 6, 7]),
+        ("avg_pool_2_3", AvgPool2d { kernel: 2, stride: 3 }, [2, 2, 8, 6]),
+        ("relu", Relu, [2, 3, 4, 5]),
+    ]
+}
+
+/// Whole numbers from -2 to 1, so that maxima tie and ReLU meets zero.
+pub fn layer_input(shape: [usize; 4]) -> Tensor {
+    let data = uniform(110, shape.iter().product()).into_iter().map(|v| (2.0 * v).floor()).collect();
+    Tensor { shape, data }
+}
+
+pub fn layer_gradient(shape: [usize; 4]) -> Tensor {
+    Tensor { shape, data: uniform(111, shape.iter().product()) }
+}
+
+/// Logits and rows of probabilities of the case `soft_targets`, (16, 10) both.
+pub fn soft_targets() -> (Vec<f64>, Vec<f64>) {
+    let logits = uniform(130, IMAGES * 10).into_iter().map(|v| 4.0 * v).collect();
+    let targets: Vec<f64> = uniform(131, IMAGES * 10).into_iter().map(|v| v + 1.0).collect();
+    let sums = targets.chunks(10).flat_map(|row| [row.iter().sum::<f64>(); 10]);
+    (logits, targets.iter().zip(sums).map(|(t, sum)| t / sum).collect())
+}
+
+/// Asserts that ten steps of an optimiser, called with 64 parameters and their gradients, follow `optim/NAME`.
+pub fn check_optimizer(name: &str, tolerance: f64, mut step: impl FnMut(&mut [f64], &[f64])) {
+    let mut p = uniform(140, 64);
+    let mut path = Vec::new();
+    for t in 0..10 {
+        let g: Vec<f64> =
+            uniform(141 + t, 64).iter().zip(0..).map(|(g, i)| g * 0.5f64.powi(i % 32)).collect();
+        step(&mut p, &g);
+        path.extend_from_slice(&p);
+    }
+    check(&format!("optim/{name}"), tolerance, &path);
+}
+
+/// Asserts that `found` is the golden tensor `name`, within `tolerance` times its largest magnitude.
+pub fn check<T: Copy + Into<f64>>(name: &str, tolerance: f64, found: &[T]) {
+    let file = SafeTensors::deserialize(include_bytes!("../../testdata/goldens.safetensors")).unwrap();
+    let words = |name: &str| -> Option<Vec<[u8; 4]>> {
+        Some(file.tensor(name).ok()?.data().chunks(4).map(|word| word.try_into().unwrap()).collect())
+    };
+    let floats = |name: &str| -> Vec<f64> {
+        let words = words(name).unwrap_or_else(|| panic!("no golden named {name}"));
+        words.into_iter().map(|word| f64::from(f32::from_le_bytes(word))).collect()
+    };
+    let close = |what: &str, expected: f64, found: f64, largest: f64| {
+        let close = (expected - found).abs() <= tolerance * largest;
+        assert!(close, "{name} {what}: expected {expected}, found {found}, largest {largest}");
+    };
+    let max = |values: &[f64]| values.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+
+    let expected = floats(name);
+    let mut found: Vec<f64> = found.iter().map(|&v| v.into()).collect();
+    let mut largest = max(&expected);
+    if let Some(index) = words(&format!("{name}/index")) {
+        largest = floats(&format!("{name}/max"))[0];
+        let norm = floats(&format!("{name}/norm"))[0];
+        close("max", largest, max(&found), largest);
+        close("norm", norm, found.iter().map(|v| v * v).sum::<f64>().sqrt(), norm);
+        found = index.into_iter().map(|word| found[u32::from_le_bytes(word) as usize]).collect();
+    }
+    assert_eq!(expected.len(), found.len(), "{name}");
+    for (i, (&expected, &found)) in expected.iter().zip(&found).enumerate() {
+        close(&format!("[{i}]"), expected, found, largest);
+    }
+}
+
+/// Both sides compute in f64: only the goldens' own rounding to f32 is between them.
+const EXACT: f64 = 1e-6;
+
+#[test]
+fn twin_layers() {
+    for (name, layer, shape) in layers() {
+        let p = parameters([&layer]).remove(0);
+        let x = layer_input(shape);
+        let y = layer.forward(&p, &x);
+        let (dx, dp) = layer.backward(&p, &x, &layer_gradient(y.shape));
+        check(&format!("layers/{name}/y"), EXACT, &y.data);
+        check(&format!("layers/{name}/dx"), EXACT, &dx.data);
+        if layer.fans().is_some() {
+            check(&format!("layers/{name}/weight"), EXACT, &dp.weight);
+            check(&format!("layers/{name}/bias"), EXACT, &dp.bias);
+        }
+    }
+}
+
+#[test]
+fn twin_networks() {
+    for (name, layers) in networks() {
+        let parameters = parameters(layers.iter().map(|(_, layer)| layer));
+        let pixels = images().into_iter().map(|pixel| f64::from(pixel) / 255.0).collect();
+        let mut activations = vec![Tensor { shape: [IMAGES, 1, 28, 28], data: pixels }];
+        for ((_, layer), p) in layers.iter().zip(&parameters) {
+            activations.push(layer.forward(p, &activations[activations.len() - 1]));
+        }
+
+        let logits = activations.pop().expect("the last layer's");
+        let (loss, gradient) = cross_entropy(&logits.data, &one_hot(&labels(), 10), 10);
+        check(&format!("{name}/logits"), EXACT, &logits.data);
+        check(&format!("{name}/loss"), EXACT, &[loss]);
+
+        let mut dy = Tensor { shape: logits.shape, data: gradient };
+        for (((key, layer), p), x) in layers.iter().zip(&parameters).zip(&activations).rev() {
+            let (dx, dp) = layer.backward(p, x, &dy);
+            if layer.fans().is_some() {
+                check(&format!("{name}/{key}.weight"), EXACT, &dp.weight);
+                check(&format!("{name}/{key}.bias"), EXACT, &dp.bias);
+            }
+            dy = dx;
+        }
+    }
+}
+
+#[test]
+fn twin_loss_with_soft_targets() {
+    let (logits, targets) = soft_targets();
+    let (loss, gradient) = cross_entropy(&logits, &targets, 10);
+    check("soft_targets/loss", EXACT, &[loss]);
+    check("soft_targets/gradient", EXACT, &gradient);
+}
+
+#[test]
+fn twin_optimizers() {
+    check_optimizer("sgd", EXACT, sgd(0.1, 0.0, 64));
+    check_optimizer("momentum", EXACT, sgd(0.1, 0.9, 64));
+    check_optimizer("adam", EXACT, adam(0.01, 64));
+}
