@@ -58,7 +58,7 @@ const EPSILON: f32 = 1e-8;
 
 /// An optimiser's memory of the steps so far.
 #[derive(Debug, Clone)]
-pub(crate) struct OptimizerState {
+pub struct OptimizerState {
     optimizer: Optimizer,
     /// Momentum, or Adam's first moment; empty where there is none.
     first: Vec<f32>,
@@ -68,6 +68,7 @@ pub(crate) struct OptimizerState {
 }
 
 impl OptimizerState {
+    /// No steps yet, for a number of `parameters`.
     pub fn new(optimizer: Optimizer, parameters: usize) -> Self {
         let (first, second) = match optimizer {
             Optimizer::Sgd { momentum: 0.0, .. } => (0, 0),

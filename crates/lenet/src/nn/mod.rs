@@ -11,6 +11,8 @@ mod linear;
 mod loss;
 mod network;
 mod pool;
+#[cfg(test)]
+mod tests;
 mod workspace;
 
 use std::fmt;

@@ -1,8 +1,13 @@
 //! PyTorch's answers on formula-made weights and images (`testdata/goldens.py` makes them and describes their
-//! names), and the twins of `naive` judged by them.
+//! names), and the twins of `naive` and the engine judged by them.
 
-use crate::naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd};
+use super::naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd};
 use safetensors::SafeTensors;
+
+use crate::{
+    nn::{Network, Scaling, Targets},
+    optim::{Optimizer, OptimizerState},
+};
 
 pub const IMAGES: usize = 16;
 
@@ -148,7 +153,7 @@ pub fn check_optimizer(name: &str, tolerance: f64, mut step: impl FnMut(&mut [f6
 
 /// Asserts that `found` is the golden tensor `name`, within `tolerance` times its largest magnitude.
 pub fn check<T: Copy + Into<f64>>(name: &str, tolerance: f64, found: &[T]) {
-    let file = SafeTensors::deserialize(include_bytes!("../../testdata/goldens.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(include_bytes!("../../../testdata/goldens.safetensors")).unwrap();
     let words = |name: &str| -> Option<Vec<[u8; 4]>> {
         Some(file.tensor(name).ok()?.data().chunks(4).map(|word| word.try_into().unwrap()).collect())
     };
@@ -237,4 +242,47 @@ fn twin_optimizers() {
     check_optimizer("sgd", EXACT, sgd(0.1, 0.0, 64));
     check_optimizer("momentum", EXACT, sgd(0.1, 0.9, 64));
     check_optimizer("adam", EXACT, adam(0.01, 64));
+}
+
+/// The engine computes in f32.
+const SINGLE: f64 = 1e-4;
+
+#[test]
+fn fast_networks() {
+    for (name, layers) in networks() {
+        let architecture = crate::models::by_name(name).unwrap();
+        let mut network = Network::new(architecture, Scaling::UNIT, 0).unwrap();
+        let values: Vec<f64> = parameters(layers.iter().map(|(_, layer)| layer))
+            .into_iter()
+            .flat_map(|p| [p.weight, p.bias].concat())
+            .collect();
+        for (p, value) in network.parameters_mut().iter_mut().zip(values) {
+            *p = value as f32;
+        }
+
+        check(&format!("{name}/logits"), SINGLE, network.logits(&images()).as_flattened());
+        let (loss, gradient) = network.gradient(&images(), Targets::Classes(&labels()));
+        check(&format!("{name}/loss"), SINGLE, &[loss]);
+        network.parameters_mut().copy_from_slice(&gradient);
+        for tensor in network.tensors() {
+            check(&format!("{name}/{}", tensor.name), SINGLE, tensor.values);
+        }
+    }
+}
+
+#[test]
+fn fast_optimizers() {
+    for (name, optimizer) in [
+        ("sgd", Optimizer::Sgd { lr: 0.1, momentum: 0.0 }),
+        ("momentum", Optimizer::Sgd { lr: 0.1, momentum: 0.9 }),
+        ("adam", Optimizer::Adam { lr: 0.01 }),
+    ] {
+        let mut state = OptimizerState::new(optimizer, 64);
+        check_optimizer(name, 1e-5, |p, g| {
+            let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
+            let mut parameters = single(p);
+            state.step(&mut parameters, &single(g), 1.0);
+            p.iter_mut().zip(parameters).for_each(|(p, value)| *p = f64::from(value));
+        });
+    }
 }

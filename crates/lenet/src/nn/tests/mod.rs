@@ -1,0 +1,204 @@
+//! The fast layers against their slow twins, at every SIMD level that this machine has.
+
+mod golden; // PyTorch's answers
+mod naive; // slow twins of every layer, loss and optimiser
+
+use fearless_simd::Level;
+
+use self::naive::{Parameters, Tensor, distinct, random_layers};
+use super::{
+    AvgPool2d, Conv2d, Layer, Linear, MaxPool2d, Shape,
+    activation::Activation,
+    lanes::{LANES, Lanes, blocks, zeros},
+    layer::Pass,
+    loss::cross_entropy,
+};
+use crate::CLASSES;
+
+/// The best level of this machine and all below it.
+fn levels() -> Vec<Level> {
+    let best = Level::new();
+    let mut levels = vec![best, Level::baseline(), Level::fallback()];
+    #[cfg(target_arch = "x86_64")]
+    {
+        levels.extend(best.as_avx2().map(Level::Avx2));
+        levels.extend(best.as_sse4_2().map(Level::Sse4_2));
+    }
+    levels
+}
+
+/// Samples in rows, (sample, elements), to lanes, (block, element).
+fn to_lanes(rows: &[f64], elements: usize) -> Vec<Lanes> {
+    let mut lanes = zeros(blocks(rows.len() / elements) * elements);
+    for (i, &value) in rows.iter().enumerate() {
+        let (sample, element) = (i / elements, i % elements);
+        lanes[sample / LANES * elements + element].0[sample % LANES] = value as f32;
+    }
+    lanes
+}
+
+/// Back again, without the lanes after the last of `samples`.
+fn to_rows(lanes: &[Lanes], elements: usize, samples: usize) -> Vec<f64> {
+    let value = |sample: usize, element: usize| lanes[sample / LANES * elements + element].0[sample % LANES];
+    (0..samples * elements).map(|i| f64::from(value(i / elements, i % elements))).collect()
+}
+
+fn assert_close(what: &str, expected: &[f64], found: &[f64]) {
+    assert_eq!(expected.len(), found.len(), "{what}");
+    let largest = expected.iter().fold(1e-3, |a: f64, b| a.max(b.abs()));
+    for (i, (expected, found)) in expected.iter().zip(found).enumerate() {
+        let close = (expected - found).abs() <= 1e-5 * largest;
+        assert!(close, "{what}[{i}]: expected {expected}, found {found}");
+    }
+}
+
+/// The fast layer that `twin` is the twin of, if it has an operator or is an activation.
+fn fast(twin: &naive::Layer) -> Option<Layer> {
+    Some(match *twin {
+        naive::Layer::Conv2d { inputs, outputs, kernel, stride, padding } => {
+            Conv2d::new(inputs, outputs, kernel).stride(stride).padding(padding).into()
+        }
+        naive::Layer::Linear { inputs, outputs } => Linear::new(inputs, outputs).into(),
+        naive::Layer::MaxPool2d { kernel, stride } => MaxPool2d::new(kernel).stride(stride).into(),
+        naive::Layer::AvgPool2d { kernel, stride } => AvgPool2d::new(kernel).stride(stride).into(),
+        naive::Layer::Relu => Layer::ReLU,
+        naive::Layer::Tanh => Layer::Tanh,
+        naive::Layer::Dropout { .. } => return None,
+    })
+}
+
+/// Compares forward and backward of `samples` random samples, in one call or block by block.
+fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mut fastrand::Rng) {
+    let Some(layer) = fast(twin) else { return };
+    let [samples, channels, height, width] = shape;
+    let input = match layer {
+        Layer::Linear(_) => Shape::flat(channels * height * width),
+        _ => Shape { channels, height, width },
+    };
+    let Ok(output) = layer.output(input) else { return };
+    let (fan_in, outputs) = twin.fans().unwrap_or_default();
+    let p = Parameters { weight: distinct(random, fan_in * outputs), bias: distinct(random, outputs) };
+    let x = Tensor { shape, data: distinct(random, input.len() * samples) };
+    let y = twin.forward(&p, &x);
+    let dy = Tensor { shape: y.shape, data: distinct(random, y.data.len()) };
+    let (dx, dp) = twin.backward(&p, &x, &dy);
+
+    let parameters: Vec<f32> = [p.weight, p.bias].concat().iter().map(|&v| v as f32).collect();
+    let mut gradient = vec![f32::NAN; parameters.len()];
+    let (fast_x, fast_dy) = (to_lanes(&x.data, input.len()), to_lanes(&dy.data, output.len()));
+    let (mut fast_y, mut fast_dx);
+    let pass = Pass { level, training: None, first_block: 0 };
+    if let Some(activation) = layer.activation() {
+        (fast_y, fast_dx) = (fast_x, fast_dy);
+        activation.forward(level, &mut fast_y);
+        activation.backward(level, &fast_y, &mut fast_dx);
+    } else {
+        let mut operator = layer.operator(input, output, blocks(samples)).unwrap();
+        (fast_y, fast_dx) = (zeros(fast_dy.len()), vec![Lanes([f32::NAN; LANES]); fast_x.len()]);
+        let at_once = if operator.takes_whole_batch() { blocks(samples) } else { random.usize(1..3) };
+        let (inputs, outputs) = (at_once * input.len(), at_once * output.len());
+        // The second step shows what the first has left behind.
+        for _ in 0..2 {
+            operator.prepare(&parameters);
+            for (x, y) in fast_x.chunks(inputs).zip(fast_y.chunks_mut(outputs)) {
+                operator.forward(pass, &parameters, x, y);
+            }
+            let xs = fast_x.chunks(inputs).zip(fast_dx.chunks_mut(inputs));
+            for ((x, dx), dy) in xs.zip(fast_dy.chunks(outputs)) {
+                operator.backward(pass, &parameters, x, dy, Some(dx), &mut gradient);
+            }
+            operator.finish(&mut gradient);
+        }
+    }
+    let what = format!("{twin:?} of {shape:?}, {level:?}");
+    assert_close(&format!("{what} y"), &y.data, &to_rows(&fast_y, output.len(), samples));
+    assert_close(&format!("{what} dx"), &dx.data, &to_rows(&fast_dx, input.len(), samples));
+    let gradient: Vec<f64> = gradient.into_iter().map(f64::from).collect();
+    assert_close(&format!("{what} gradient"), &[dp.weight, dp.bias].concat(), &gradient);
+}
+
+#[test]
+fn fast_layers_agree_with_their_twins() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for level in levels() {
+        for _ in 0..20 {
+            let samples = random.usize(1..40);
+            for (twin, shape) in random_layers(&mut random, samples) {
+                check_layer(level, &twin, shape, &mut random);
+            }
+        }
+    }
+}
+
+/// Every size of register tile, and what is left over beside it.
+#[test]
+fn wide_layers_agree_with_their_twins() {
+    let mut random = fastrand::Rng::with_seed(2);
+    for level in levels() {
+        for size in 1..20 {
+            let (kernel, inputs, outputs) = (1 + size % 8, 1 + size % 3, 1 + size % 5);
+            let conv = naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding: size % kernel };
+            check_layer(level, &conv, [9, inputs, kernel + 1, kernel + size], &mut random);
+            let linear = naive::Layer::Linear { inputs: 15 * size, outputs: size };
+            check_layer(level, &linear, [8 * size - 3, 15 * size, 1, 1], &mut random);
+        }
+    }
+}
+
+#[test]
+fn tanh_is_exact_to_single_precision() {
+    let points: Vec<f64> = (-400_000..400_000).map(|i| f64::from(i) * 2.5e-5).collect();
+    let edges = [0.0, -0.0, 1e-30, -1e-6, 20.0, -1e30, f64::INFINITY];
+    let points = [&points[..], &edges].concat();
+    for level in levels() {
+        let mut y = to_lanes(&points, 1);
+        Activation::Tanh.forward(level, &mut y);
+        for (x, y) in points.iter().zip(to_rows(&y, 1, points.len())) {
+            let expected = f64::from(*x as f32).tanh();
+            assert!(
+                (y - expected).abs() <= 4e-7 * expected.abs(),
+                "tanh {x}: expected {expected}, found {y}"
+            );
+        }
+    }
+}
+
+#[test]
+fn dropout_keeps_the_mean_and_repeats_its_mask() {
+    let layer = Layer::from(super::Dropout::new(0.2));
+    let shape = Shape::flat(1000);
+    let mut operator = layer.operator(shape, shape, 3).unwrap();
+    let ones = vec![Lanes([1.0; LANES]); 3000];
+    for level in levels() {
+        let pass = Pass { level, training: Some(7), first_block: 4 };
+        let (mut y, mut dx) = (zeros(3000), zeros(3000));
+        operator.forward(pass, &[], &ones, &mut y);
+        operator.backward(pass, &[], &ones, &ones, Some(&mut dx), &mut []);
+        assert_eq!(y, dx);
+        let values: Vec<f32> = y.iter().flat_map(|lanes| lanes.0).collect();
+        assert!(values.iter().all(|&v| v == 0.0 || v == 1.25));
+        let kept = values.iter().filter(|&&v| v > 0.0).count() as f64 / values.len() as f64;
+        assert!((kept - 0.8).abs() < 0.01, "kept {kept}");
+        assert_ne!(y[..1000], y[1000..2000]);
+
+        // Later blocks of a batch draw the same numbers, whoever runs them.
+        let mut last = zeros(1000);
+        operator.forward(Pass { first_block: 6, ..pass }, &[], &ones[..1000], &mut last);
+        assert_eq!(last, y[2000..]);
+
+        operator.forward(Pass { training: None, ..pass }, &[], &ones, &mut y);
+        assert_eq!(y, ones);
+    }
+}
+
+#[test]
+fn loss_agrees_with_its_twin() {
+    let (logits, targets) = golden::soft_targets();
+    let (loss, gradient) = naive::cross_entropy(&logits, &targets, CLASSES);
+    let rows: Vec<[f32; CLASSES]> =
+        targets.chunks(CLASSES).map(|row| std::array::from_fn(|class| row[class] as f32)).collect();
+    let mut found = zeros(2 * CLASSES);
+    let (total, _) = cross_entropy(&to_lanes(&logits, CLASSES), rows.into_iter(), golden::IMAGES, &mut found);
+    assert_close("loss", &[loss], &[total / golden::IMAGES as f64]);
+    assert_close("gradient", &gradient, &to_rows(&found, CLASSES, golden::IMAGES));
+}
