@@ -22,6 +22,16 @@ pub enum Error {
         /// What it is given.
         found: String,
     },
+    /// A setting asks for something impossible.
+    #[error("{name}: expected {expected}, found {found}")]
+    Setting {
+        /// The name of the setting.
+        name: String,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
 }
 
 impl Error {

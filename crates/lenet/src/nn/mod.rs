@@ -19,6 +19,7 @@ use std::fmt;
 
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
+pub(crate) use lanes::{LANES, blocks, piece};
 pub use layer::Layer;
 pub use linear::Linear;
 pub use loss::Targets;

@@ -237,8 +237,8 @@ impl Shard {
     }
 
     /// The gradient that the last step left.
-    pub fn gradient(&self) -> &[f32] {
-        &self.gradient
+    pub fn gradient_mut(&mut self) -> &mut [f32] {
+        &mut self.gradient
     }
 
     /// The gradient that the last step left.

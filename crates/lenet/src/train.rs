@@ -1,0 +1,227 @@
+//! Training: recipes, and the loop over epochs and batches.
+
+use std::ops::ControlFlow;
+
+use rand_pcg::{
+    Pcg64Mcg,
+    rand_core::{Rng, SeedableRng},
+};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Dataset, Error,
+    nn::{LANES, Network, Scaling, Shard, Targets, blocks, piece},
+    optim::{Optimizer, OptimizerState, Schedule},
+};
+
+/// How a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the recipe is called.
+    pub name: String,
+    /// What the network is fed.
+    pub scaling: Scaling,
+    /// How parameters follow from gradients.
+    pub optimizer: Optimizer,
+    /// How the learning rate goes from the first step to the last.
+    pub schedule: Schedule,
+    /// Times that every image is seen.
+    pub epochs: usize,
+    /// Images in a step.
+    pub batch_size: usize,
+}
+
+/// Standardised inputs, Adam, a rate that falls to zero: good for all three of the tutorial's networks.
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            scaling: Scaling::STANDARD,
+            optimizer: Optimizer::Adam { lr: 0.002 },
+            schedule: Schedule::Cosine,
+            epochs: 10,
+            batch_size: 100,
+        }
+    }
+}
+
+impl Recipe {
+    /// What the tutorial does with the model called `name`. Its `Normalize((0,), (128,))`, meant for bytes, is applied
+    /// to pixels between 0 and 1, so that the convolutional networks see almost nothing.
+    pub fn tutorial(model: &str) -> Self {
+        let almost_black = Scaling { mean: 0.0, std: 128.0 };
+        let (scaling, optimizer) = match model {
+            "mlp" => (Scaling::UNIT, Optimizer::Sgd { lr: 0.01, momentum: 0.0 }),
+            "cnn" => (almost_black, Optimizer::Adam { lr: 0.01 }),
+            _ => (almost_black, Optimizer::Adam { lr: 0.001 }),
+        };
+        let schedule = Schedule::Constant;
+        Self { name: "tutorial".into(), scaling, optimizer, schedule, epochs: 10, batch_size: 100 }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |name: &str, expected: &str, found: String| {
+            Err(Error::Setting { name: name.into(), expected: expected.into(), found })
+        };
+        let momentum = match self.optimizer {
+            Optimizer::Sgd { momentum, .. } => momentum,
+            Optimizer::Adam { .. } => 0.0,
+        };
+        let lr = self.optimizer.lr();
+        if self.epochs == 0 {
+            wrong("epochs", "at least 1", self.epochs.to_string())
+        } else if !(1..=1 << 16).contains(&self.batch_size) {
+            wrong("batch_size", "1 to 65536", self.batch_size.to_string())
+        } else if !(lr > 0.0 && lr.is_finite()) {
+            wrong("lr", "a positive number", lr.to_string())
+        } else if !(0.0..1.0).contains(&momentum) {
+            wrong("momentum", "at least 0 and below 1", momentum.to_string())
+        } else if !(self.scaling.std > 0.0 && self.scaling.std.is_finite() && self.scaling.mean.is_finite()) {
+            wrong("scaling", "a finite mean and a positive deviation", format!("{:?}", self.scaling))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// How far an epoch is, told after each step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Images seen in this epoch.
+    pub images: usize,
+    /// Images in an epoch.
+    pub total: usize,
+}
+
+/// What an epoch did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Epoch {
+    /// Mean loss over the epoch's images, each as it was met.
+    pub loss: f64,
+    /// Share of images that were answered right when they were met.
+    pub accuracy: f64,
+}
+
+/// A network in training.
+///
+/// A batch is split between threads once a step; each runs forward and backward on its share with a gradient of its
+/// own, and these are added in a fixed order: the same seed, recipe and number of threads give the same bits.
+pub struct Trainer<'a> {
+    network: Network,
+    data: &'a Dataset,
+    targets: Targets<'a>,
+    recipe: Recipe,
+    seed: u64,
+    optimizer: OptimizerState,
+    shards: Vec<Shard>,
+    epoch: usize,
+}
+
+impl<'a> Trainer<'a> {
+    /// Readies `network` for training on `data` in as many shares as rayon has threads here.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the recipe asks for something impossible, or `data` is empty.
+    pub fn new(network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
+        recipe.check()?;
+        if data.is_empty() {
+            return Err(Error::Setting {
+                name: "data".into(),
+                expected: "at least one image".into(),
+                found: "none".into(),
+            });
+        }
+        let all = blocks(recipe.batch_size);
+        let threads = rayon::current_num_threads().min(all);
+        let shards = (0..threads).map(|i| Shard::new(&network, piece(all, threads, i).1 * LANES)).collect();
+        let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len());
+        let targets = Targets::Classes(data.labels());
+        Ok(Self { network, data, targets, recipe, seed, optimizer, shards, epoch: 0 })
+    }
+
+    /// Learns rows of probabilities, one for each image, instead of the labels.
+    ///
+    /// # Panics
+    /// If there is not one row for each image.
+    pub fn with_probabilities(mut self, rows: &'a [[f32; crate::CLASSES]]) -> Self {
+        assert_eq!(rows.len(), self.data.len(), "one row for each image");
+        self.targets = Targets::Probabilities(rows);
+        self
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The network as it is now.
+    pub fn into_network(self) -> Network {
+        self.network
+    }
+
+    /// Sees every image once, in a new order, and tells `observe` after each step. `None` if that breaks off; the
+    /// network is then somewhere within the epoch.
+    pub fn epoch(&mut self, observe: impl FnMut(Progress) -> ControlFlow<()> + Send) -> Option<Epoch> {
+        // Inside the pool already, a step costs one wake-up less.
+        rayon::scope(|_| self.run_epoch(observe))
+    }
+
+    fn run_epoch(&mut self, mut observe: impl FnMut(Progress) -> ControlFlow<()>) -> Option<Epoch> {
+        let total = self.data.len();
+        let mut random = Pcg64Mcg::seed_from_u64(self.seed ^ (self.epoch as u64 + 1) << 32);
+        let order = shuffled(total, &mut random);
+        let steps = total.div_ceil(self.recipe.batch_size);
+        let (mut loss, mut correct) = (0.0, 0);
+        for (step, batch) in order.chunks(self.recipe.batch_size).enumerate() {
+            let progress = (self.epoch * steps + step) as f32 / (self.recipe.epochs * steps) as f32;
+            let factor = self.recipe.schedule.factor(progress);
+            let (batch_loss, batch_correct) = self.step(batch, random.next_u64(), factor);
+            loss += batch_loss;
+            correct += batch_correct;
+            let images = total.min((step + 1) * self.recipe.batch_size);
+            if observe(Progress { images, total }).is_break() {
+                return None;
+            }
+        }
+        self.epoch += 1;
+        Some(Epoch { loss: loss / total as f64, accuracy: correct as f64 / total as f64 })
+    }
+
+    /// One step on the images `batch`, with the key of its random numbers: (summed loss, right answers).
+    fn step(&mut self, batch: &[u32], key: u64, factor: f32) -> (f64, usize) {
+        let Self { network, data, targets, shards, .. } = self;
+        let (network, data, targets) = (&*network, *data, *targets);
+        let (all, count) = (blocks(batch.len()), shards.len());
+        let run = |(i, shard): (usize, &mut Shard)| {
+            let (first, len) = piece(all, count, i);
+            let share = &batch[first * LANES..batch.len().min((first + len) * LANES)];
+            shard.load(network.scaling(), share.iter().map(|&index| data.image(index as usize)));
+            let rows = share.iter().map(|&index| targets.row(index as usize));
+            shard.step(network, rows, batch.len(), Some(key), first)
+        };
+        let results: Vec<_> = shards.par_iter_mut().enumerate().map(run).collect();
+
+        let (first, others) = shards.split_at_mut(1);
+        let gradient = first[0].gradient_mut();
+        for other in others {
+            for (sum, g) in gradient.iter_mut().zip(other.gradient_mut()) {
+                *sum += *g;
+            }
+        }
+        self.optimizer.step(self.network.parameters_mut(), gradient, factor);
+        results.into_iter().fold((0.0, 0), |sum, share| (sum.0 + share.0, sum.1 + share.1))
+    }
+}
+
+/// The indices of `len` images in random order (Fisher-Yates).
+fn shuffled(len: usize, random: &mut impl Rng) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..len as u32).collect();
+    for last in (1..len).rev() {
+        // Bias of a 64-bit product over 32-bit lengths is below 2^-32.
+        let other = (u128::from(random.next_u64()) * (last as u128 + 1) >> 64) as usize;
+        order.swap(last, other);
+    }
+    order
+}
