@@ -3,6 +3,7 @@
 //! The library turns bytes and values into values. It never touches files, network, clock, environment or
 //! standard output, so it runs wherever Rust does.
 
+pub mod checkpoint;
 mod dataset;
 mod error;
 pub mod idx;

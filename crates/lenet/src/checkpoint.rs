@@ -1,0 +1,261 @@
+//! Networks as bytes: safetensors, with the tensor names of PyTorch's `state_dict`.
+//!
+//! The metadata key `lenet` holds all else as one JSON object: the architecture and the scaling that rebuild the
+//! network, and where it comes from. (One key, because the format doesn't keep the order of several, and the same
+//! network shall be the same bytes.)
+
+use std::collections::HashMap;
+
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{TensorView, serialize},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error,
+    nn::{Architecture, Network, Scaling},
+    train::Recipe,
+};
+
+/// Where a network comes from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// What it was trained with.
+    pub recipe: Recipe,
+    /// The seed of its first weights and of its training.
+    pub seed: u64,
+    /// Epochs that were finished.
+    pub epochs: usize,
+    /// Share of the test images that it answers right, from 0 to 1.
+    pub test_accuracy: f64,
+    /// Whether training was broken off before the recipe's end.
+    pub interrupted: bool,
+}
+
+const KEY: &str = "lenet";
+
+/// What the metadata holds.
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    architecture: Architecture,
+    scaling: Scaling,
+    #[serde(flatten)]
+    provenance: Provenance,
+}
+
+/// The network as a safetensors file: the same bytes for the same network and provenance.
+///
+/// # Errors
+/// [`Error::Malformed`] if a layer's name can't stand in the file.
+pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, Error> {
+    let failed =
+        |error: &dyn std::fmt::Display| Error::malformed("network", "what safetensors can hold", error);
+    let metadata = Metadata {
+        architecture: network.architecture().clone(),
+        scaling: network.scaling(),
+        provenance: provenance.clone(),
+    };
+    let metadata = serde_json::to_string(&metadata).map_err(|error| failed(&error))?;
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = network
+        .tensors()
+        .map(|tensor| {
+            let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (tensor.name, tensor.shape, bytes)
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|error| failed(&error))?;
+    serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).map_err(|error| failed(&error))
+}
+
+/// A network that [`to_bytes`] wrote, and where it comes from.
+///
+/// # Errors
+/// [`Error::Malformed`] if `bytes` are not such a file, whole and undamaged; [`Error::Architecture`] if its layers
+/// don't fit together.
+pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or_else(|| {
+        Error::malformed("metadata", format!("a key `{KEY}` that tells the architecture"), "none")
+    })?;
+    let metadata: Metadata = serde_json::from_str(metadata)
+        .map_err(|error| Error::malformed("metadata", "a network's description", error))?;
+    let network = from_state_dict(bytes, metadata.architecture, metadata.scaling)?;
+    Ok((network, metadata.provenance))
+}
+
+/// A network of the given architecture with the weights of a safetensors file that holds a `state_dict` and need
+/// hold nothing else, such as one that PyTorch saved.
+///
+/// # Errors
+/// [`Error::Malformed`] if `bytes` are not such a file, or its tensors are not exactly those of the architecture,
+/// in single precision and finite; [`Error::Architecture`] if its layers don't fit together.
+pub fn from_state_dict(bytes: &[u8], architecture: Architecture, scaling: Scaling) -> Result<Network, Error> {
+    let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
+    let expected: usize = architecture.summary()?.iter().map(|row| row.parameters).sum();
+    let found = bytes.len() / size_of::<f32>();
+    if expected > found {
+        return Err(Error::malformed(
+            "parameters",
+            format!("{expected} for {}", architecture.name()),
+            format!("at most {found}"),
+        ));
+    }
+    let mut network = Network::new(architecture, scaling, 0)?;
+    let mut values = Vec::with_capacity(expected);
+    for tensor in network.tensors() {
+        let name = &tensor.name;
+        let view = file.tensor(name).map_err(|_| Error::malformed(name, "a tensor of this name", "none"))?;
+        if (view.dtype(), view.shape()) != (Dtype::F32, &tensor.shape) {
+            return Err(Error::malformed(
+                name,
+                format!("F32 of {:?}", tensor.shape),
+                format!("{} of {:?}", view.dtype(), view.shape()),
+            ));
+        }
+        let (words, _) = view.data().as_chunks();
+        for word in words {
+            let value = f32::from_le_bytes(*word);
+            if !value.is_finite() {
+                return Err(Error::malformed(name, "finite numbers", value));
+            }
+            values.push(value);
+        }
+    }
+    let known = network.tensors().count();
+    if file.len() != known {
+        let mut names = file.names();
+        names.retain(|name| network.tensors().all(|tensor| tensor.name != *name));
+        names.sort_unstable();
+        return Err(Error::malformed("tensors", format!("{known}"), format!("also {}", names.join(", "))));
+    }
+    network.parameters_mut().copy_from_slice(&values);
+    Ok(network)
+}
+
+fn not_safetensors(error: safetensors::SafeTensorError) -> Error {
+    Error::malformed("content", "a safetensors file", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models;
+
+    fn network() -> Network {
+        Network::new(models::lenet5(), Scaling::STANDARD, 5).unwrap()
+    }
+
+    fn provenance() -> Provenance {
+        Provenance { seed: 5, epochs: 3, test_accuracy: 0.5, interrupted: true, ..Default::default() }
+    }
+
+    /// A file with these tensors, all zeros, and this metadata.
+    fn file(tensors: &[(&str, Dtype, &[usize])], metadata: Option<&str>) -> Vec<u8> {
+        let zeros = vec![0; 1 << 20];
+        let views = tensors.iter().map(|(name, dtype, shape)| {
+            let len = shape.iter().product::<usize>() * dtype.bitsize() / 8;
+            (*name, TensorView::new(*dtype, shape.to_vec(), &zeros[..len]).unwrap())
+        });
+        serialize(views, metadata.map(|text| HashMap::from([(KEY.into(), text.into())]))).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_refused<T>(result: Result<T, Error>, message: &str) {
+        let found = result.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(found.starts_with(message), "expected {message}, found {found}");
+    }
+
+    #[test]
+    fn round_trip() {
+        let bytes = to_bytes(&network(), &provenance()).unwrap();
+        assert_eq!(bytes, to_bytes(&network(), &provenance()).unwrap());
+        let (found, from) = from_bytes(&bytes).unwrap();
+        assert_eq!(from, provenance());
+        assert_eq!(found.architecture(), network().architecture());
+        assert_eq!(found.scaling(), Scaling::STANDARD);
+        assert_eq!(found.parameters(), network().parameters());
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let bytes = to_bytes(&network(), &provenance()).unwrap();
+        for len in (0..bytes.len()).step_by(997) {
+            assert_refused(from_bytes(&bytes[..len]), "content: expected a safetensors file");
+        }
+    }
+
+    #[test]
+    fn trailing_bytes_are_refused() {
+        let mut bytes = to_bytes(&network(), &provenance()).unwrap();
+        bytes.push(0);
+        assert_refused(from_bytes(&bytes), "content: expected a safetensors file");
+    }
+
+    #[test]
+    fn a_header_that_promises_too_much_is_refused() {
+        let bytes = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
+        assert_refused(from_bytes(&bytes), "content: expected a safetensors file");
+    }
+
+    #[test]
+    fn foreign_metadata_is_refused() {
+        assert_refused(from_bytes(&file(&[], None)), "metadata: expected a key `lenet`");
+        assert_refused(from_bytes(&file(&[], Some("{}"))), "metadata: expected a network's description");
+    }
+
+    #[test]
+    fn an_architecture_beyond_the_file_takes_no_memory() {
+        let huge = Architecture::new("huge")
+            .layer("flatten", crate::nn::Layer::Flatten)
+            .layer("a", crate::nn::Linear::new(784, 60_000))
+            .layer("b", crate::nn::Linear::new(60_000, 10));
+        let found = from_state_dict(&file(&[], None), huge, Scaling::UNIT);
+        assert_refused(found, "parameters: expected 47700010 for huge, found at most");
+    }
+
+    #[test]
+    fn wrong_tensors_are_refused() {
+        let mlp = |first: (&'static str, Dtype, &'static [usize]),
+                   more: &[(&'static str, Dtype, &'static [usize])]| {
+            let rest: [(&str, Dtype, &[usize]); 3] = [
+                ("layer1.bias", Dtype::F32, &[20]),
+                ("layer2.weight", Dtype::F32, &[10, 20]),
+                ("layer2.bias", Dtype::F32, &[10]),
+            ];
+            let architecture = Architecture::new("mlp")
+                .layer("flatten", crate::nn::Layer::Flatten)
+                .layer("layer1", crate::nn::Linear::new(784, 20))
+                .layer("layer2", crate::nn::Linear::new(20, 10));
+            from_state_dict(&file(&[&[first], &rest[..], more].concat(), None), architecture, Scaling::UNIT)
+        };
+        let right: (&str, Dtype, &[usize]) = ("layer1.weight", Dtype::F32, &[20, 784]);
+        assert!(mlp(right, &[]).is_ok());
+        let shape = "layer1.weight: expected F32 of [20, 784], found ";
+        assert_refused(
+            mlp(("layer1.weight", Dtype::F32, &[784, 20]), &[]),
+            &format!("{shape}F32 of [784, 20]"),
+        );
+        assert_refused(
+            mlp(("layer1.weight", Dtype::F64, &[20, 784]), &[]),
+            &format!("{shape}F64 of [20, 784]"),
+        );
+        let missing = "layer1.weight: expected a tensor of this name, found none";
+        assert_refused(mlp(("layer3.weight", Dtype::F32, &[20, 784]), &[]), missing);
+        let extra: (&str, Dtype, &[usize]) = ("layer3.bias", Dtype::F32, &[1]);
+        assert_refused(mlp(right, &[extra]), "tensors: expected 4, found also layer3.bias");
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_refused() {
+        let mut network = network();
+        network.parameters_mut()[200] = f32::NAN;
+        let bytes = to_bytes(&network, &provenance()).unwrap();
+        assert_refused(from_bytes(&bytes), "conv2.weight: expected finite numbers, found NaN");
+    }
+}
