@@ -4,12 +4,20 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod data;
+#[allow(dead_code)]
+mod eval;
 mod output;
+mod picture;
+mod show;
+mod terminal;
 
 /// Handwritten digits: look at MNIST, train small networks on it, measure them and use them.
 #[derive(Parser)]
 #[command(name = "lenet", version)]
-enum Command {}
+enum Command {
+    Show(show::Args),
+}
 
 fn main() -> ExitCode {
     match run(Command::parse()) {
@@ -23,5 +31,8 @@ fn main() -> ExitCode {
 
 /// Runs a command. An error becomes one line on stderr and exit status 1.
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {}
+    match command {
+        Command::Show(args) => show::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }

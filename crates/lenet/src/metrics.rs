@@ -1,1 +1,221 @@
 //! What a network gets right and wrong.
+
+use crate::{CLASSES, Error};
+
+/// A network's answers to labelled images, counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// (true digit, answer)
+    confusion: [[usize; CLASSES]; CLASSES],
+    mistakes: Vec<Mistake>,
+}
+
+/// An image that the network read as another digit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mistake {
+    /// Position of the image in its dataset.
+    pub index: usize,
+    /// The true digit.
+    pub label: u8,
+    /// What the network said.
+    pub answer: u8,
+    /// The probability that the network gave to its answer.
+    pub confidence: f32,
+}
+
+impl Evaluation {
+    /// Compares `labels` (image) with the network's `probabilities` (image, class). The answer is the most
+    /// probable class, the lowest of several.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if there are no images, not one label for each, a label that is not a class, or a
+    /// probability that is not a number (as a network gives whose training diverged).
+    pub fn new(labels: &[u8], probabilities: &[[f32; CLASSES]]) -> Result<Self, Error> {
+        if labels.is_empty() {
+            return Err(Error::malformed("number of images", "1 or more", 0));
+        }
+        if labels.len() != probabilities.len() {
+            return Err(Error::malformed("number of answers", labels.len(), probabilities.len()));
+        }
+        let mut confusion = [[0; CLASSES]; CLASSES];
+        let mut mistakes = Vec::new();
+        for (index, (&label, probabilities)) in labels.iter().zip(probabilities).enumerate() {
+            if usize::from(label) >= CLASSES {
+                return Err(Error::malformed(format!("label {index}"), "0 to 9", label));
+            }
+            if let Some(strange) = probabilities.iter().find(|probability| !probability.is_finite()) {
+                return Err(Error::malformed(format!("probability of image {index}"), "0 to 1", strange));
+            }
+            let (mut answer, mut confidence) = (0, probabilities[0]);
+            for (class, &probability) in (0..).zip(probabilities) {
+                if probability > confidence {
+                    (answer, confidence) = (class, probability);
+                }
+            }
+            confusion[usize::from(label)][usize::from(answer)] += 1;
+            if answer != label {
+                mistakes.push(Mistake { index, label, answer, confidence });
+            }
+        }
+        // A stable sort: equals stay in the order of their images.
+        mistakes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        Ok(Self { confusion, mistakes })
+    }
+
+    /// How often each digit got each answer: (true digit, answer).
+    pub fn confusion(&self) -> &[[usize; CLASSES]; CLASSES] {
+        &self.confusion
+    }
+
+    /// The wrong answers, the most confident first, equally confident ones in the order of their images.
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+
+    /// Number of images, at least 1.
+    pub fn total(&self) -> usize {
+        self.confusion.as_flattened().iter().sum()
+    }
+
+    /// Number of right answers.
+    pub fn correct(&self) -> usize {
+        (0..CLASSES).map(|digit| self.confusion[digit][digit]).sum()
+    }
+
+    /// Number of images of a digit.
+    ///
+    /// # Panics
+    /// If `digit` is not below [`CLASSES`].
+    pub fn count(&self, digit: usize) -> usize {
+        self.confusion[digit].iter().sum()
+    }
+
+    /// The part of the answers that is right, 0 to 1.
+    pub fn accuracy(&self) -> f64 {
+        self.correct() as f64 / self.total() as f64
+    }
+
+    /// Where the accuracy on endlessly many such images lies, with 95% confidence: low and high end, 0 to 1.
+    ///
+    /// This is the score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical
+    /// inference", Journal of the American Statistical Association 22 (1927), which holds near 100% too, where
+    /// p ± z √(p (1 - p) / n) promises too much. For an accuracy of p on n images and z = 1.96 it is
+    ///
+    /// ```text
+    /// (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)
+    /// ```
+    pub fn interval(&self) -> (f64, f64) {
+        // The 97.5% quantile of the normal distribution.
+        const Z: f64 = 1.959_963_984_540_054;
+        let (n, p) = (self.total() as f64, self.accuracy());
+        let middle = p + Z * Z / (2.0 * n);
+        let reach = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let scale = 1.0 + Z * Z / n;
+        // Exactly 0 or 1 at the ends but for rounding.
+        (((middle - reach) / scale).max(0.0), ((middle + reach) / scale).min(1.0))
+    }
+
+    /// Of the images that the network took for `digit`, the part that is: 0 to 1, `None` if it took none.
+    ///
+    /// # Panics
+    /// If `digit` is not below [`CLASSES`].
+    pub fn precision(&self, digit: usize) -> Option<f64> {
+        let answered = self.confusion.iter().map(|answers| answers[digit]).sum();
+        ratio(self.confusion[digit][digit], answered)
+    }
+
+    /// Of the images of `digit`, the part that the network took for it: 0 to 1, `None` if there are none.
+    ///
+    /// # Panics
+    /// If `digit` is not below [`CLASSES`].
+    pub fn recall(&self, digit: usize) -> Option<f64> {
+        ratio(self.confusion[digit][digit], self.count(digit))
+    }
+}
+
+fn ratio(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network's output that gives `answer` the probability `confidence` and the others equal shares.
+    fn row(answer: usize, confidence: f32) -> [f32; CLASSES] {
+        let mut row = [(1.0 - confidence) / 9.0; CLASSES];
+        row[answer] = confidence;
+        row
+    }
+
+    /// `correct` right answers among `total`.
+    fn evaluation(correct: usize, total: usize) -> Evaluation {
+        let rows: Vec<_> = (0..total).map(|index| row(usize::from(index >= correct), 0.9)).collect();
+        Evaluation::new(&vec![0; total], &rows).unwrap()
+    }
+
+    #[test]
+    fn counts_by_hand() {
+        let labels = [3, 3, 3, 5, 5, 8];
+        let rows = [row(3, 0.9), row(5, 0.6), row(3, 0.5), row(5, 0.7), row(3, 0.8), row(5, 0.6)];
+        let evaluation = Evaluation::new(&labels, &rows).unwrap();
+
+        assert_eq!((evaluation.correct(), evaluation.total(), evaluation.accuracy()), (3, 6, 0.5));
+        let mut confusion = [[0; CLASSES]; CLASSES];
+        (confusion[3][3], confusion[3][5]) = (2, 1);
+        (confusion[5][5], confusion[5][3], confusion[8][5]) = (1, 1, 1);
+        assert_eq!(evaluation.confusion(), &confusion);
+
+        assert_eq!([3, 5, 8, 0].map(|digit| evaluation.count(digit)), [3, 2, 1, 0]);
+        assert_eq!(
+            [3, 5, 8, 0].map(|digit| evaluation.precision(digit)),
+            [Some(2.0 / 3.0), Some(1.0 / 3.0), None, None]
+        );
+        assert_eq!(
+            [3, 5, 8, 0].map(|digit| evaluation.recall(digit)),
+            [Some(2.0 / 3.0), Some(0.5), Some(0.0), None]
+        );
+        assert_eq!(
+            evaluation.mistakes(),
+            [
+                Mistake { index: 4, label: 5, answer: 3, confidence: 0.8 },
+                Mistake { index: 1, label: 3, answer: 5, confidence: 0.6 },
+                Mistake { index: 5, label: 8, answer: 5, confidence: 0.6 },
+            ]
+        );
+    }
+
+    /// z² = 3.841459, so for 9 of 10: (0.9 + 0.192073 ± 1.959964 √(0.009 + 0.009604)) / 1.384146.
+    #[test]
+    fn interval_is_wilsons() {
+        for (correct, total, low, high) in [
+            (9, 10, 0.595850, 0.982124),
+            (0, 10, 0.0, 3.841459 / 13.841459),
+            (10, 10, 10.0 / 13.841459, 1.0),
+            (1, 1, 1.0 / 4.841459, 1.0),
+            (9887, 10000, 0.986433, 0.990592),
+        ] {
+            let interval = evaluation(correct, total).interval();
+            assert!((interval.0 - low).abs() < 1e-6, "{correct} of {total}: {interval:?}");
+            assert!((interval.1 - high).abs() < 1e-6, "{correct} of {total}: {interval:?}");
+            assert!(0.0 <= interval.0 && interval.1 <= 1.0);
+        }
+    }
+
+    #[test]
+    fn a_tie_goes_to_the_lowest_class() {
+        let evaluation = Evaluation::new(&[0], &[[0.1; CLASSES]]).unwrap();
+        assert_eq!(evaluation.correct(), 1);
+    }
+
+    #[test]
+    fn bad_input_is_an_error() {
+        let message = |labels: &[u8], rows: &[[f32; CLASSES]]| {
+            Evaluation::new(labels, rows).expect_err("must be refused").to_string()
+        };
+        assert_eq!(message(&[], &[]), "number of images: expected 1 or more, found 0");
+        assert_eq!(message(&[1, 2], &[row(1, 0.9)]), "number of answers: expected 2, found 1");
+        assert_eq!(message(&[10], &[row(1, 0.9)]), "label 0: expected 0 to 9, found 10");
+        assert_eq!(message(&[1], &[row(1, f32::NAN)]), "probability of image 0: expected 0 to 1, found NaN");
+    }
+}

@@ -1,0 +1,46 @@
+//! Where images come from.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+use lenet::{Dataset, PIXELS};
+
+/// Half of a dataset: no image is in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    /// The images to learn from
+    Train,
+    /// The images to be measured on
+    Test,
+}
+
+/// The option `--data`, for each command that reads labelled images.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DataArgs {
+    /// Folder with the four IDX files of a dataset
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// Reads one split.
+    pub fn load(&self, split: Split) -> anyhow::Result<Dataset> {
+        let Some(folder) = &self.data else {
+            let labels: Vec<_> = (0..20).map(|index| index % 10).collect();
+            return Ok(Dataset::new(vec![0; labels.len() * PIXELS], labels)?);
+        };
+        let prefix = match split {
+            Split::Train => "train",
+            Split::Test => "t10k",
+        };
+        let read = |name: &str, header: usize| {
+            let path = folder.join(format!("{prefix}-{name}-ubyte"));
+            let mut bytes =
+                fs::read(&path).with_context(|| format!("{}: could not be read", path.display()))?;
+            ensure!(bytes.len() > header, "{}: expected more bytes, found {}", path.display(), bytes.len());
+            Ok(bytes.split_off(header))
+        };
+        Ok(Dataset::new(read("images-idx3", 16)?, read("labels-idx1", 8)?)?)
+    }
+}

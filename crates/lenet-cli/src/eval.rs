@@ -1,0 +1,217 @@
+//! What `lenet eval` says of a network: text, JSON and pictures.
+
+use std::{fmt::Write, fs, path::Path};
+
+use anyhow::Context;
+use lenet::{CLASSES, Dataset, metrics::Evaluation};
+use serde_json::json;
+
+use crate::picture::{self, Tile};
+
+/// Mistakes in a picture, at most.
+const MISTAKES: usize = 48;
+
+/// The result in one line: `accuracy 98.87% (95% interval 98.64% to 99.06%), 9887 of 10000`.
+pub fn headline(evaluation: &Evaluation) -> String {
+    let (low, high) = evaluation.interval();
+    format!(
+        "accuracy {} (95% interval {} to {}), {} of {}",
+        percent(evaluation.accuracy()),
+        percent(low),
+        percent(high),
+        evaluation.correct(),
+        evaluation.total()
+    )
+}
+
+/// The headline, a table of the digits, and the confusion matrix, where "." is none.
+pub fn text(evaluation: &Evaluation) -> String {
+    let mut text = format!("{}\n\ndigit  precision   recall  images\n", headline(evaluation));
+    let part = |part: Option<f64>| part.map_or("-".to_owned(), percent);
+    for digit in 0..CLASSES {
+        let _ = writeln!(
+            text,
+            "{digit:>5}  {:>9}  {:>7}  {:>6}",
+            part(evaluation.precision(digit)),
+            part(evaluation.recall(digit)),
+            evaluation.count(digit)
+        );
+    }
+    text += "\nanswer";
+    for digit in 0..CLASSES {
+        let _ = write!(text, " {digit:>6}");
+    }
+    for (digit, answers) in evaluation.confusion().iter().enumerate() {
+        let _ = write!(text, "\ntrue {digit}");
+        for &count in answers {
+            let _ = match count {
+                0 => write!(text, " {:>6}", "."),
+                _ => write!(text, " {count:>6}"),
+            };
+        }
+    }
+    text + "\n"
+}
+
+/// Everything as JSON; a precision or recall without images to measure it on is null.
+pub fn json(evaluation: &Evaluation) -> serde_json::Value {
+    let per_digit: Vec<_> = (0..CLASSES)
+        .map(|digit| {
+            json!({
+                "digit": digit,
+                "precision": evaluation.precision(digit),
+                "recall": evaluation.recall(digit),
+                "count": evaluation.count(digit),
+            })
+        })
+        .collect();
+    json!({
+        "accuracy": evaluation.accuracy(),
+        "interval": evaluation.interval(),
+        "correct": evaluation.correct(),
+        "total": evaluation.total(),
+        "per_digit": per_digit,
+        "confusion": evaluation.confusion(),
+    })
+}
+
+/// Writes `confusion.png` and `mistakes.png` (the most confident ones) to `folder`, which is made if need be.
+/// `dataset` is what the network was evaluated on.
+pub fn save_pictures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("{}: could not be made", folder.display()))?;
+    picture::confusion(&headline(evaluation), evaluation).save(&folder.join("confusion.png"))?;
+
+    let mistakes = evaluation.mistakes();
+    let tiles: Vec<_> = mistakes
+        .iter()
+        .take(MISTAKES)
+        .map(|mistake| Tile {
+            image: dataset.image(mistake.index),
+            caption: format!(
+                "label {}, answer {}\n{}  #{}",
+                mistake.label,
+                mistake.answer,
+                percent(mistake.confidence.into()),
+                mistake.index
+            ),
+        })
+        .collect();
+    let title = format!(
+        "{} of {} mistakes in {} images, the most confident first",
+        tiles.len(),
+        mistakes.len(),
+        evaluation.total()
+    );
+    picture::sheet(&title, &tiles, 8).save(&folder.join("mistakes.png"))
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.2}%", 100.0 * part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lenet::PIXELS;
+    use snapbox::{assert_data_eq, str};
+
+    /// A network that reads 200 images, 25 of each digit below 8, and takes every fifth 3 for an 8.
+    fn evaluation() -> (Evaluation, Dataset) {
+        let labels: Vec<u8> = (0..200).map(|index| index % 8).collect();
+        let rows: Vec<_> = labels
+            .iter()
+            .enumerate()
+            .map(|(index, &label)| {
+                let mut row = [0.0; CLASSES];
+                row[if label == 3 && index % 5 == 0 { 8 } else { usize::from(label) }] = 0.9995;
+                row
+            })
+            .collect();
+        let evaluation = Evaluation::new(&labels, &rows).unwrap();
+        (evaluation, Dataset::new(vec![99; labels.len() * PIXELS], labels).unwrap())
+    }
+
+    #[test]
+    fn text_is_readable() {
+        assert_data_eq!(
+            text(&evaluation().0),
+            str![[r#"
+accuracy 97.50% (95% interval 94.28% to 98.93%), 195 of 200
+
+digit  precision   recall  images
+    0    100.00%  100.00%      25
+    1    100.00%  100.00%      25
+    2    100.00%  100.00%      25
+    3    100.00%   80.00%      25
+    4    100.00%  100.00%      25
+    5    100.00%  100.00%      25
+    6    100.00%  100.00%      25
+    7    100.00%  100.00%      25
+    8      0.00%        -       0
+    9          -        -       0
+
+answer      0      1      2      3      4      5      6      7      8      9
+true 0     25      .      .      .      .      .      .      .      .      .
+true 1      .     25      .      .      .      .      .      .      .      .
+true 2      .      .     25      .      .      .      .      .      .      .
+true 3      .      .      .     20      .      .      .      .      5      .
+true 4      .      .      .      .     25      .      .      .      .      .
+true 5      .      .      .      .      .     25      .      .      .      .
+true 6      .      .      .      .      .      .     25      .      .      .
+true 7      .      .      .      .      .      .      .     25      .      .
+true 8      .      .      .      .      .      .      .      .      .      .
+true 9      .      .      .      .      .      .      .      .      .      .
+
+"#]]
+        );
+    }
+
+    #[test]
+    fn json_has_the_promised_keys() {
+        let mut confusion = [[0; CLASSES]; CLASSES];
+        for digit in [0, 1, 2, 4, 5, 6, 7] {
+            confusion[digit][digit] = 25;
+        }
+        (confusion[3][3], confusion[3][8]) = (20, 5);
+        let per_digit: Vec<_> = (0..10)
+            .map(|digit| match digit {
+                3 => json!({"digit": 3, "precision": 1.0, "recall": 0.8, "count": 25}),
+                8 => json!({"digit": 8, "precision": 0.0, "recall": null, "count": 0}),
+                9 => json!({"digit": 9, "precision": null, "recall": null, "count": 0}),
+                _ => json!({"digit": digit, "precision": 1.0, "recall": 1.0, "count": 25}),
+            })
+            .collect();
+        let (evaluation, _) = evaluation();
+        let (low, high) = evaluation.interval();
+        assert_eq!(
+            json(&evaluation),
+            json!({
+                "accuracy": 0.975,
+                "interval": [low, high],
+                "correct": 195,
+                "total": 200,
+                "per_digit": per_digit,
+                "confusion": confusion,
+            })
+        );
+    }
+
+    #[test]
+    fn pictures_are_as_large_as_what_they_show() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("new");
+        // Width and height stand in the first chunk of a PNG file.
+        let size = |name: &str| {
+            let bytes = fs::read(folder.join(name)).unwrap();
+            [16, 20].map(|at| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()))
+        };
+        let (evaluation, dataset) = evaluation();
+        save_pictures(&folder, &evaluation, &dataset).unwrap();
+        assert_eq!(size("confusion.png"), [708, 700]);
+        assert_eq!(size("mistakes.png"), [5 * (140 + 14) - 14 + 2 * 28, 28 + 20 + 14 + 140 + 2 * 13 + 28]);
+
+        let right = Evaluation::new(&[0], &[[0.1; CLASSES]]).unwrap();
+        save_pictures(&folder, &right, &dataset).unwrap();
+        assert_eq!(size("mistakes.png")[1], 28 + 20 + 28);
+    }
+}

@@ -1,0 +1,76 @@
+//! `lenet show`: the shapes of a dataset, its labels counted, and its first images.
+
+use std::{
+    fmt::Write as _,
+    io::{IsTerminal, Write as _},
+    path::PathBuf,
+};
+
+use lenet::{CLASSES, Dataset, SIDE};
+
+use crate::{
+    data::{DataArgs, Split},
+    picture::{self, Tile},
+    terminal::{self, Shades},
+};
+
+/// Show the first images of a dataset, its shapes and how often each digit occurs
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Images to show
+    #[arg(long, value_enum, default_value_t = Split::Train)]
+    split: Split,
+    /// Rows of images, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=100))]
+    rows: u8,
+    /// Images in a row, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=100))]
+    columns: u8,
+    /// Also write the images and their labels to a PNG file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Prints shapes and counts, and draws the images where stdout is a terminal.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let (train, test) = (args.data.load(Split::Train)?, args.data.load(Split::Test)?);
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(describe(&train, &test).as_bytes())?;
+
+    let shown = match args.split {
+        Split::Train => &train,
+        Split::Test => &test,
+    };
+    let (rows, columns) = (usize::from(args.rows), usize::from(args.columns));
+    let tiles: Vec<_> = (0..shown.len().min(rows * columns))
+        .map(|index| Tile { image: shown.image(index), caption: shown.labels()[index].to_string() })
+        .collect();
+    if stdout.is_terminal() {
+        let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+        stdout.write_all(terminal::draw(&tiles, columns, width, Shades::from_environment()).as_bytes())?;
+    }
+    if let Some(path) = &args.out {
+        picture::sheet("", &tiles, columns).save(path)?;
+        writeln!(stdout, "\n{} images written to {}", tiles.len(), path.display())?;
+    }
+    Ok(())
+}
+
+/// The shapes of the four arrays, and how many images there are of each digit.
+fn describe(train: &Dataset, test: &Dataset) -> String {
+    let shapes = |dataset: &Dataset| format!("({0}, {SIDE}, {SIDE}) ({0},)", dataset.len());
+    let mut text = format!("{} {}\n\ndigit", shapes(train), shapes(test));
+    for digit in 0..CLASSES {
+        let _ = write!(text, " {digit:>6}");
+    }
+    for (name, dataset) in [("train", train), ("test ", test)] {
+        let _ = write!(text, "\n{name}");
+        for digit in 0..CLASSES {
+            let count = dataset.labels().iter().filter(|&&label| usize::from(label) == digit).count();
+            let _ = write!(text, " {count:>6}");
+        }
+    }
+    text + "\n"
+}
