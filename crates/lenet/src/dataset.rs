@@ -1,4 +1,6 @@
-use crate::Error;
+use std::{io::Read, ops::Range};
+
+use crate::{Error, idx};
 
 /// Height and width of an image, in pixels.
 pub const SIDE: usize = 28;
@@ -35,6 +37,14 @@ impl Dataset {
         Ok(Self { images, labels })
     }
 
+    /// Reads an IDX file of images and the one of their labels.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if either is not such a file, or they don't fit together as [`new`](Self::new) asks.
+    pub fn from_idx(images: impl Read, labels: impl Read) -> Result<Self, Error> {
+        Self::new(idx::read_images(images)?, idx::read_labels(labels)?)
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -61,5 +71,25 @@ impl Dataset {
     /// If `index` is not below [`len`](Self::len).
     pub fn image(&self, index: usize) -> &[u8] {
         &self.images[index * PIXELS..][..PIXELS]
+    }
+
+    /// A copy of the images in `range` and their labels.
+    ///
+    /// # Panics
+    /// If `range` reaches past [`len`](Self::len).
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        Self {
+            images: self.images[range.start * PIXELS..range.end * PIXELS].to_vec(),
+            labels: self.labels[range].to_vec(),
+        }
+    }
+
+    /// How many images have each label.
+    pub fn label_counts(&self) -> [usize; CLASSES] {
+        let mut counts = [0; CLASSES];
+        for &label in &self.labels {
+            counts[usize::from(label)] += 1;
+        }
+        counts
     }
 }

@@ -1,0 +1,3 @@
+//! Tests of the library through its public face, a module for each topic.
+
+mod idx;
