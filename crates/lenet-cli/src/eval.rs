@@ -1,12 +1,54 @@
-//! What `lenet eval` says of a network: text, JSON and pictures.
+//! `lenet eval`: what a network gets right and wrong, as text, JSON and pictures.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use lenet::{CLASSES, Dataset, metrics::Evaluation};
 use serde_json::json;
 
-use crate::picture::{self, Tile};
+use crate::{
+    data::{DataArgs, Split},
+    model::NetworkArgs,
+    picture::{self, Tile},
+};
+
+/// Measure a trained network: accuracy, each digit's precision and recall, the confusion matrix
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Images to measure it on
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    split: Split,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Also write confusion.png and mistakes.png, the most confident ones, to a folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Prints the figures, and writes the pictures if asked to.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let network = args.network.load()?;
+    let data = args.data.load(args.split)?;
+    let evaluation = Evaluation::new(data.labels(), &network.predict(data.images()))?;
+    if args.json {
+        println!("{}", json(&evaluation));
+    } else {
+        print!("{}", text(&evaluation));
+    }
+    if let Some(folder) = &args.out {
+        save_pictures(folder, &evaluation, &data)?;
+    }
+    Ok(())
+}
 
 /// Mistakes in a picture, at most.
 const MISTAKES: usize = 48;

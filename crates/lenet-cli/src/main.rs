@@ -5,18 +5,27 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod data;
-#[allow(dead_code)]
 mod eval;
+mod model;
 mod output;
 mod picture;
+mod predict;
 mod show;
+mod summary;
 mod terminal;
+mod train;
+mod tutorial;
 
 /// Handwritten digits: look at MNIST, train small networks on it, measure them and use them.
 #[derive(Parser)]
 #[command(name = "lenet", version)]
 enum Command {
     Show(show::Args),
+    Summary(summary::Args),
+    Train(train::Args),
+    Tutorial(tutorial::Args),
+    Eval(eval::Args),
+    Predict(predict::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +42,11 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Show(args) => show::run(args)?,
+        Command::Summary(args) => summary::run(args)?,
+        Command::Train(args) => return train::run(args),
+        Command::Tutorial(args) => tutorial::run(args)?,
+        Command::Eval(args) => eval::run(args)?,
+        Command::Predict(args) => predict::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

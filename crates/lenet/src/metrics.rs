@@ -1,6 +1,6 @@
 //! What a network gets right and wrong.
 
-use crate::{CLASSES, Error};
+use crate::{CLASSES, Error, nn::answer};
 
 /// A network's answers to labelled images, counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,14 +46,10 @@ impl Evaluation {
             if let Some(strange) = probabilities.iter().find(|probability| !probability.is_finite()) {
                 return Err(Error::malformed(format!("probability of image {index}"), "0 to 1", strange));
             }
-            let (mut answer, mut confidence) = (0, probabilities[0]);
-            for (class, &probability) in (0..).zip(probabilities) {
-                if probability > confidence {
-                    (answer, confidence) = (class, probability);
-                }
-            }
+            let answer = answer(probabilities);
             confusion[usize::from(label)][usize::from(answer)] += 1;
             if answer != label {
+                let confidence = probabilities[usize::from(answer)];
                 mistakes.push(Mistake { index, label, answer, confidence });
             }
         }

@@ -1,19 +1,6 @@
-//! The architectures that the program knows by name.
+//! The architectures that the program knows by name, those of the tutorial with its names of layers.
 
 use crate::nn::{Architecture, AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d};
-
-/// All of them, smallest first in the tutorial's order.
-pub const NAMES: [&str; 3] = ["mlp", "cnn", "lenet5"];
-
-/// The architecture called `name`.
-pub fn by_name(name: &str) -> Option<Architecture> {
-    match name {
-        "mlp" => Some(mlp()),
-        "cnn" => Some(cnn()),
-        "lenet5" => Some(lenet5()),
-        _ => None,
-    }
-}
 
 /// One hidden layer as wide as the image: 623,290 parameters.
 pub fn mlp() -> Architecture {

@@ -48,19 +48,6 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// What the tutorial does with the model called `name`. Its `Normalize((0,), (128,))`, meant for bytes, is applied
-    /// to pixels between 0 and 1, so that the convolutional networks see almost nothing.
-    pub fn tutorial(model: &str) -> Self {
-        let almost_black = Scaling { mean: 0.0, std: 128.0 };
-        let (scaling, optimizer) = match model {
-            "mlp" => (Scaling::UNIT, Optimizer::Sgd { lr: 0.01, momentum: 0.0 }),
-            "cnn" => (almost_black, Optimizer::Adam { lr: 0.01 }),
-            _ => (almost_black, Optimizer::Adam { lr: 0.001 }),
-        };
-        let schedule = Schedule::Constant;
-        Self { name: "tutorial".into(), scaling, optimizer, schedule, epochs: 10, batch_size: 100 }
-    }
-
     fn check(&self) -> Result<(), Error> {
         let wrong = |name: &str, expected: &str, found: String| {
             Err(Error::Setting { name: name.into(), expected: expected.into(), found })

@@ -71,12 +71,12 @@ pub(crate) fn cross_entropy(
             loss -= f64::from(target[class] * logarithms[class]);
             block[class].0[sample % LANES] = (probabilities[class] * mass - target[class]) / total as f32;
         }
-        correct += usize::from(largest(&probabilities) == largest(&target));
+        correct += usize::from(answer(&probabilities) == answer(&target));
     }
     (loss, correct)
 }
 
-/// Index of the largest element; the first of equals.
-pub(crate) fn largest(row: &[f32; CLASSES]) -> usize {
-    (1..CLASSES).fold(0, |best, class| if row[class] > row[best] { class } else { best })
+/// The class with the largest logit or probability, the lowest of several.
+pub fn answer(row: &[f32; CLASSES]) -> u8 {
+    (1..CLASSES).fold(0, |best, class| if row[class] > row[best] { class } else { best }) as u8
 }

@@ -22,7 +22,7 @@ pub use dropout::Dropout;
 pub(crate) use lanes::{LANES, blocks, piece};
 pub use layer::Layer;
 pub use linear::Linear;
-pub use loss::Targets;
+pub use loss::{Targets, answer};
 pub use network::{Architecture, Network, Row, Scaling, Tensor};
 pub use pool::{AvgPool2d, MaxPool2d};
 pub(crate) use workspace::{Shard, Workspace};

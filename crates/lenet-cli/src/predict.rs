@@ -1,0 +1,42 @@
+//! `lenet predict`: the digits of unlabelled images, in the form of a Kaggle submission or with all logits.
+
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
+
+use lenet::nn::answer;
+use serde_json::json;
+
+use crate::{data::read_unlabelled_csv, model::NetworkArgs, output::write_atomically};
+
+/// Read the digits of images without labels, as Kaggle's Digit Recognizer asks
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// The images: a .csv file in the form of Kaggle's test.csv (pixel0,...,pixel783)
+    images: PathBuf,
+    /// Where to write the answers [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write one JSON object for each image, with its logits, instead of ImageId,Label
+    #[arg(long)]
+    json: bool,
+}
+
+/// Writes an answer for each image; ids count from 1.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let network = args.network.load()?;
+    let logits = network.logits(&read_unlabelled_csv(&args.images)?);
+    let mut text = if args.json { String::new() } else { "ImageId,Label\n".to_owned() };
+    for (id, logits) in (1..).zip(&logits) {
+        let label = answer(logits);
+        let _ = if args.json {
+            writeln!(text, "{}", json!({ "ImageId": id, "Label": label, "logits": logits }))
+        } else {
+            writeln!(text, "{id},{label}")
+        };
+    }
+    match &args.out {
+        Some(path) => write_atomically(path, text.as_bytes()),
+        None => Ok(std::io::stdout().write_all(text.as_bytes())?),
+    }
+}

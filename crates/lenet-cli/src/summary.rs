@@ -1,0 +1,55 @@
+//! `lenet summary`: the layers of a model.
+
+use std::fmt::Write;
+
+use lenet::nn::Architecture;
+
+use crate::model::Model;
+
+/// Print the layers of a model: output shapes, parameters and multiply-adds
+#[derive(clap::Args)]
+pub struct Args {
+    /// The model
+    model: Model,
+}
+
+/// Prints the table.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    print!("{}", table(&args.model.architecture())?);
+    Ok(())
+}
+
+/// One line a layer, with what it makes of one image, and the sums.
+fn table(architecture: &Architecture) -> anyhow::Result<String> {
+    let rows = architecture.summary()?;
+    let mut text = format!(
+        "{}\n\n{:<9} {:<10} {:>12} {:>11} {:>14}\n",
+        architecture.name(),
+        "layer",
+        "type",
+        "output",
+        "parameters",
+        "multiply-adds"
+    );
+    let mut line = |name: &str, kind: &str, output: &str, parameters, multiply_adds| {
+        let (parameters, multiply_adds) = (grouped(parameters), grouped(multiply_adds));
+        let _ = writeln!(text, "{name:<9} {kind:<10} {output:>12} {parameters:>11} {multiply_adds:>14}");
+    };
+    line("input", "", "(1, 28, 28)", 0, 0);
+    for row in &rows {
+        line(row.name, row.layer.type_name(), &row.output.to_string(), row.parameters, row.multiply_adds);
+    }
+    let sums = rows.iter().fold((0, 0), |sum, row| (sum.0 + row.parameters, sum.1 + row.multiply_adds));
+    line("total", "", "", sums.0, sums.1);
+    Ok(text)
+}
+
+/// `616,520`; nothing for 0.
+fn grouped(number: usize) -> String {
+    if number == 0 {
+        return String::new();
+    }
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
