@@ -1,12 +1,23 @@
-//! Where images come from.
+//! Where images come from: the program itself, a folder of IDX files, a CSV file, or what `lenet fetch` stored.
 
-use std::{fs, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
-use lenet::{Dataset};
+use flate2::bufread::MultiGzDecoder;
+use lenet::{Dataset, PIXELS, idx};
 
-/// Half of a dataset: no image is in both.
+use crate::fetch::Published;
+
+#[cfg(test)]
+mod tests;
+
+/// A part of a dataset: no image is in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Split {
     /// The images to learn from
@@ -18,32 +29,161 @@ pub enum Split {
 /// The option `--data`, for each command that reads labelled images.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataArgs {
-    /// Folder with the four IDX files of a dataset
-    #[arg(long, value_name = "FOLDER")]
-    data: Option<PathBuf>,
+    /// Images to use instead of the MNIST inside the program
+    ///
+    /// A folder with the four IDX files (train-images-idx3-ubyte ..., raw or .gz); or a .csv file in the form of
+    /// Kaggle's Digit Recognizer (label,pixel0,...,pixel783), whose last sixth is the test split and the rest the
+    /// training split; or mnist, fashion-mnist or kmnist, as `lenet fetch` stored it.
+    #[arg(long, value_name = "FOLDER|FILE.csv|DATASET")]
+    data: Option<Source>,
 }
 
 impl DataArgs {
-    /// Reads one split.
+    /// Reads one split: at least one image.
     pub fn load(&self, split: Split) -> anyhow::Result<Dataset> {
-        let Some(folder) = &self.data else {
-            return Ok(match split { Split::Train => lenet_mnist::train(), Split::Test => lenet_mnist::test() });
-        };
-        let prefix = match split {
-            Split::Train => "train",
-            Split::Test => "t10k",
-        };
-        let read = |name: &str, header: usize| {
-            let path = folder.join(format!("{prefix}-{name}-ubyte"));
-            let mut bytes =
-                fs::read(&path).with_context(|| format!("{}: could not be read", path.display()))?;
-            ensure!(bytes.len() > header, "{}: expected more bytes, found {}", path.display(), bytes.len());
-            Ok(bytes.split_off(header))
-        };
-        Ok(Dataset::new(read("images-idx3", 16)?, read("labels-idx1", 8)?)?)
+        self.data.as_ref().map_or_else(|| Ok(built_in(split)), |source| source.load(split))
     }
 }
 
-pub fn read_unlabelled_csv(_: &std::path::Path) -> anyhow::Result<Vec<u8>> {
-    anyhow::bail!("not yet")
+/// A value of `--data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Published(Published),
+    Folder(PathBuf),
+    Csv(PathBuf),
+}
+
+impl From<OsString> for Source {
+    fn from(value: OsString) -> Self {
+        let path = PathBuf::from(value);
+        if let Some(published) = path.to_str().and_then(|name| Published::from_str(name, false).ok()) {
+            Self::Published(published)
+        } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+            Self::Csv(path)
+        } else {
+            Self::Folder(path)
+        }
+    }
+}
+
+impl Source {
+    fn load(&self, split: Split) -> anyhow::Result<Dataset> {
+        match self {
+            Self::Published(published) => match published.fetched()? {
+                Some(folder) => read_folder(&folder, split),
+                None if *published == Published::Mnist => Ok(built_in(split)),
+                None => bail!(
+                    "{}: expected what `lenet fetch {}` puts there, found not all of it",
+                    published.folder()?.display(),
+                    published.name()
+                ),
+            },
+            Self::Folder(path) => read_folder(path, split),
+            Self::Csv(path) => read_labelled_csv(path, split),
+        }
+    }
+}
+
+fn built_in(split: Split) -> Dataset {
+    match split {
+        Split::Train => lenet_mnist::train(),
+        Split::Test => lenet_mnist::test(),
+    }
+}
+
+fn read_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
+    let prefix = match split {
+        Split::Train => "train",
+        Split::Test => "t10k",
+    };
+    let images = find(folder, &format!("{prefix}-images-idx3-ubyte"))?;
+    let labels = find(folder, &format!("{prefix}-labels-idx1-ubyte"))?;
+    let pixels = read_idx(&images, idx::read_images)?;
+    ensure!(!pixels.is_empty(), "{}: images: expected at least 1, found 0", images.display());
+    Dataset::new(pixels, read_idx(&labels, idx::read_labels)?).with_context(|| labels.display().to_string())
+}
+
+/// The IDX file `name` under one of the names in use: raw or .gz, and with the dot that some archives have.
+fn find(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let dotted = name.replace("-idx", ".idx");
+    let mut paths =
+        [name, &dotted].into_iter().flat_map(|name| ["", ".gz"].map(|end| format!("{name}{end}")));
+    paths.find_map(|name| Some(folder.join(name)).filter(|path| path.exists())).with_context(|| {
+        format!("{}: expected a folder with {name} or {name}.gz, found no such file", folder.display())
+    })
+}
+
+/// Reads an IDX file, through gzip where it begins as gzip does, never further than its header promises.
+fn read_idx(
+    path: &Path,
+    read: fn(Box<dyn Read>) -> Result<Vec<u8>, lenet::Error>,
+) -> anyhow::Result<Vec<u8>> {
+    let open = || -> io::Result<Box<dyn Read>> {
+        let mut file = BufReader::new(File::open(path)?);
+        let gzip = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+        Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    };
+    let file = open().with_context(|| format!("{}: could not be read", path.display()))?;
+    read(file).with_context(|| path.display().to_string())
+}
+
+/// Reads a CSV file without labels, such as Kaggle's test.csv: (image, row, column), each 0 to 255.
+pub fn read_unlabelled_csv(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let (_, pixels) = read_csv(path, false)?;
+    Ok(pixels)
+}
+
+/// Reads a CSV file with labels, such as Kaggle's train.csv: its last sixth for testing, the rest for training.
+fn read_labelled_csv(path: &Path, split: Split) -> anyhow::Result<Dataset> {
+    let (labels, pixels) = read_csv(path, true)?;
+    let all = Dataset::new(pixels, labels).with_context(|| path.display().to_string())?;
+    let train = all.len() - all.len().div_ceil(6);
+    ensure!(train > 0, "{}: images: expected at least 2, found {}", path.display(), all.len());
+    Ok(all.slice(match split {
+        Split::Train => 0..train,
+        Split::Test => train..all.len(),
+    }))
+}
+
+/// Reads a CSV file: labels (image), none unless `labelled`, and pixels (image, row, column).
+fn read_csv(path: &Path, labelled: bool) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    let file = File::open(path).with_context(|| format!("{}: could not be read", path.display()))?;
+    parse_csv(BufReader::new(file), labelled).with_context(|| path.display().to_string())
+}
+
+fn parse_csv(mut file: impl BufRead, labelled: bool) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    /// Bytes in a line; the header needs half of that.
+    const LONGEST: u64 = 16 << 10;
+    let mut columns: Vec<_> = (0..PIXELS).map(|pixel| format!("pixel{pixel}")).collect();
+    columns.splice(..0, labelled.then(|| "label".to_string()));
+
+    let (mut labels, mut pixels) = (Vec::new(), Vec::new());
+    let (mut line, mut row) = (String::new(), Vec::new());
+    for number in 1.. {
+        line.clear();
+        if file.by_ref().take(LONGEST).read_line(&mut line)? == 0 {
+            break;
+        }
+        ensure!(number <= 1 + idx::MAX_IMAGES, "images: expected at most {}, found more", idx::MAX_IMAGES);
+        let cells = line.trim_end().split(',');
+        let found = cells.clone().count();
+        ensure!(found == columns.len(), "line {number}: expected {} values, found {found}", columns.len());
+        if number == 1 {
+            for (cell, column) in cells.zip(&columns) {
+                ensure!(cell == column, "line 1: expected {column}, found {cell:?}");
+            }
+            continue;
+        }
+        row.clear();
+        for (cell, column) in cells.zip(&columns) {
+            let Ok(value) = cell.parse() else {
+                bail!("line {number}, {column}: expected 0 to 255, found {cell:?}");
+            };
+            row.push(value);
+        }
+        let (label, image) = row.split_at(row.len() - PIXELS);
+        labels.extend_from_slice(label);
+        pixels.extend_from_slice(image);
+    }
+    Ok((labels, pixels))
 }

@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod data;
 mod eval;
+mod fetch;
 mod model;
 mod output;
 mod picture;
@@ -21,11 +22,12 @@ mod tutorial;
 #[command(name = "lenet", version)]
 enum Command {
     Show(show::Args),
-    Summary(summary::Args),
     Train(train::Args),
-    Tutorial(tutorial::Args),
     Eval(eval::Args),
     Predict(predict::Args),
+    Summary(summary::Args),
+    Tutorial(tutorial::Args),
+    Fetch(fetch::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,11 +44,12 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Show(args) => show::run(args)?,
-        Command::Summary(args) => summary::run(args)?,
         Command::Train(args) => return train::run(args),
-        Command::Tutorial(args) => tutorial::run(args)?,
         Command::Eval(args) => eval::run(args)?,
         Command::Predict(args) => predict::run(args)?,
+        Command::Summary(args) => summary::run(args)?,
+        Command::Tutorial(args) => tutorial::run(args)?,
+        Command::Fetch(args) => fetch::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

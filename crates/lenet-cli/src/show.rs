@@ -67,8 +67,7 @@ fn describe(train: &Dataset, test: &Dataset) -> String {
     }
     for (name, dataset) in [("train", train), ("test ", test)] {
         let _ = write!(text, "\n{name}");
-        for digit in 0..CLASSES {
-            let count = dataset.labels().iter().filter(|&&label| usize::from(label) == digit).count();
+        for count in dataset.label_counts() {
             let _ = write!(text, " {count:>6}");
         }
     }

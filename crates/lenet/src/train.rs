@@ -157,7 +157,7 @@ impl<'a> Trainer<'a> {
 
     fn run_epoch(&mut self, mut observe: impl FnMut(Progress) -> ControlFlow<()>) -> Option<Epoch> {
         let total = self.data.len();
-        let mut random = Pcg64Mcg::seed_from_u64(self.seed ^ (self.epoch as u64 + 1) << 32);
+        let mut random = Pcg64Mcg::seed_from_u64(self.seed ^ ((self.epoch as u64 + 1) << 32));
         let order = shuffled(total, &mut random);
         let steps = total.div_ceil(self.recipe.batch_size);
         let (mut loss, mut correct) = (0.0, 0);
@@ -207,7 +207,7 @@ fn shuffled(len: usize, random: &mut impl Rng) -> Vec<u32> {
     let mut order: Vec<u32> = (0..len as u32).collect();
     for last in (1..len).rev() {
         // Bias of a 64-bit product over 32-bit lengths is below 2^-32.
-        let other = (u128::from(random.next_u64()) * (last as u128 + 1) >> 64) as usize;
+        let other = ((u128::from(random.next_u64()) * (last as u128 + 1)) >> 64) as usize;
         order.swap(last, other);
     }
     order

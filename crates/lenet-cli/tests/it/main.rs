@@ -4,6 +4,8 @@ use std::path::Path;
 
 use snapbox::cmd::{Command, cargo_bin};
 
+mod fetch;
+mod server;
 mod show;
 
 /// `lenet`, to be run in `folder`.

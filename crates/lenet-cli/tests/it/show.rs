@@ -77,7 +77,7 @@ fn bad_usage_exits_2_and_failure_1() {
     }
     fs::remove_file(folder.path().join("data/t10k-images-idx3-ubyte")).unwrap();
     for (arguments, about) in [
-        (["--data", "data"], "error: data/t10k-images-idx3-ubyte: "),
+        (["--data", "data"], "error: data: expected a folder with t10k-images-idx3-ubyte"),
         (["--out", "nowhere/grid.png"], "error: nowhere/grid.png: "),
     ] {
         let failed = lenet(folder.path()).arg("show").args(arguments).assert().code(1);

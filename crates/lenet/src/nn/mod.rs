@@ -2,6 +2,11 @@
 //!
 //! A file per layer, each with its formula; [`lanes`] has the memory layout that they share.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops of constant length over register tiles read best by index"
+)]
+
 mod activation;
 mod conv2d;
 mod dropout;

@@ -124,7 +124,7 @@ impl Pooling {
             for (x, dx) in row.iter().zip(&mut gradient[start..][..self.kernel_size]) {
                 let here = x.load(simd).simd_eq(max) & open;
                 dx.store(dx.load(simd) + here.select(dy, zero));
-                open = open & !here;
+                open &= !here;
             }
         }
     }

@@ -1,0 +1,189 @@
+//! Files that are whole and files that are not: what each gives, and how the error reads.
+
+use std::{fs, io::Write};
+
+use flate2::{Compression, write::GzEncoder};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder with `files` in it.
+fn folder(files: &[(&str, Vec<u8>)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn load(path: &Path, split: Split) -> anyhow::Result<Dataset> {
+    Source::from(path.as_os_str().to_owned()).load(split)
+}
+
+/// The error's line, less the folder's name.
+fn refusal(folder: &TempDir, result: anyhow::Result<impl std::fmt::Debug>) -> String {
+    let error = format!("{:#}", result.unwrap_err());
+    let folder = folder.path().display().to_string();
+    error.strip_prefix(&folder).expect("an error begins with the path").trim_start_matches('/').to_string()
+}
+
+/// Kaggle's form: a header, then a line for each of `rows`.
+fn csv(labelled: bool, rows: &[&str]) -> Vec<u8> {
+    let mut text = if labelled { "label,".to_string() } else { String::new() };
+    text += &(0..PIXELS).map(|pixel| format!("pixel{pixel}")).collect::<Vec<_>>().join(",");
+    for row in rows {
+        text += "\n";
+        text += row;
+    }
+    (text + "\n").into_bytes()
+}
+
+/// A line whose pixels are all `pixel`.
+fn row(label: Option<&str>, pixel: &str) -> String {
+    let pixels = [pixel; PIXELS].join(",");
+    label.map_or(pixels.clone(), |label| format!("{label},{pixels}"))
+}
+
+#[test]
+fn a_value_is_a_name_a_csv_file_or_a_folder() {
+    let source = |value: &str| Source::from(OsString::from(value));
+    assert_eq!(source("fashion-mnist"), Source::Published(Published::FashionMnist));
+    assert_eq!(source("./mnist"), Source::Folder("./mnist".into()));
+    assert_eq!(source("some/Train.CSV"), Source::Csv("some/Train.CSV".into()));
+}
+
+#[test]
+fn a_folder_gives_both_splits_under_every_name() {
+    let [train, test] = [[3_u8, 7].as_slice(), &[1]].map(|labels| {
+        (idx::write_images(&vec![9; labels.len() * PIXELS]), idx::write_labels(labels), labels.to_vec())
+    });
+    let folder = folder(&[
+        ("train-images-idx3-ubyte", train.0),
+        ("train-labels.idx1-ubyte", train.1),
+        ("t10k-images.idx3-ubyte.gz", gzip(&test.0)),
+        ("t10k-labels-idx1-ubyte.gz", gzip(&test.1)),
+    ]);
+    for (split, labels) in [(Split::Train, train.2), (Split::Test, test.2)] {
+        let dataset = load(folder.path(), split).unwrap();
+        assert_eq!(dataset.labels(), labels);
+        assert!(dataset.images().iter().all(|&pixel| pixel == 9));
+    }
+}
+
+#[test]
+fn malformed_files_are_named_in_the_error() {
+    let images = idx::write_images(&vec![9; 200 * PIXELS]);
+    let labels = idx::write_labels(&[7; 200]);
+    let zipped = gzip(&images);
+    let mut bomb = idx::write_images(&[]);
+    bomb[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
+    bomb.resize(50 << 20, 0);
+    let table: [(Vec<u8>, &[u8], &str); 8] = [
+        (labels.clone(), &labels, "train-images-idx3-ubyte.gz: magic number: expected 0x00000803"),
+        (
+            idx::write_images(&[]),
+            &idx::write_labels(&[]),
+            "train-images-idx3-ubyte.gz: images: expected at least 1, found 0",
+        ),
+        (
+            zipped[..zipped.len() / 2].to_vec(),
+            &labels,
+            "train-images-idx3-ubyte.gz: pixels: expected 156800 bytes, found ",
+        ),
+        (
+            [&zipped[..zipped.len() - 8], &[0; 8]].concat(),
+            &labels,
+            "train-images-idx3-ubyte.gz: pixels: expected the end of the file, found ",
+        ),
+        (
+            [&zipped[..], b"more"].concat(),
+            &labels,
+            "train-images-idx3-ubyte.gz: pixels: expected the end of the file, found ",
+        ),
+        (
+            gzip(&bomb),
+            &labels,
+            "train-images-idx3-ubyte.gz: length: expected at most 1000000, found 4294967295",
+        ),
+        (images.clone(), &labels[..20], "train-labels-idx1-ubyte: labels: expected 200 bytes, found 12"),
+        (
+            images.clone(),
+            &idx::write_labels(&[7; 3]),
+            "train-labels-idx1-ubyte: number of labels: expected 200 (one for each image), found 3",
+        ),
+    ];
+    for (images, labels, expected) in table {
+        let folder =
+            folder(&[("train-images-idx3-ubyte.gz", images), ("train-labels-idx1-ubyte", labels.to_vec())]);
+        let error = refusal(&folder, load(folder.path(), Split::Train));
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let folder = folder(&[("picture.png", Vec::new())]);
+    for (name, expected) in [
+        (
+            "",
+            ": expected a folder with t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz, found no such file",
+        ),
+        ("none", "none: expected a folder with t10k-images-idx3-ubyte"),
+        ("picture.png", "picture.png: expected a folder with t10k-images-idx3-ubyte"),
+        ("none.csv", "none.csv: could not be read: "),
+    ] {
+        let error = refusal(&folder, load(&folder.path().join(name), Split::Test));
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn the_last_sixth_of_a_csv_file_is_for_testing() {
+    let rows: Vec<String> = (0..10).map(|label| row(Some(&label.to_string()), "255")).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let folder = folder(&[("train.csv", csv(true, &rows))]);
+    let path = folder.path().join("train.csv");
+    let [train, test] = [Split::Train, Split::Test].map(|split| load(&path, split).unwrap());
+    assert_eq!(train.labels(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(test.labels(), [8, 9]);
+    assert!(train.images().iter().chain(test.images()).all(|&pixel| pixel == 255));
+}
+
+#[test]
+fn malformed_csv_files_are_refused() {
+    let good = row(Some("7"), "0");
+    let table: &[(Vec<u8>, &str)] = &[
+        (Vec::new(), "images: expected at least 2, found 0"),
+        (csv(true, &[&good]), "images: expected at least 2, found 1"),
+        (csv(false, &[]), "line 1: expected 785 values, found 784"),
+        (good.clone().into_bytes(), "line 1: expected label, found \"7\""),
+        (csv(true, &[&good, "7,0"]), "line 3: expected 785 values, found 2"),
+        (csv(true, &[&good, &row(Some("7"), "256")]), "line 3, pixel0: expected 0 to 255, found \"256\""),
+        (csv(true, &[&row(Some("x"), "0")]), "line 2, label: expected 0 to 255, found \"x\""),
+        (csv(true, &[&good, &row(Some("10"), "0")]), "label 1: expected 0 to 9, found 10"),
+        (vec![b'9'; 1 << 20], "line 1: expected 785 values, found 1"),
+        (vec![0xff; 100], "stream did not contain valid UTF-8"),
+    ];
+    for (bytes, expected) in table {
+        let folder = folder(&[("train.csv", bytes.clone())]);
+        let error = refusal(&folder, load(&folder.path().join("train.csv"), Split::Train));
+        assert_eq!(error, format!("train.csv: {expected}"));
+    }
+}
+
+#[test]
+fn unlabelled_csv_files_give_pixels() {
+    let text = csv(false, &[&row(None, "1"), &row(None, "2")]);
+    let windows = String::from_utf8(text.clone()).unwrap().replace('\n', "\r\n").into_bytes();
+    let folder = folder(&[("test.csv", text), ("windows.csv", windows)]);
+    for name in ["test.csv", "windows.csv"] {
+        let pixels = read_unlabelled_csv(&folder.path().join(name)).unwrap();
+        assert_eq!(pixels, [[1; PIXELS], [2; PIXELS]].concat());
+    }
+}
