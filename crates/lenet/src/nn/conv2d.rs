@@ -2,8 +2,10 @@
 //!
 //! `y[o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] * x[c, i*stride + u - padding, j*stride + v - padding]`
 //!
-//! Forward and input gradient are one kernel, [`correlate`]: the gradient of the input is the output's gradient
-//! correlated with the weights turned by 180 degrees, input and output channels swapped.
+//! Three kernels, each with a tile of sums that stays in registers: [`correlate`] for the output,
+//! [`correlate_weights`] for the gradient of the weights, [`scatter`] for the gradient of the input.
+
+use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use serde::{Deserialize, Serialize};
@@ -47,71 +49,57 @@ impl Conv2d {
     }
 }
 
-/// A correlation of `input` rows, which carry their padding to the left and right; rows above and below the
-/// input count as zeros and are skipped.
+/// The shapes of a convolution.
 #[derive(Debug, Clone, Copy)]
-struct Correlation {
-    /// Shape of the input; its width counts the padding.
+struct Geometry {
+    /// The input with its padding to the left and right, and without that above and below, which is never read.
     input: Shape,
-    /// Columns of the input that are padding: this many on the left; `filled` ones follow that are not.
-    left: usize,
-    filled: usize,
-    /// Rows of zeros above the input.
-    top: usize,
     output: Shape,
     kernel_size: usize,
     stride: usize,
+    padding: usize,
 }
 
-impl Correlation {
+impl Geometry {
+    /// Columns of the input without its padding.
+    #[inline(always)]
+    fn width(&self) -> usize {
+        self.input.width - 2 * self.padding
+    }
+
     /// The rows `u` of the kernel that meet the input in output row `i`.
     #[inline(always)]
-    fn kernel_rows(&self, i: usize) -> (usize, usize) {
+    fn kernel_rows(&self, i: usize) -> Range<usize> {
         let first = i * self.stride;
-        (
-            self.top.saturating_sub(first),
-            self.kernel_size.min((self.input.height + self.top).saturating_sub(first)),
-        )
+        let end = (self.input.height + self.padding).saturating_sub(first);
+        self.padding.saturating_sub(first)..self.kernel_size.min(end)
     }
 
-    /// The columns `v` of the kernel that meet more than padding in the output columns `j..j + columns`.
+    /// The input row that row `u` of the kernel meets in output row `i`, counted over all channels.
     #[inline(always)]
-    fn kernel_columns(&self, j: usize, columns: usize) -> (usize, usize) {
-        let last = (j + columns - 1) * self.stride;
-        let end = (self.left + self.filled).saturating_sub(j * self.stride);
-        (self.left.saturating_sub(last), self.kernel_size.min(end))
-    }
-
-    /// Start of the input row that row `u` of the kernel meets in output row `i`, from output column `j` on.
-    #[inline(always)]
-    fn input_row(&self, channel: usize, i: usize, u: usize, j: usize) -> usize {
-        (channel * self.input.height + i * self.stride + u - self.top) * self.input.width + j * self.stride
+    fn input_row(&self, channel: usize, i: usize, u: usize) -> usize {
+        channel * self.input.height + i * self.stride + u - self.padding
     }
 }
 
-/// One block: `y (output) = bias + weight (output channel, input channel, u, v) * x (input)`.
+/// One block: `y (output) = bias + weight (out_channels, in_channels, kernel_size, kernel_size) * x (input)`.
 ///
 /// A tile of two channels by up to six columns stays in registers while the taps go by; a row of tiles reads
 /// few rows of `x`, which stay in the first-level cache.
 #[inline(always)]
-fn correlate<S: Simd>(
-    simd: S,
-    shape: &Correlation,
-    weight: &[f32],
-    bias: &[f32],
-    x: &[Lanes],
-    y: &mut [Lanes],
-) {
+fn correlate<S: Simd>(simd: S, shape: &Geometry, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
     let Shape { channels, height, width } = shape.output;
-    let tiles = width.div_ceil(TILE);
+    // Neighbouring columns of a tile read neighbouring pixels; with a stride a tile is one column.
+    let tiles = if shape.stride == 1 { width.div_ceil(TILE) } else { width };
     for i in 0..height {
-        for first in (0..channels).step_by(2) {
+        for channel in (0..channels).step_by(2) {
             for tile in 0..tiles {
                 let (j, columns) = piece(width, tiles, tile);
-                if first + 1 < channels {
-                    with_const!(P = columns => correlate_tile::<S, 2, P>(simd, shape, weight, bias, x, y, (first, i, j)));
+                let at = (channel, i, j);
+                if channel + 1 < channels {
+                    with_const!(P = columns => correlate_tile::<S, 2, P>(simd, shape, weight, bias, x, y, at));
                 } else {
-                    with_const!(P = columns => correlate_tile::<S, 1, P>(simd, shape, weight, bias, x, y, (first, i, j)));
+                    with_const!(P = columns => correlate_tile::<S, 1, P>(simd, shape, weight, bias, x, y, at));
                 }
             }
         }
@@ -121,36 +109,35 @@ fn correlate<S: Simd>(
 #[inline(always)]
 fn correlate_tile<S: Simd, const C: usize, const P: usize>(
     simd: S,
-    shape: &Correlation,
+    shape: &Geometry,
     weight: &[f32],
     bias: &[f32],
     x: &[Lanes],
     y: &mut [Lanes],
     (first, i, j): (usize, usize, usize),
 ) {
-    let Correlation { input, output, kernel_size, stride, .. } = *shape;
-    let (top, bottom) = shape.kernel_rows(i);
-    let (left, right) = shape.kernel_columns(j, P);
+    let Geometry { input, output, kernel_size, stride, .. } = *shape;
+    let taps = input.channels * kernel_size * kernel_size;
     let mut sums = [[f32x8::splat(simd, 0.0); P]; C];
+    let mut kernels = [&weight[..0]; C];
     for c in 0..C {
-        sums[c] = [f32x8::splat(simd, bias.get(first + c).copied().unwrap_or(0.0)); P];
+        sums[c] = [f32x8::splat(simd, bias[first + c]); P];
+        kernels[c] = &weight[(first + c) * taps..][..taps];
     }
-    let taps = kernel_size * kernel_size;
     for channel in 0..input.channels {
-        for u in top..bottom {
-            let row = &x[shape.input_row(channel, i, u, j)..];
+        for u in shape.kernel_rows(i) {
+            let row = &x[shape.input_row(channel, i, u) * input.width + j * stride..][..kernel_size + P - 1];
             let mut weights = [&weight[..0]; C];
             for c in 0..C {
-                let start = ((first + c) * input.channels + channel) * taps + u * kernel_size;
-                weights[c] = &weight[start..start + right];
+                weights[c] = &kernels[c][(channel * kernel_size + u) * kernel_size..][..kernel_size];
             }
-            for v in left..right {
+            for (v, pixels) in row.windows(P).enumerate() {
                 let mut broadcast = [f32x8::splat(simd, 0.0); C];
                 for c in 0..C {
                     broadcast[c] = f32x8::splat(simd, weights[c][v]);
                 }
                 for p in 0..P {
-                    let pixel = row[v + p * stride].load(simd);
+                    let pixel = pixels[p].load(simd);
                     for c in 0..C {
                         sums[c][p] = broadcast[c].mul_add(pixel, sums[c][p]);
                     }
@@ -166,19 +153,79 @@ fn correlate_tile<S: Simd, const C: usize, const P: usize>(
     }
 }
 
+/// One block of the input's gradient: `dx[c, i*stride + u - padding, j*stride + v - padding] += sum over o of
+/// w[o, c, u, v] * dy[o, i, j]`, for `dx` without padding.
+///
+/// The sums over the output channels of two taps by up to six columns stay in registers, and are then added where
+/// they belong: exactly the multiplications that the forward pass has, whatever the edges.
+#[inline(always)]
+fn scatter<S: Simd>(simd: S, shape: &Geometry, weight: &[f32], dy: &[Lanes], dx: &mut [Lanes]) {
+    let tiles = shape.output.width.div_ceil(TILE);
+    dx.fill(Lanes::default());
+    for i in 0..shape.output.height {
+        for channel in 0..shape.input.channels {
+            for u in shape.kernel_rows(i) {
+                for v in (0..shape.kernel_size).step_by(2) {
+                    for tile in 0..tiles {
+                        let (j, columns) = piece(shape.output.width, tiles, tile);
+                        let at = (channel, i, j, u, v);
+                        if v + 1 < shape.kernel_size {
+                            with_const!(P = columns => scatter_tile::<S, 2, P>(simd, shape, weight, dy, dx, at));
+                        } else {
+                            with_const!(P = columns => scatter_tile::<S, 1, P>(simd, shape, weight, dy, dx, at));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn scatter_tile<S: Simd, const T: usize, const P: usize>(
+    simd: S,
+    shape: &Geometry,
+    weight: &[f32],
+    dy: &[Lanes],
+    dx: &mut [Lanes],
+    (channel, i, j, u, v): (usize, usize, usize, usize, usize),
+) {
+    let Geometry { input, output, kernel_size, stride, padding } = *shape;
+    let taps = input.channels * kernel_size * kernel_size;
+    let tap = (channel * kernel_size + u) * kernel_size + v;
+    let mut sums = [[f32x8::splat(simd, 0.0); P]; T];
+    for (o, kernel) in weight.chunks_exact(taps).enumerate() {
+        let kernel = &kernel[tap..tap + T];
+        let gradients = &dy[(o * output.height + i) * output.width + j..][..P];
+        let mut broadcast = [f32x8::splat(simd, 0.0); T];
+        for t in 0..T {
+            broadcast[t] = f32x8::splat(simd, kernel[t]);
+        }
+        for p in 0..P {
+            let gradient = gradients[p].load(simd);
+            for t in 0..T {
+                sums[t][p] = broadcast[t].mul_add(gradient, sums[t][p]);
+            }
+        }
+    }
+    let row = &mut dx[shape.input_row(channel, i, u) * shape.width()..][..shape.width()];
+    for t in 0..T {
+        for p in 0..P {
+            // Left of the input wraps to a huge number: outside as well.
+            if let Some(pixel) = row.get_mut(((j + p) * stride + v + t).wrapping_sub(padding)) {
+                pixel.store(pixel.load(simd) + sums[t][p]);
+            }
+        }
+    }
+}
+
 /// One block of the weights' gradient, each lane apart: `gradient[o, c, u, v] += sum over i, j of
 /// dy[o, i, j] * x[c, i*stride + u - padding, j*stride + v - padding]`.
 ///
 /// A tile of output channels by columns of the kernel stays in registers while the pixels go by.
 #[inline(always)]
-fn correlate_weights<S: Simd>(
-    simd: S,
-    shape: &Correlation,
-    x: &[Lanes],
-    dy: &[Lanes],
-    gradient: &mut [Lanes],
-) {
-    let Correlation { input, output, kernel_size, .. } = *shape;
+fn correlate_weights<S: Simd>(simd: S, shape: &Geometry, x: &[Lanes], dy: &[Lanes], gradient: &mut [Lanes]) {
+    let Geometry { input, output, kernel_size, .. } = *shape;
     let tiles = kernel_size.div_ceil(TILE);
     // Six sums hide too little latency: where the kernel is narrow the tile takes three channels.
     let most_channels = if kernel_size <= 3 { 3 } else { 2 };
@@ -210,31 +257,30 @@ fn correlate_weights<S: Simd>(
 #[inline(always)]
 fn weights_tile<S: Simd, const C: usize, const T: usize>(
     simd: S,
-    shape: &Correlation,
+    shape: &Geometry,
     x: &[Lanes],
     dy: &[Lanes],
     gradient: &mut [Lanes],
     (first, channel, u, v): (usize, usize, usize, usize),
 ) {
-    let Correlation { input, output, kernel_size, stride, .. } = *shape;
+    let Geometry { input, output, kernel_size, stride, .. } = *shape;
     let mut sums = [[f32x8::splat(simd, 0.0); T]; C];
     for i in 0..output.height {
-        let (top, bottom) = shape.kernel_rows(i);
-        if u < top || u >= bottom {
+        if !shape.kernel_rows(i).contains(&u) {
             continue;
         }
-        let row = &x[shape.input_row(channel, i, u, 0) + v..][..(output.width - 1) * stride + T];
+        let row = &x[shape.input_row(channel, i, u) * input.width + v..][..(output.width - 1) * stride + T];
         let mut gradients = [&dy[..0]; C];
         for c in 0..C {
             gradients[c] = &dy[((first + c) * output.height + i) * output.width..][..output.width];
         }
-        for j in 0..output.width {
+        for (j, pixels) in row.windows(T).step_by(stride).enumerate() {
             let mut dys = [f32x8::splat(simd, 0.0); C];
             for c in 0..C {
                 dys[c] = gradients[c][j].load(simd);
             }
             for t in 0..T {
-                let pixel = row[j * stride + t].load(simd);
+                let pixel = pixels[t].load(simd);
                 for c in 0..C {
                     sums[c][t] = dys[c].mul_add(pixel, sums[c][t]);
                 }
@@ -252,17 +298,10 @@ fn weights_tile<S: Simd, const C: usize, const T: usize>(
 
 /// [`Conv2d`] at work on one thread.
 pub(super) struct Convolution {
-    /// Padded input to output.
-    forward: Correlation,
-    /// Spread-out gradient of the output to gradient of the input.
-    backward: Correlation,
-    /// (in_channels, height, padding + width + padding); the padding stays zero.
+    shape: Geometry,
+    /// A block of the input with its padding, which stays zero; empty if there is none.
     padded: Vec<Lanes>,
-    /// Gradient of the output, `stride` apart, between zeros: (out_channels, height, width).
-    spread: Vec<Lanes>,
-    /// Weights turned by 180 degrees: (in_channels, out_channels, kernel_size, kernel_size).
-    turned: Vec<f32>,
-    /// Sums of a step: (out_channels, in_channels, kernel_size, kernel_size), then (out_channels).
+    /// Sums of a step, each lane apart: (out_channels, in_channels, kernel_size, kernel_size), then (out_channels).
     gradient: Vec<Lanes>,
 }
 
@@ -270,87 +309,36 @@ impl Convolution {
     /// For input and output shapes that have been checked.
     pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
         let Conv2d { in_channels, out_channels, kernel_size, stride, padding } = layer;
-        let weights = out_channels * in_channels * kernel_size * kernel_size;
-        let forward = Correlation {
-            input: Shape { width: input.width + 2 * padding, ..input },
-            left: padding,
-            filled: input.width,
-            top: padding,
-            output,
-            kernel_size,
-            stride,
-        };
-        let border = kernel_size - 1 - padding;
-        let backward = Correlation {
-            input: Shape {
-                channels: out_channels,
-                height: (output.height - 1) * stride + 1,
-                width: input.width + kernel_size - 1,
-            },
-            left: border,
-            filled: (output.width - 1) * stride + 1,
-            top: border,
-            output: input,
-            kernel_size,
-            stride: 1,
-        };
+        let wide = Shape { width: input.width + 2 * padding, ..input };
         Self {
-            forward,
-            backward,
-            padded: zeros(if padding > 0 { forward.input.len() } else { 0 }),
-            spread: zeros(backward.input.len()),
-            turned: vec![0.0; weights],
-            gradient: zeros(weights + out_channels),
+            shape: Geometry { input: wide, output, kernel_size, stride, padding },
+            padded: zeros(if padding > 0 { wide.len() } else { 0 }),
+            gradient: zeros(out_channels * (in_channels * kernel_size * kernel_size + 1)),
         }
     }
 
-    fn weights(&self) -> usize {
-        self.turned.len()
+    /// Elements of a block of the input, without padding.
+    fn input_len(&self) -> usize {
+        self.shape.input.channels * self.shape.input.height * self.shape.width()
     }
 }
 
-/// `x` (in_channels, height, width) with its padding, in `padded` unless there is none.
-fn pad<'a>(shape: &Correlation, x: &'a [Lanes], padded: &'a mut [Lanes]) -> &'a [Lanes] {
-    if shape.left == 0 {
+/// A block of the input with its padding, in `padded` unless there is none.
+fn pad<'a>(shape: &Geometry, x: &'a [Lanes], padded: &'a mut [Lanes]) -> &'a [Lanes] {
+    if shape.padding == 0 {
         return x;
     }
-    spread(x, Shape { width: shape.filled, ..shape.input }, padded, shape, 1);
+    for (row, wide) in x.chunks_exact(shape.width()).zip(padded.chunks_exact_mut(shape.input.width)) {
+        wide[shape.padding..][..row.len()].copy_from_slice(row);
+    }
     padded
 }
 
-/// Copies `from` into the input of a correlation: pixels and rows `step` apart, padding left as it is.
-fn spread(from: &[Lanes], shape: Shape, to: &mut [Lanes], correlation: &Correlation, step: usize) {
-    let Shape { height, width, .. } = correlation.input;
-    for channel in 0..shape.channels {
-        for row in 0..shape.height {
-            let source = &from[(channel * shape.height + row) * shape.width..][..shape.width];
-            let target = &mut to[(channel * height + row * step) * width + correlation.left..];
-            for (target, source) in target.iter_mut().step_by(step).zip(source) {
-                *target = *source;
-            }
-        }
-    }
-}
-
 impl Operator for Convolution {
-    fn prepare(&mut self, parameters: &[f32]) {
-        let (inputs, outputs) = (self.forward.input.channels, self.forward.output.channels);
-        let taps = self.forward.kernel_size * self.forward.kernel_size;
-        for output in 0..outputs {
-            for input in 0..inputs {
-                let kernel = &parameters[(output * inputs + input) * taps..][..taps];
-                let turned = &mut self.turned[(input * outputs + output) * taps..][..taps];
-                for (turned, weight) in turned.iter_mut().zip(kernel.iter().rev()) {
-                    *turned = *weight;
-                }
-            }
-        }
-    }
-
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
-        let (weight, bias) = parameters.split_at(self.weights());
-        let shape = &self.forward;
-        let xs = x.chunks_exact(self.backward.output.len());
+        let (weight, bias) = parameters.split_at(parameters.len() - self.shape.output.channels);
+        let xs = x.chunks_exact(self.input_len());
+        let shape = &self.shape;
         for (x, y) in xs.zip(y.chunks_exact_mut(shape.output.len())) {
             let x = pad(shape, x, &mut self.padded);
             dispatch!(pass.level, simd => correlate(simd, shape, weight, bias, x, y));
@@ -360,27 +348,26 @@ impl Operator for Convolution {
     fn backward(
         &mut self,
         pass: Pass,
-        _parameters: &[f32],
+        parameters: &[f32],
         x: &[Lanes],
         dy: &[Lanes],
         mut dx: Option<&mut [Lanes]>,
         _gradient: &mut [f32],
     ) {
-        let (forward, backward) = (&self.forward, &self.backward);
-        let (input, output) = (backward.output, forward.output);
-        let (weight, bias) = self.gradient.split_at_mut(self.turned.len());
-        let xs = x.chunks_exact(input.len());
-        for (block, (x, dy)) in xs.zip(dy.chunks_exact(output.len())).enumerate() {
-            let x = pad(forward, x, &mut self.padded);
+        let len = self.input_len();
+        let shape = &self.shape;
+        let weights = parameters.len() - shape.output.channels;
+        let (weight_gradient, bias_gradient) = self.gradient.split_at_mut(weights);
+        let blocks = x.chunks_exact(len).zip(dy.chunks_exact(shape.output.len()));
+        for (block, (x, dy)) in blocks.enumerate() {
+            let x = pad(shape, x, &mut self.padded);
             dispatch!(pass.level, simd => {
-                correlate_weights(simd, forward, x, dy, weight);
-                add_planes(simd, output, dy, bias);
+                correlate_weights(simd, shape, x, dy, weight_gradient);
+                add_planes(simd, shape.output, dy, bias_gradient);
             });
             if let Some(dx) = &mut dx {
-                let dx = &mut dx[block * input.len()..][..input.len()];
-                spread(dy, output, &mut self.spread, backward, forward.stride);
-                let (turned, wide) = (&self.turned, &self.spread);
-                dispatch!(pass.level, simd => correlate(simd, backward, turned, &[], wide, dx));
+                let dx = &mut dx[block * len..][..len];
+                dispatch!(pass.level, simd => scatter(simd, shape, &parameters[..weights], dy, dx));
             }
         }
     }
@@ -397,8 +384,19 @@ impl Operator for Convolution {
 #[inline(always)]
 fn add_planes<S: Simd>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
     for (plane, sum) in dy.chunks_exact(shape.height * shape.width).zip(sums) {
+        // Several sums, so that no addition waits for the one before it.
+        let mut parts = [f32x8::splat(simd, 0.0); TILE];
+        let (rows, rest) = plane.as_chunks::<TILE>();
+        for row in rows {
+            for p in 0..TILE {
+                parts[p] += row[p].load(simd);
+            }
+        }
         let mut total = sum.load(simd);
-        for pixel in plane {
+        for part in parts {
+            total += part;
+        }
+        for pixel in rest {
             total += pixel.load(simd);
         }
         sum.store(total);

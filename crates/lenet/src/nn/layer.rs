@@ -197,12 +197,9 @@ pub(super) struct Pass {
     pub first_block: usize,
 }
 
-/// A layer at work on one thread, with the memory that it needs. In a step of training: `prepare`, `forward` and
+/// A layer at work on one thread, with the memory that it needs. In a step of training: `forward` and
 /// `backward` of all blocks (in one call or several), `finish`.
 pub(super) trait Operator: Send {
-    /// Readies what depends on the parameters alone and is needed by `backward`.
-    fn prepare(&mut self, _parameters: &[f32]) {}
-
     /// `x` (block, input shape) to `y` (block, output shape).
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
 

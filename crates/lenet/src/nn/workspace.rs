@@ -197,10 +197,6 @@ impl Shard {
         training: Option<u64>,
         first_block: usize,
     ) -> (f64, usize) {
-        let parameters = network.parameters();
-        for step in &mut self.workspace.steps {
-            step.operator.prepare(&parameters[step.parameters.clone()]);
-        }
         self.workspace.forward(network, training, first_block);
 
         let (whole, last) = (self.workspace.whole, self.workspace.steps.len());

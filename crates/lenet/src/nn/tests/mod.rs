@@ -2,6 +2,7 @@
 
 mod golden; // PyTorch's answers
 mod naive; // slow twins of every layer, loss and optimiser
+mod profile; // where the time goes
 
 use fearless_simd::Level;
 
@@ -99,7 +100,6 @@ fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mu
         let (inputs, outputs) = (at_once * input.len(), at_once * output.len());
         // The second step shows what the first has left behind.
         for _ in 0..2 {
-            operator.prepare(&parameters);
             for (x, y) in fast_x.chunks(inputs).zip(fast_y.chunks_mut(outputs)) {
                 operator.forward(pass, &parameters, x, y);
             }
