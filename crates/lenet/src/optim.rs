@@ -2,6 +2,7 @@
 
 use std::f32::consts::PI;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How parameters follow from gradients.
@@ -56,11 +57,14 @@ const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
+/// Parameters that a thread changes at a time.
+const CHUNK: usize = 4096;
+
 /// An optimiser's memory of the steps so far.
 #[derive(Debug, Clone)]
 pub struct OptimizerState {
     optimizer: Optimizer,
-    /// Momentum, or Adam's first moment; empty where there is none.
+    /// Momentum, or Adam's first moment.
     first: Vec<f32>,
     /// Adam's second moment.
     second: Vec<f32>,
@@ -70,35 +74,53 @@ pub struct OptimizerState {
 impl OptimizerState {
     /// No steps yet, for a number of `parameters`.
     pub fn new(optimizer: Optimizer, parameters: usize) -> Self {
-        let (first, second) = match optimizer {
-            Optimizer::Sgd { momentum: 0.0, .. } => (0, 0),
-            Optimizer::Sgd { .. } => (parameters, 0),
-            Optimizer::Adam { .. } => (parameters, parameters),
-        };
-        Self { optimizer, first: vec![0.0; first], second: vec![0.0; second], steps: 0 }
+        Self { optimizer, first: vec![0.0; parameters], second: vec![0.0; parameters], steps: 0 }
     }
 
-    /// One step along `gradient`, with the learning rate times `factor`.
-    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], factor: f32) {
+    /// One step along the sum of `gradients`, added in their order, with the learning rate times `factor`.
+    ///
+    /// # Panics
+    /// If a gradient has fewer elements than `parameters`.
+    pub fn step<G: AsRef<[f32]> + Sync>(&mut self, parameters: &mut [f32], gradients: &[G], factor: f32) {
         self.steps += 1;
         let lr = self.optimizer.lr() * factor;
-        match self.optimizer {
-            Optimizer::Sgd { momentum: 0.0, .. } => {
-                for (p, g) in parameters.iter_mut().zip(gradient) {
+        let (optimizer, steps) = (self.optimizer, self.steps);
+        let chunks = (
+            parameters.par_chunks_mut(CHUNK),
+            self.first.par_chunks_mut(CHUNK),
+            self.second.par_chunks_mut(CHUNK),
+        );
+        chunks.into_par_iter().enumerate().with_min_len(8).for_each(|(chunk, (p, first, second))| {
+            let mut gradient = [0.0; CHUNK];
+            let gradient = &mut gradient[..p.len()];
+            for part in gradients {
+                for (sum, g) in gradient.iter_mut().zip(&part.as_ref()[chunk * CHUNK..][..p.len()]) {
+                    *sum += g;
+                }
+            }
+            optimizer.update(lr, steps, p, gradient, first, second);
+        });
+    }
+}
+
+impl Optimizer {
+    fn update(self, lr: f32, steps: i32, p: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32]) {
+        match self {
+            Self::Sgd { momentum: 0.0, .. } => {
+                for (p, g) in p.iter_mut().zip(g) {
                     *p -= lr * g;
                 }
             }
-            Optimizer::Sgd { momentum, .. } => {
-                for ((p, g), v) in parameters.iter_mut().zip(gradient).zip(&mut self.first) {
+            Self::Sgd { momentum, .. } => {
+                for ((p, g), v) in p.iter_mut().zip(g).zip(first) {
                     *v = momentum * *v + g;
                     *p -= lr * *v;
                 }
             }
-            Optimizer::Adam { .. } => {
-                let lr = lr / (1.0 - BETA1.powi(self.steps));
-                let correction = 1.0 / (1.0 - BETA2.powi(self.steps)).sqrt();
-                let moments = self.first.iter_mut().zip(&mut self.second);
-                for ((p, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
+            Self::Adam { .. } => {
+                let lr = lr / (1.0 - BETA1.powi(steps));
+                let correction = 1.0 / (1.0 - BETA2.powi(steps)).sqrt();
+                for ((p, g), (m, v)) in p.iter_mut().zip(g).zip(first.iter_mut().zip(second)) {
                     *m = BETA1 * *m + (1.0 - BETA1) * g;
                     *v = BETA2 * *v + (1.0 - BETA2) * (g * g);
                     *p -= lr * *m / (v.sqrt() * correction + EPSILON);

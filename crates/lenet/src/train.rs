@@ -186,19 +186,12 @@ impl<'a> Trainer<'a> {
             let share = &batch[first * LANES..batch.len().min((first + len) * LANES)];
             shard.load(network.scaling(), share.iter().map(|&index| data.image(index as usize)));
             let rows = share.iter().map(|&index| targets.row(index as usize));
-            shard.step(network, rows, batch.len(), Some(key), first)
+            shard.step(network, rows, batch.len(), Some(key), first);
         };
-        let results: Vec<_> = shards.par_iter_mut().enumerate().map(run).collect();
+        shards.par_iter_mut().enumerate().for_each(run);
 
-        let (first, others) = shards.split_at_mut(1);
-        let gradient = first[0].gradient_mut();
-        for other in others {
-            for (sum, g) in gradient.iter_mut().zip(other.gradient_mut()) {
-                *sum += *g;
-            }
-        }
-        self.optimizer.step(self.network.parameters_mut(), gradient, factor);
-        results.into_iter().fold((0.0, 0), |sum, share| (sum.0 + share.0, sum.1 + share.1))
+        self.optimizer.step(self.network.parameters_mut(), shards, factor);
+        self.shards.iter().fold((0.0, 0), |sum, shard| (sum.0 + shard.loss, sum.1 + shard.correct))
     }
 }
 

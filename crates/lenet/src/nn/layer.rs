@@ -199,7 +199,7 @@ pub(super) struct Pass {
 
 /// A layer at work on one thread, with the memory that it needs. In a step of training: `forward` and
 /// `backward` of all blocks (in one call or several), `finish`.
-pub(super) trait Operator: Send {
+pub(super) trait Operator: Send + Sync {
     /// `x` (block, input shape) to `y` (block, output shape).
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
 

@@ -35,40 +35,92 @@ impl Linear {
 /// Inner steps done at a time: six panels of as many vectors stay in the first-level cache.
 const DEPTH: usize = 128;
 
-/// A matrix of weights read as `(row, depth)`.
+/// Inner steps and rows done at a time by [`multiply_turned`]: as many weights, and few cache lines of each row.
+const TURNED_DEPTH: usize = 32;
+const TURNED_ROWS: usize = 96;
+
+/// A part of a matrix of weights.
 #[derive(Clone, Copy)]
-struct Weights<'a> {
-    values: &'a [f32],
-    rows: usize,
-    depth: usize,
+struct Part<'a> {
+    /// From the part's first row and depth on.
+    weights: &'a [f32],
     row_step: usize,
     depth_step: usize,
+    /// First row and number of rows.
+    rows: (usize, usize),
+    /// First depth and number of depths.
+    depths: (usize, usize),
 }
 
-/// `y (block, row) = bias (row) + weights (row, depth) * x (block, depth)`.
+/// `y (block, row) = bias (row) + sum over depth of weights (row, depth) * x (block, depth)`; `size` is of `weights`.
 #[inline(always)]
-fn multiply<S: Simd>(simd: S, weights: &Weights, bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
-    let Weights { rows, depth, .. } = *weights;
-    let blocks = y.len() / rows;
-    let tiles = blocks.div_ceil(TILE);
-    let steps = depth.div_ceil(DEPTH);
+fn multiply<S: Simd>(
+    simd: S,
+    weights: &[f32],
+    size: (usize, usize),
+    bias: &[f32],
+    x: &[Lanes],
+    y: &mut [Lanes],
+) {
+    let (rows, depth) = size;
     for y in y.chunks_exact_mut(rows) {
-        for (row, y) in y.iter_mut().enumerate() {
-            *y = Lanes([bias.get(row).copied().unwrap_or(0.0); LANES]);
+        for (y, bias) in y.iter_mut().zip(bias) {
+            *y = Lanes([*bias; LANES]);
         }
     }
+    let steps = depth.div_ceil(DEPTH);
     for step in 0..steps {
         let depths = piece(depth, steps, step);
-        for tile in 0..tiles {
-            let (block, count) = piece(blocks, tiles, tile);
-            match count {
-                1 => multiply_panels::<S, 6, 1>(simd, weights, x, y, block, depths),
-                2 => multiply_panels::<S, 4, 2>(simd, weights, x, y, block, depths),
-                3 => multiply_panels::<S, 3, 3>(simd, weights, x, y, block, depths),
-                4 => multiply_panels::<S, 3, 4>(simd, weights, x, y, block, depths),
-                5 => multiply_panels::<S, 2, 5>(simd, weights, x, y, block, depths),
-                _ => multiply_panels::<S, 2, 6>(simd, weights, x, y, block, depths),
+        let weights = &weights[depths.0..];
+        let part = Part { weights, row_step: depth, depth_step: 1, rows: (0, rows), depths };
+        multiply_part(simd, &part, size, x, y);
+    }
+}
+
+/// `y (block, row) = sum over depth of weights (depth, row) * x (block, depth)`; `size` is (rows, depth).
+///
+/// Neighbouring depths are a whole row of `weights` apart, often on another page, so a part of it is first copied
+/// together.
+#[inline(always)]
+fn multiply_turned<S: Simd>(simd: S, weights: &[f32], size: (usize, usize), x: &[Lanes], y: &mut [Lanes]) {
+    let (rows, depth) = size;
+    let mut near = [[0.0; TURNED_ROWS]; TURNED_DEPTH];
+    for first in (0..rows).step_by(TURNED_ROWS) {
+        let count = TURNED_ROWS.min(rows - first);
+        for y in y.chunks_exact_mut(rows) {
+            y[first..first + count].fill(Lanes::default());
+        }
+        let steps = depth.div_ceil(TURNED_DEPTH);
+        for step in 0..steps {
+            let depths = piece(depth, steps, step);
+            for (d, near) in near.iter_mut().take(depths.1).enumerate() {
+                let far = &weights[(depths.0 + d) * rows + first..];
+                match far.first_chunk() {
+                    // Past the rows' end this copies what nobody reads.
+                    Some(far) => *near = *far,
+                    None => near[..count].copy_from_slice(&far[..count]),
+                }
             }
+            let weights = near.as_flattened();
+            let part = Part { weights, row_step: 1, depth_step: TURNED_ROWS, rows: (first, count), depths };
+            multiply_part(simd, &part, size, x, y);
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply_part<S: Simd>(simd: S, part: &Part, size: (usize, usize), x: &[Lanes], y: &mut [Lanes]) {
+    let blocks = y.len() / size.0;
+    let tiles = blocks.div_ceil(TILE);
+    for tile in 0..tiles {
+        let (block, count) = piece(blocks, tiles, tile);
+        match count {
+            1 => multiply_panels::<S, 6, 1>(simd, part, size, block, x, y),
+            2 => multiply_panels::<S, 4, 2>(simd, part, size, block, x, y),
+            3 => multiply_panels::<S, 3, 3>(simd, part, size, block, x, y),
+            4 => multiply_panels::<S, 3, 4>(simd, part, size, block, x, y),
+            5 => multiply_panels::<S, 2, 5>(simd, part, size, block, x, y),
+            _ => multiply_panels::<S, 2, 6>(simd, part, size, block, x, y),
         }
     }
 }
@@ -76,43 +128,46 @@ fn multiply<S: Simd>(simd: S, weights: &Weights, bias: &[f32], x: &[Lanes], y: &
 #[inline(always)]
 fn multiply_panels<S: Simd, const R: usize, const B: usize>(
     simd: S,
-    weights: &Weights,
+    part: &Part,
+    size: (usize, usize),
+    block: usize,
     x: &[Lanes],
     y: &mut [Lanes],
-    block: usize,
-    depths: (usize, usize),
 ) {
-    let whole = weights.rows / R * R;
+    let whole = part.rows.1 / R * R;
     for row in (0..whole).step_by(R) {
-        multiply_tile::<S, R, B>(simd, weights, x, y, (row, block), depths);
+        multiply_tile::<S, R, B>(simd, part, size, (row, block), x, y);
     }
-    for row in whole..weights.rows {
-        multiply_tile::<S, 1, B>(simd, weights, x, y, (row, block), depths);
+    for row in whole..part.rows.1 {
+        multiply_tile::<S, 1, B>(simd, part, size, (row, block), x, y);
     }
 }
 
+/// Adds to `R` rows, from `row` of the part on, of `B` blocks.
 #[inline(always)]
 fn multiply_tile<S: Simd, const R: usize, const B: usize>(
     simd: S,
-    weights: &Weights,
+    part: &Part,
+    (rows, depth): (usize, usize),
+    (row, block): (usize, usize),
     x: &[Lanes],
     y: &mut [Lanes],
-    (row, block): (usize, usize),
-    (first, count): (usize, usize),
 ) {
-    let Weights { values, rows, depth, row_step, depth_step } = *weights;
+    let Part { weights, row_step, depth_step, .. } = *part;
+    let (first, count) = part.depths;
     let mut panels = [&x[..0]; B];
     for b in 0..B {
         panels[b] = &x[(block + b) * depth + first..][..count];
     }
-    let mut starts = [&values[..0]; R];
+    let mut starts = [&weights[..0]; R];
     for r in 0..R {
-        starts[r] = &values[(row + r) * row_step + first * depth_step..];
+        starts[r] = &weights[(row + r) * row_step..];
     }
+    let place = |r: usize, b: usize| (block + b) * rows + part.rows.0 + row + r;
     let mut sums = [[f32x8::splat(simd, 0.0); B]; R];
     for r in 0..R {
         for b in 0..B {
-            sums[r][b] = y[(block + b) * rows + row + r].load(simd);
+            sums[r][b] = y[place(r, b)].load(simd);
         }
     }
     for step in 0..count {
@@ -129,25 +184,32 @@ fn multiply_tile<S: Simd, const R: usize, const B: usize>(
     }
     for r in 0..R {
         for b in 0..B {
-            y[(block + b) * rows + row + r].store(sums[r][b]);
+            y[place(r, b)].store(sums[r][b]);
         }
     }
 }
 
+/// Tiles of [`multiply_weights`] done side by side.
+const GROUP: usize = 2;
+
 /// `gradient (output, input) = sum over the samples of dy (sample, output) * x (sample, input)`, `dy` in blocks,
-/// `rows` as `(sample, vector)` with the inputs of a sample in vectors of eight, zeros after the last.
+/// `rows` as [`turn`] makes them.
 #[inline(always)]
 fn multiply_weights<S: Simd>(simd: S, layer: Linear, rows: &[Lanes], dy: &[Lanes], gradient: &mut [f32]) {
     let vectors = layer.in_features.div_ceil(LANES);
     let tiles = vectors.div_ceil(TILE);
-    for tile in 0..tiles {
-        let (vector, count) = piece(vectors, tiles, tile);
+    // A few tiles side by side: their inputs still fit the first-level cache, and the gradient is written in longer
+    // pieces.
+    for group in (0..tiles).step_by(GROUP) {
         for output in (0..layer.out_features).step_by(2) {
-            let at = (output, vector);
-            if output + 1 < layer.out_features {
-                with_const!(V = count => weights_tile::<S, 2, V>(simd, layer, rows, dy, gradient, at));
-            } else {
-                with_const!(V = count => weights_tile::<S, 1, V>(simd, layer, rows, dy, gradient, at));
+            for tile in group..tiles.min(group + GROUP) {
+                let (vector, count) = piece(vectors, tiles, tile);
+                let at = (output, vector);
+                if output + 1 < layer.out_features {
+                    with_const!(V = count => weights_tile::<S, 2, V>(simd, layer, rows, dy, gradient, at));
+                } else {
+                    with_const!(V = count => weights_tile::<S, 1, V>(simd, layer, rows, dy, gradient, at));
+                }
             }
         }
     }
@@ -162,11 +224,11 @@ fn weights_tile<S: Simd, const R: usize, const V: usize>(
     gradient: &mut [f32],
     (output, vector): (usize, usize),
 ) {
-    let vectors = in_features.div_ceil(LANES);
+    let pitch = pitch(in_features);
     let mut sums = [[f32x8::splat(simd, 0.0); V]; R];
-    for (dy, rows) in dy.chunks_exact(out_features).zip(rows.chunks_exact(LANES * vectors)) {
+    for (dy, rows) in dy.chunks_exact(out_features).zip(rows.chunks_exact(LANES * pitch)) {
         let dy = &dy[output..output + R];
-        for (lane, row) in rows.chunks_exact(vectors).enumerate() {
+        for (lane, row) in rows.chunks_exact(pitch).enumerate() {
             let row = &row[vector..vector + V];
             let mut broadcast = [f32x8::splat(simd, 0.0); R];
             for r in 0..R {
@@ -183,13 +245,22 @@ fn weights_tile<S: Simd, const R: usize, const V: usize>(
     for r in 0..R {
         let row = &mut gradient[(output + r) * in_features..][..in_features];
         for v in 0..V {
-            let mut sum = Lanes::default();
-            sum.store(sums[r][v]);
             let inputs = &mut row[(vector + v) * LANES..];
-            let count = inputs.len().min(LANES);
-            inputs[..count].copy_from_slice(&sum.0[..count]);
+            if let Some(inputs) = inputs.first_chunk_mut() {
+                sums[r][v].store_array(inputs);
+            } else {
+                let mut last = Lanes::default();
+                last.store(sums[r][v]);
+                inputs.copy_from_slice(&last.0[..inputs.len()]);
+            }
         }
     }
+}
+
+/// Vectors from one row of the turned batch to the next: enough for the inputs, and an odd number of cache lines, for
+/// otherwise many rows would share few sets of the first-level cache.
+fn pitch(in_features: usize) -> usize {
+    in_features.div_ceil(LANES).next_multiple_of(4) + 2
 }
 
 /// [`Linear`] at work on one thread.
@@ -202,20 +273,29 @@ pub(super) struct Product {
 impl Product {
     /// For batches of at most `blocks`.
     pub fn new(layer: Linear, blocks: usize) -> Self {
-        Self { layer, rows: zeros(blocks * LANES * layer.in_features.div_ceil(LANES)) }
+        Self { layer, rows: zeros(blocks * LANES * pitch(layer.in_features)) }
     }
 }
 
-/// Turns `x` (block, input) into rows (sample, vector of eight inputs).
+/// Turns `x` (block, input) into rows (sample, vector of eight inputs), zeros after the last input.
 #[inline(always)]
-fn turn(x: &[Lanes], in_features: usize, rows: &mut [Lanes]) {
-    let vectors = in_features.div_ceil(LANES);
-    for (x, rows) in x.chunks_exact(in_features).zip(rows.chunks_exact_mut(LANES * vectors)) {
+fn turn<S: Simd>(simd: S, x: &[Lanes], in_features: usize, rows: &mut [Lanes]) {
+    let pitch = pitch(in_features);
+    for (x, rows) in x.chunks_exact(in_features).zip(rows.chunks_exact_mut(LANES * pitch)) {
         for (vector, inputs) in x.chunks(LANES).enumerate() {
-            for (input, values) in inputs.iter().enumerate() {
-                for lane in 0..LANES {
-                    rows[lane * vectors + vector].0[input] = values.0[lane];
-                }
+            let mut square = [f32x8::splat(simd, 0.0); LANES];
+            for (row, input) in square.iter_mut().zip(inputs) {
+                *row = input.load(simd);
+            }
+            // Interleaving the first half of the rows with the second, three times, exchanges rows and columns.
+            for _ in 0..3 {
+                let [a, b, c, d, e, f, g, h] = square;
+                let [(a, b), (c, d), (e, f), (g, h)] =
+                    [a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h)];
+                square = [a, b, c, d, e, f, g, h];
+            }
+            for lane in 0..LANES {
+                rows[lane * pitch + vector].store(square[lane]);
             }
         }
     }
@@ -230,9 +310,8 @@ impl Operator for Product {
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         let Linear { in_features, out_features } = self.layer;
         let (values, bias) = parameters.split_at(in_features * out_features);
-        let weights =
-            Weights { values, rows: out_features, depth: in_features, row_step: in_features, depth_step: 1 };
-        dispatch!(pass.level, simd => multiply(simd, &weights, bias, x, y));
+        let size = (out_features, in_features);
+        dispatch!(pass.level, simd => multiply(simd, values, size, bias, x, y));
     }
 
     fn backward(
@@ -246,23 +325,19 @@ impl Operator for Product {
     ) {
         let Linear { in_features, out_features } = self.layer;
         let (weight_gradient, bias_gradient) = gradient.split_at_mut(in_features * out_features);
-        let rows = &mut self.rows[..x.len() / in_features * LANES * in_features.div_ceil(LANES)];
+        let rows = &mut self.rows[..x.len() / in_features * LANES * pitch(in_features)];
         let layer = self.layer;
-        turn(x, in_features, rows);
-        dispatch!(pass.level, simd => multiply_weights(simd, layer, rows, dy, weight_gradient));
+        dispatch!(pass.level, simd => {
+            turn(simd, x, in_features, rows);
+            multiply_weights(simd, layer, rows, dy, weight_gradient);
+        });
         for (output, gradient) in bias_gradient.iter_mut().enumerate() {
             *gradient = dy.iter().skip(output).step_by(out_features).flat_map(|lanes| lanes.0).sum();
         }
         if let Some(dx) = dx {
             let values = &parameters[..in_features * out_features];
-            let weights = Weights {
-                values,
-                rows: in_features,
-                depth: out_features,
-                row_step: 1,
-                depth_step: in_features,
-            };
-            dispatch!(pass.level, simd => multiply(simd, &weights, &[], dy, dx));
+            let size = (in_features, out_features);
+            dispatch!(pass.level, simd => multiply_turned(simd, values, size, dy, dx));
         }
     }
 }

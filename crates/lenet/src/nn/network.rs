@@ -236,8 +236,8 @@ impl Network {
         assert_eq!(images.len(), samples * PIXELS, "one target for each image");
         let mut shard = Shard::new(self, samples);
         shard.load(self.scaling, images.chunks_exact(PIXELS));
-        let (loss, _) = shard.step(self, (0..samples).map(|sample| targets.row(sample)), samples, None, 0);
-        ((loss / samples as f64) as f32, shard.into_gradient())
+        shard.step(self, (0..samples).map(|sample| targets.row(sample)), samples, None, 0);
+        ((shard.loss / samples as f64) as f32, shard.into_gradient())
     }
 
     pub(crate) fn rows(&self) -> Vec<Row<'_>> {

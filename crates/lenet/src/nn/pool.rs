@@ -1,5 +1,7 @@
 //! Pooling over square windows: `y[c, i, j] = max or mean over u, v of x[c, i*stride + u, j*stride + v]`.
 
+use std::ops::Range;
+
 use fearless_simd::{Select, Simd, SimdBase, SimdMask, dispatch, f32x8, mask32x8};
 use serde::{Deserialize, Serialize};
 
@@ -70,18 +72,57 @@ pub(super) struct Pooling {
     pub stride: usize,
 }
 
+/// Runs `$body` with the constant `$name` equal to the kernel size, 0 for the sizes that are seldom met.
+macro_rules! with_kernel {
+    ($name:ident = $size:expr => $body:expr) => {
+        match $size {
+            2 => {
+                const $name: usize = 2;
+                $body
+            }
+            3 => {
+                const $name: usize = 3;
+                $body
+            }
+            _ => {
+                const $name: usize = 0;
+                $body
+            }
+        }
+    };
+}
+
 impl Pooling {
-    /// Start of row `u` of the window of output `(i, j)`, in a plane.
+    /// Height and width of a window: `K`, so that its loops unroll, unless that is 0.
     #[inline(always)]
-    fn window_row(&self, i: usize, j: usize, u: usize) -> usize {
-        (i * self.stride + u) * self.input.width + j * self.stride
+    fn size<const K: usize>(&self) -> usize {
+        if K == 0 { self.kernel_size } else { K }
+    }
+
+    /// Where row `u` of the window of output `(i, j)` lies in a plane.
+    #[inline(always)]
+    fn window_row<const K: usize>(&self, i: usize, j: usize, u: usize) -> Range<usize> {
+        let start = (i * self.stride + u) * self.input.width + j * self.stride;
+        start..start + self.size::<K>()
+    }
+
+    /// The share of one pixel in the mean of its window.
+    fn share(&self) -> f32 {
+        1.0 / (self.kernel_size * self.kernel_size) as f32
+    }
+
+    /// Whether each pixel is in exactly one window.
+    fn tiles(&self) -> bool {
+        let Shape { height, width, .. } = self.output;
+        self.stride == self.kernel_size
+            && [height * self.stride, width * self.stride] == [self.input.height, self.input.width]
     }
 
     #[inline(always)]
-    fn max<S: Simd>(&self, simd: S, plane: &[Lanes], i: usize, j: usize) -> f32x8<S> {
+    fn max<S: Simd, const K: usize>(&self, simd: S, plane: &[Lanes], i: usize, j: usize) -> f32x8<S> {
         let mut max = f32x8::splat(simd, f32::NEG_INFINITY);
-        for u in 0..self.kernel_size {
-            for x in &plane[self.window_row(i, j, u)..][..self.kernel_size] {
+        for u in 0..self.size::<K>() {
+            for x in &plane[self.window_row::<K>(i, j, u)] {
                 max = x.load(simd).max(max);
             }
         }
@@ -89,86 +130,63 @@ impl Pooling {
     }
 
     #[inline(always)]
-    fn mean<S: Simd>(&self, simd: S, plane: &[Lanes], i: usize, j: usize) -> f32x8<S> {
+    fn mean<S: Simd, const K: usize>(&self, simd: S, plane: &[Lanes], i: usize, j: usize) -> f32x8<S> {
         let mut sum = f32x8::splat(simd, 0.0);
-        for u in 0..self.kernel_size {
-            for x in &plane[self.window_row(i, j, u)..][..self.kernel_size] {
+        for u in 0..self.size::<K>() {
+            for x in &plane[self.window_row::<K>(i, j, u)] {
                 sum += x.load(simd);
             }
         }
         sum * self.share()
     }
 
-    /// The share of one pixel in the mean of its window.
     #[inline(always)]
-    fn share(&self) -> f32 {
-        1.0 / (self.kernel_size * self.kernel_size) as f32
-    }
-
-    /// Adds `dy` to the gradient of the first largest pixel of the window, as PyTorch does.
-    #[inline(always)]
-    fn max_backward<S: Simd>(
-        &self,
-        simd: S,
-        plane: &[Lanes],
-        dy: f32x8<S>,
-        gradient: &mut [Lanes],
-        (i, j): (usize, usize),
-    ) {
-        let max = self.max(simd, plane, i, j);
-        let zero = f32x8::splat(simd, 0.0);
-        let mut open = mask32x8::splat(simd, true);
-        for u in 0..self.kernel_size {
-            let start = self.window_row(i, j, u);
-            let row = &plane[start..][..self.kernel_size];
-            for (x, dx) in row.iter().zip(&mut gradient[start..][..self.kernel_size]) {
-                let here = x.load(simd).simd_eq(max) & open;
-                dx.store(dx.load(simd) + here.select(dy, zero));
-                open &= !here;
-            }
-        }
-    }
-
-    /// Gives each pixel of the window its share of `dy`.
-    #[inline(always)]
-    fn mean_backward<S: Simd>(&self, simd: S, dy: f32x8<S>, gradient: &mut [Lanes], (i, j): (usize, usize)) {
-        let share = dy * self.share();
-        for u in 0..self.kernel_size {
-            for dx in &mut gradient[self.window_row(i, j, u)..][..self.kernel_size] {
-                dx.store(dx.load(simd) + share);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn forward_planes<S: Simd>(&self, simd: S, x: &[Lanes], y: &mut [Lanes]) {
+    fn forward_planes<S: Simd, const K: usize>(&self, simd: S, x: &[Lanes], y: &mut [Lanes]) {
         let Shape { height, width, .. } = self.output;
         let planes = x.chunks_exact(self.input.height * self.input.width);
         for (plane, y) in planes.zip(y.chunks_exact_mut(height * width)) {
             for i in 0..height {
-                for j in 0..width {
-                    y[i * width + j].store(match self.pooled {
-                        Pooled::Max => self.max(simd, plane, i, j),
-                        Pooled::Mean => self.mean(simd, plane, i, j),
+                for (j, y) in y[i * width..][..width].iter_mut().enumerate() {
+                    y.store(match self.pooled {
+                        Pooled::Max => self.max::<S, K>(simd, plane, i, j),
+                        Pooled::Mean => self.mean::<S, K>(simd, plane, i, j),
                     });
                 }
             }
         }
     }
 
+    /// Gives `dy` to the first largest pixel of its window, as PyTorch does, or a share to each.
     #[inline(always)]
-    fn backward_planes<S: Simd>(&self, simd: S, x: &[Lanes], dy: &[Lanes], dx: &mut [Lanes]) {
+    fn backward_planes<S: Simd, const K: usize>(&self, simd: S, x: &[Lanes], dy: &[Lanes], dx: &mut [Lanes]) {
         let Shape { height, width, .. } = self.output;
         let size = self.input.height * self.input.width;
-        dx.fill(Lanes::default());
+        let tiles = self.tiles();
+        if !tiles {
+            dx.fill(Lanes::default());
+        }
+        let zero = f32x8::splat(simd, 0.0);
         let planes = x.chunks_exact(size).zip(dx.chunks_exact_mut(size));
         for ((plane, dx), dy) in planes.zip(dy.chunks_exact(height * width)) {
             for i in 0..height {
-                for j in 0..width {
-                    let dy = dy[i * width + j].load(simd);
-                    match self.pooled {
-                        Pooled::Max => self.max_backward(simd, plane, dy, dx, (i, j)),
-                        Pooled::Mean => self.mean_backward(simd, dy, dx, (i, j)),
+                for (j, dy) in dy[i * width..][..width].iter().enumerate() {
+                    let dy = dy.load(simd);
+                    let (share, max) = match self.pooled {
+                        Pooled::Max => (dy, self.max::<S, K>(simd, plane, i, j)),
+                        Pooled::Mean => (dy * self.share(), zero),
+                    };
+                    let mut open = mask32x8::splat(simd, true);
+                    for u in 0..self.size::<K>() {
+                        let row = self.window_row::<K>(i, j, u);
+                        for (x, dx) in plane[row.clone()].iter().zip(&mut dx[row]) {
+                            let mut gradient = share;
+                            if self.pooled == Pooled::Max {
+                                let here = x.load(simd).simd_eq(max) & open;
+                                gradient = here.select(share, zero);
+                                open &= !here;
+                            }
+                            dx.store(if tiles { gradient } else { dx.load(simd) + gradient });
+                        }
                     }
                 }
             }
@@ -178,7 +196,7 @@ impl Pooling {
 
 impl Operator for Pooling {
     fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
-        dispatch!(pass.level, simd => self.forward_planes(simd, x, y));
+        with_kernel!(K = self.kernel_size => dispatch!(pass.level, simd => self.forward_planes::<_, K>(simd, x, y)));
     }
 
     fn backward(
@@ -191,7 +209,9 @@ impl Operator for Pooling {
         _gradient: &mut [f32],
     ) {
         if let Some(dx) = dx {
-            dispatch!(pass.level, simd => self.backward_planes(simd, x, dy, dx));
+            with_kernel!(
+                K = self.kernel_size => dispatch!(pass.level, simd => self.backward_planes::<_, K>(simd, x, dy, dx))
+            );
         }
     }
 }

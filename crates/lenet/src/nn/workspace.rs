@@ -166,6 +166,10 @@ pub(crate) struct Shard {
     kept: Vec<bool>,
     /// Gradient of the network's parameters.
     gradient: Vec<f32>,
+    /// Summed loss of the last step's images.
+    pub loss: f64,
+    /// How many of them were answered right.
+    pub correct: usize,
 }
 
 impl Shard {
@@ -178,7 +182,14 @@ impl Shard {
             .zip(&kept)
             .map(|(len, &kept)| zeros(if kept { blocks(samples) * len } else { len }))
             .collect();
-        Self { workspace, gradients, kept, gradient: vec![0.0; network.parameters().len()] }
+        Self {
+            workspace,
+            gradients,
+            kept,
+            gradient: vec![0.0; network.parameters().len()],
+            loss: 0.0,
+            correct: 0,
+        }
     }
 
     /// As [`Workspace::load`].
@@ -187,7 +198,7 @@ impl Shard {
     }
 
     /// Forward, loss over `total` samples and backward of the loaded images, whose `targets` are rows of
-    /// probabilities: (summed loss, right answers). `training` is the key of the step's random numbers, none for
+    /// probabilities. `training` is the key of the step's random numbers, none for
     /// no dropout; `first_block` is the place of the first image in the whole batch.
     pub fn step(
         &mut self,
@@ -196,13 +207,14 @@ impl Shard {
         total: usize,
         training: Option<u64>,
         first_block: usize,
-    ) -> (f64, usize) {
+    ) {
         self.workspace.forward(network, training, first_block);
 
         let (whole, last) = (self.workspace.whole, self.workspace.steps.len());
         let blocks = blocks(self.workspace.samples);
         let logits = &self.workspace.values[last][..blocks * CLASSES];
-        let result = cross_entropy(logits, targets, total, &mut self.gradients[last][..blocks * CLASSES]);
+        (self.loss, self.correct) =
+            cross_entropy(logits, targets, total, &mut self.gradients[last][..blocks * CLASSES]);
 
         let pass = Workspace::pass(network, training, first_block);
         for i in (whole..last).rev() {
@@ -217,7 +229,6 @@ impl Shard {
         for step in &mut self.workspace.steps {
             step.operator.finish(&mut self.gradient[step.parameters.clone()]);
         }
-        result
     }
 
     fn backward_step(&mut self, i: usize, network: &Network, pass: Pass, blocks: Range<usize>) {
@@ -233,12 +244,14 @@ impl Shard {
     }
 
     /// The gradient that the last step left.
-    pub fn gradient_mut(&mut self) -> &mut [f32] {
-        &mut self.gradient
-    }
-
-    /// The gradient that the last step left.
     pub fn into_gradient(self) -> Vec<f32> {
         self.gradient
+    }
+}
+
+/// The gradient that the last step left.
+impl AsRef<[f32]> for Shard {
+    fn as_ref(&self) -> &[f32] {
+        &self.gradient
     }
 }

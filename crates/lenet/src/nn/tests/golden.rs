@@ -282,7 +282,7 @@ fn fast_optimizers() {
         check_optimizer(name, 1e-5, |p, g| {
             let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
             let mut parameters = single(p);
-            state.step(&mut parameters, &single(g), 1.0);
+            state.step(&mut parameters, &[single(g)], 1.0);
             p.iter_mut().zip(parameters).for_each(|(p, value)| *p = f64::from(value));
         });
     }
