@@ -17,8 +17,8 @@ const WRITERS: [&[&str]; 3] = [
 fn without_a_command_there_is_help() {
     let folder = folder();
     lenet(folder.path()).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
-Handwritten digits: look at MNIST, train small networks on it, measure them and use them
-
+Handwritten digits: [..]
+...
 Usage: lenet[EXE] <COMMAND>
 
 Commands:
