@@ -44,8 +44,9 @@ pub struct Args {
     /// Times that every image is seen [default: the recipe's, 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Images in a step [default: the recipe's, 100]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    // A step takes memory for each image, and Ctrl-C waits for its end.
+    /// Images in a step, at most 4096 [default: the recipe's, 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch_size: Option<u32>,
     /// Seed of the first weights and of the order of the images
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -150,7 +151,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         finished = Some(Finished { network: trainer.network().clone(), provenance, evaluation });
     }
-
     report.bar.finish_and_clear();
 
     let Some(mut finished) = finished else {

@@ -104,7 +104,7 @@ fn bad_usage_exits_2_and_failure_1() {
         "--epochs 0",
         "--epochs 2.5",
         "--batch-size 0",
-        "--batch-size 65537",
+        "--batch-size 4097",
         "--seed -1",
         "--threads 0",
         "--threads 257",
