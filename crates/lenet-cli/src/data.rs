@@ -58,7 +58,7 @@ impl From<OsString> for Source {
         let path = PathBuf::from(value);
         if let Some(published) = path.to_str().and_then(|name| Published::from_str(name, false).ok()) {
             Self::Published(published)
-        } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+        } else if is_csv(&path) {
             Self::Csv(path)
         } else {
             Self::Folder(path)
@@ -84,6 +84,10 @@ impl Source {
     }
 }
 
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
 fn built_in(split: Split) -> Dataset {
     match split {
         Split::Train => lenet_mnist::train(),
@@ -98,8 +102,7 @@ fn read_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
     };
     let images = find(folder, &format!("{prefix}-images-idx3-ubyte"))?;
     let labels = find(folder, &format!("{prefix}-labels-idx1-ubyte"))?;
-    let pixels = read_idx(&images, idx::read_images)?;
-    ensure!(!pixels.is_empty(), "{}: images: expected at least 1, found 0", images.display());
+    let pixels = read_images(&images)?;
     Dataset::new(pixels, read_idx(&labels, idx::read_labels)?).with_context(|| labels.display().to_string())
 }
 
@@ -127,9 +130,11 @@ fn read_idx(
     read(file).with_context(|| path.display().to_string())
 }
 
-/// Reads a CSV file without labels, such as Kaggle's test.csv: (image, row, column), each 0 to 255.
-pub fn read_unlabelled_csv(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let (_, pixels) = read_csv(path, false)?;
+/// Reads images without labels, at least one, from an IDX file or from a CSV file such as Kaggle's test.csv:
+/// (image, row, column), each 0 to 255.
+pub fn read_images(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let pixels = if is_csv(path) { read_csv(path, false)?.1 } else { read_idx(path, idx::read_images)? };
+    ensure!(!pixels.is_empty(), "{}: images: expected at least 1, found 0", path.display());
     Ok(pixels)
 }
 

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::{
     data::{DataArgs, Split},
     model::NetworkArgs,
+    output::print,
     picture::{self, Tile},
 };
 
@@ -40,12 +41,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let data = args.data.load(args.split)?;
     let evaluation = Evaluation::new(data.labels(), &network.predict(data.images()))?;
     if args.json {
-        println!("{}", json(&evaluation));
+        print(format_args!("{}\n", json(&evaluation)))?;
     } else {
-        print!("{}", text(&evaluation));
+        print(text(&evaluation))?;
     }
     if let Some(folder) = &args.out {
         save_pictures(folder, &evaluation, &data)?;
+        if !args.json {
+            print(format_args!("\nconfusion.png and mistakes.png written to {}\n", folder.display()))?;
+        }
     }
     Ok(())
 }
@@ -120,7 +124,7 @@ pub fn json(evaluation: &Evaluation) -> serde_json::Value {
 /// Writes `confusion.png` and `mistakes.png` (the most confident ones) to `folder`, which is made if need be.
 /// `dataset` is what the network was evaluated on.
 pub fn save_pictures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("{}: could not be made", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("{}: could not be created", folder.display()))?;
     picture::confusion(&headline(evaluation), evaluation).save(&folder.join("confusion.png"))?;
 
     let mistakes = evaluation.mistakes();

@@ -13,6 +13,8 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::Digest;
 
+use crate::output::print;
+
 #[cfg(test)]
 mod tests;
 
@@ -106,6 +108,7 @@ impl Published {
 /// are there and good are left alone.
 #[derive(clap::Args)]
 pub struct Args {
+    /// The dataset
     dataset: Published,
     /// Folder for the files [default: lenet/DATASET in your cache folder, where `--data DATASET` finds it]
     #[arg(long)]
@@ -142,8 +145,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     for (file, checksum) in FILES.iter().zip(checksums) {
         downloaded += usize::from(downloader.fetch(&mirrors, &folder.join(file), checksum)?);
     }
-    writeln!(io::stdout(), "{}: {} good files, {downloaded} downloaded", folder.display(), FILES.len())?;
-    Ok(())
+    print(format_args!("{}: {} good files, {downloaded} downloaded\n", folder.display(), FILES.len()))
 }
 
 struct Downloader {
@@ -217,7 +219,7 @@ impl Downloader {
                     }
                 }
                 Err(Failure::Broken(why)) if retry < self.retries => {
-                    bar.set_message(format!("again after: {why}"));
+                    bar.println(format!("{url}: {why}; trying again"));
                     thread::sleep(self.pause * 2_u32.pow(retry));
                     retry += 1;
                 }
@@ -289,9 +291,10 @@ fn unwritable(path: &Path, error: io::Error) -> Failure {
 
 /// A bar on stderr, where that is a terminal; it goes when it is dropped.
 fn progress_bar(file: String) -> ProgressBar {
-    let template = "{prefix} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}";
+    let template = "{prefix} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}";
     // Every download parses this one template, the tests' too.
     let style = ProgressStyle::with_template(template).expect("the template is well-formed");
+    let style = style.progress_chars("=> ");
     let bar = ProgressBar::no_length().with_style(style).with_prefix(file);
     bar.tick();
     bar

@@ -1,6 +1,9 @@
 //! The program `lenet`: files, terminal and network live here; the library does the rest.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
@@ -33,11 +36,21 @@ enum Command {
 fn main() -> ExitCode {
     match run(Command::parse()) {
         Ok(code) => code,
+        // The reader of our output left, as `head` does: no fault, but no success either.
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(BROKEN_PIPE),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Where stderr is closed too, nobody can be told.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// What a shell reports of a program that a closed pipe ended.
+const BROKEN_PIPE: u8 = 141;
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Runs a command. An error becomes one line on stderr and exit status 1.

@@ -52,8 +52,8 @@ pub struct NetworkArgs {
     /// The architecture of a file that doesn't tell it, as PyTorch writes them
     #[arg(long, value_name = "MODEL")]
     architecture: Option<Model>,
-    /// What that network was trained to be fed, (pixel / 255 - MEAN) / STD [default: standardised MNIST]
-    #[arg(long, value_name = "MEAN,STD", value_parser = scaling, requires = "architecture")]
+    /// What that network was trained to be fed, (pixel / 255 - MEAN) / STD [default: 0.1307,0.3081]
+    #[arg(long, value_name = "MEAN,STD", value_parser = scaling, requires = "architecture", allow_hyphen_values = true)]
     scaling: Option<Scaling>,
 }
 

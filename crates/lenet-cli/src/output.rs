@@ -1,36 +1,70 @@
-//! Writing files so that a reader never sees half of one.
+//! Writing files so that a reader never sees half of one, and writing to stdout.
 
-use std::{io::Write, path::Path};
+use std::{
+    fmt::Display,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, ensure};
 use tempfile::NamedTempFile;
 
 /// Writes `bytes` to a temporary file beside `path`, then renames it: `path` holds the old content or the new,
-/// never a part.
+/// never a part. Of a link it is the target that is replaced; a device or a pipe is written into.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let write = || -> std::io::Result<()> {
-        let mut file = temporary_beside(path)?;
+    let write = || -> io::Result<()> {
+        if is_special(path) {
+            return File::options().write(true).open(path)?.write_all(bytes);
+        }
+        let target = target(path);
+        let mut file = temporary_beside(&target)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
+        file.persist(target)?;
         Ok(())
     };
-    write().with_context(|| format!("{}: could not be written", path.display()))
+    write().with_context(|| not_written(path))
 }
 
 /// Finds out before the work whether its result could be written to `path` after it.
 pub fn check_writable(path: &Path) -> anyhow::Result<()> {
     ensure!(!path.is_dir(), "{}: expected a file to write, found a folder", path.display());
-    temporary_beside(path).with_context(|| format!("{}: can't be written", path.display()))?;
+    if !is_special(path) {
+        temporary_beside(&target(path)).with_context(|| not_written(path))?;
+    }
     Ok(())
 }
 
+/// Writes `text` to stdout.
+///
+/// # Errors
+/// Where `print!` would panic: stdout is a full disk, or a pipe that nobody reads any more.
+pub fn print(text: impl Display) -> anyhow::Result<()> {
+    write!(io::stdout(), "{text}").context("stdout could not be written")
+}
+
+fn not_written(path: &Path) -> String {
+    format!("{}: could not be written", path.display())
+}
+
+/// Whether `path` is a device or a pipe, which a rename would replace by a file.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Where the links end that start at `path`.
+fn target(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
 /// A new file in the folder of `path`, which goes when it is dropped.
-fn temporary_beside(path: &Path) -> std::io::Result<NamedTempFile> {
+fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // Readable as any new file is, less what the umask takes; by itself tempfile lets the owner only.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    // The error's text would name the temporary file.
+    builder.tempfile_in(folder).map_err(|error| error.kind().into())
 }

@@ -1,18 +1,22 @@
 //! `lenet predict`: the digits of unlabelled images, in the form of a Kaggle submission or with all logits.
 
-use std::{fmt::Write as _, io::Write as _, path::PathBuf};
+use std::{fmt::Write, path::PathBuf};
 
 use lenet::nn::answer;
 use serde_json::json;
 
-use crate::{data::read_unlabelled_csv, model::NetworkArgs, output::write_atomically};
+use crate::{
+    data,
+    model::NetworkArgs,
+    output::{print, write_atomically},
+};
 
 /// Read the digits of images without labels, as Kaggle's Digit Recognizer asks
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// The images: a .csv file in the form of Kaggle's test.csv (pixel0,...,pixel783)
+    /// The images: a .csv file in the form of Kaggle's test.csv (pixel0,...,pixel783), or an IDX file, raw or .gz
     images: PathBuf,
     /// Where to write the answers [default: stdout]
     #[arg(long, value_name = "FILE")]
@@ -25,7 +29,7 @@ pub struct Args {
 /// Writes an answer for each image; ids count from 1.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let network = args.network.load()?;
-    let logits = network.logits(&read_unlabelled_csv(&args.images)?);
+    let logits = network.logits(&data::read_images(&args.images)?);
     let mut text = if args.json { String::new() } else { "ImageId,Label\n".to_owned() };
     for (id, logits) in (1..).zip(&logits) {
         let label = answer(logits);
@@ -37,6 +41,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     match &args.out {
         Some(path) => write_atomically(path, text.as_bytes()),
-        None => Ok(std::io::stdout().write_all(text.as_bytes())?),
+        None => print(text),
     }
 }

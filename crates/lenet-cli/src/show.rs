@@ -1,15 +1,12 @@
 //! `lenet show`: the shapes of a dataset, its labels counted, and its first images.
 
-use std::{
-    fmt::Write as _,
-    io::{IsTerminal, Write as _},
-    path::PathBuf,
-};
+use std::{fmt::Write, io::IsTerminal, path::PathBuf};
 
 use lenet::{CLASSES, Dataset, SIDE};
 
 use crate::{
     data::{DataArgs, Split},
+    output::print,
     picture::{self, Tile},
     terminal::{self, Shades},
 };
@@ -36,8 +33,7 @@ pub struct Args {
 /// Prints shapes and counts, and draws the images where stdout is a terminal.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (train, test) = (args.data.load(Split::Train)?, args.data.load(Split::Test)?);
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(describe(&train, &test).as_bytes())?;
+    print(describe(&train, &test))?;
 
     let shown = match args.split {
         Split::Train => &train,
@@ -47,13 +43,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let tiles: Vec<_> = (0..shown.len().min(rows * columns))
         .map(|index| Tile { image: shown.image(index), caption: shown.labels()[index].to_string() })
         .collect();
-    if stdout.is_terminal() {
+    if std::io::stdout().is_terminal() {
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
-        stdout.write_all(terminal::draw(&tiles, columns, width, Shades::from_environment()).as_bytes())?;
+        print(terminal::draw(&tiles, columns, width, Shades::from_environment()))?;
     }
     if let Some(path) = &args.out {
         picture::sheet("", &tiles, columns).save(path)?;
-        writeln!(stdout, "\n{} images written to {}", tiles.len(), path.display())?;
+        print(format_args!("\n{} images written to {}\n", tiles.len(), path.display()))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use lenet::nn::Architecture;
 
-use crate::model::Model;
+use crate::{model::Model, output::print};
 
 /// Print the layers of a model: output shapes, parameters and multiply-adds
 #[derive(clap::Args)]
@@ -15,8 +15,7 @@ pub struct Args {
 
 /// Prints the table.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    print!("{}", table(&args.model.architecture())?);
-    Ok(())
+    print(table(&args.model.architecture())?)
 }
 
 /// One line a layer, with what it makes of one image, and the sums.
@@ -33,7 +32,8 @@ fn table(architecture: &Architecture) -> anyhow::Result<String> {
     );
     let mut line = |name: &str, kind: &str, output: &str, parameters, multiply_adds| {
         let (parameters, multiply_adds) = (grouped(parameters), grouped(multiply_adds));
-        let _ = writeln!(text, "{name:<9} {kind:<10} {output:>12} {parameters:>11} {multiply_adds:>14}");
+        let line = format!("{name:<9} {kind:<10} {output:>12} {parameters:>11} {multiply_adds:>14}");
+        let _ = writeln!(text, "{}", line.trim_end());
     };
     line("input", "", "(1, 28, 28)", 0, 0);
     for row in &rows {

@@ -1,7 +1,8 @@
 //! `lenet train`: trains a network, shows how it goes, and keeps the result.
 
 use std::{
-    io::IsTerminal,
+    fmt::Display,
+    io::{IsTerminal, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -14,13 +15,12 @@ use std::{
 
 use anyhow::Context;
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lenet::{
-    Dataset,
     checkpoint::{self, Provenance},
     metrics::Evaluation,
     nn::Network,
-    train::{Progress, Recipe, Trainer},
+    train::{Epoch, Progress, Recipe, Trainer},
 };
 use serde_json::json;
 
@@ -28,7 +28,7 @@ use crate::{
     data::{DataArgs, Split},
     eval::headline,
     model::Model,
-    output::{check_writable, write_atomically},
+    output::{check_writable, print, write_atomically},
     tutorial,
 };
 
@@ -44,8 +44,9 @@ pub struct Args {
     /// Times that every image is seen [default: the recipe's, 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Images in a step [default: the recipe's, 100]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    // A step takes memory for each image, and Ctrl-C waits for its end.
+    /// Images in a step, at most 4096 [default: the recipe's, 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch_size: Option<u32>,
     /// Seed of the first weights and of the order of the images
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -116,32 +117,31 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (train, test) = (args.data.load(Split::Train)?, args.data.load(Split::Test)?);
     let network = Network::new(args.model.architecture(), recipe.scaling, args.seed)?;
     let mut trainer = Trainer::new(network, &train, recipe.clone(), args.seed)?;
-    let report = Report { json: args.json, epochs };
+    let report = Report::new(args.json, epochs, train.len());
     if !args.json {
-        println!(
+        report.line(format_args!(
             "{name}: {} parameters, {} training images, {} test images, {} threads",
             trainer.network().parameters().len(),
             train.len(),
             test.len(),
             rayon::current_num_threads()
-        );
+        ))?;
     }
 
     let started = Instant::now();
     let mut finished: Option<Finished> = None;
     for done in 0..epochs {
-        let bar = report.bar(done, &train);
+        report.bar.set_prefix(format!("epoch {:>2}/{epochs}", done + 1));
         let epoch_started = Instant::now();
         let observe = |progress: Progress| {
-            bar.set_position(progress.images as u64);
+            report.bar.set_position((done * train.len() + progress.images) as u64);
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let Some(epoch) = trainer.epoch(observe) else { break };
-        let seconds = epoch_started.elapsed();
-        bar.finish_and_clear();
+        let time = epoch_started.elapsed();
         let evaluation = Evaluation::new(test.labels(), &trainer.network().predict(test.images()))
-            .context("training diverged: try a smaller learning rate or another seed")?;
-        report.epoch(done + 1, epoch, &evaluation, seconds, train.len());
+            .context("training diverged: try another seed")?;
+        report.epoch(done + 1, epoch, evaluation.accuracy(), time)?;
         let provenance = Provenance {
             recipe: recipe.clone(),
             seed: args.seed,
@@ -151,14 +151,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         finished = Some(Finished { network: trainer.network().clone(), provenance, evaluation });
     }
+    report.bar.finish_and_clear();
 
     let Some(mut finished) = finished else {
-        eprintln!("interrupted before the first epoch ended: nothing was written");
+        // The exit status says it too, where stderr is closed.
+        let _ = writeln!(std::io::stderr(), "interrupted before the first epoch ended: nothing was written");
         return Ok(ExitCode::from(INTERRUPTED));
     };
     finished.provenance.interrupted = finished.provenance.epochs < epochs;
     write_atomically(&path, &checkpoint::to_bytes(&finished.network, &finished.provenance)?)?;
-    report.end(name, &finished, started.elapsed(), &path);
+    report.end(&finished, started.elapsed(), &path)?;
     Ok(if finished.provenance.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
@@ -182,63 +184,60 @@ fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
 struct Report {
     json: bool,
     epochs: usize,
+    /// Training images.
+    images: usize,
+    /// Over the images of all epochs; hidden unless a person looks.
+    bar: ProgressBar,
 }
 
 impl Report {
-    /// The bar of an epoch, hidden unless a person looks.
-    fn bar(&self, done: usize, train: &Dataset) -> ProgressBar {
-        if self.json || !std::io::stdout().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let bar =
-            ProgressBar::with_draw_target(Some(train.len() as u64), ProgressDrawTarget::stderr_with_hz(10));
-        bar.set_style(
-            ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} images, {per_sec}, {eta} left")
+    fn new(json: bool, epochs: usize, images: usize) -> Self {
+        let bar = if json || !std::io::stdout().is_terminal() {
+            ProgressBar::hidden()
+        } else {
+            let style = ProgressStyle::with_template("{prefix} [{wide_bar}] {speed}, {eta} left")
                 // Only a wrong template fails.
                 .expect("a good template")
-                .with_key("per_sec", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+                .with_key("speed", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                     let _ = write!(out, "{:.0} images/s", state.per_sec());
                 })
-                .progress_chars("=> "),
-        );
-        bar.set_prefix(format!("epoch {:>2}/{}", done + 1, self.epochs));
-        bar
+                .progress_chars("=> ");
+            ProgressBar::new(epochs as u64 * images as u64).with_style(style)
+        };
+        Self { json, epochs, images, bar }
     }
 
-    fn epoch(
-        &self,
-        number: usize,
-        epoch: lenet::train::Epoch,
-        evaluation: &Evaluation,
-        time: Duration,
-        images: usize,
-    ) {
-        let (seconds, test_accuracy) = (time.as_secs_f64(), evaluation.accuracy());
+    /// Prints a line above the bar.
+    fn line(&self, line: impl Display) -> anyhow::Result<()> {
+        self.bar.suspend(|| print(format_args!("{line}\n")))
+    }
+
+    fn epoch(&self, number: usize, epoch: Epoch, test_accuracy: f64, time: Duration) -> anyhow::Result<()> {
+        let seconds = time.as_secs_f64();
         if self.json {
-            let line = json!({
+            self.line(json!({
                 "epoch": number,
                 "loss": epoch.loss,
                 "train_accuracy": epoch.accuracy,
                 "test_accuracy": test_accuracy,
                 "seconds": seconds,
-                "images_per_second": images as f64 / seconds,
-            });
-            println!("{line}");
+                "images_per_second": self.images as f64 / seconds,
+            }))
         } else {
-            println!(
+            self.line(format_args!(
                 "epoch {number:>2}/{}: loss {:.4}, test accuracy {:.2}%, {seconds:.1} s",
                 self.epochs,
                 epoch.loss,
                 100.0 * test_accuracy
-            );
+            ))
         }
     }
 
-    fn end(&self, model: &str, finished: &Finished, time: Duration, path: &Path) {
-        let Finished { provenance, evaluation, .. } = finished;
+    fn end(&self, finished: &Finished, time: Duration, path: &Path) -> anyhow::Result<()> {
+        let Finished { network, provenance, evaluation } = finished;
         if self.json {
-            let line = json!({
-                "model": model,
+            self.line(json!({
+                "model": network.architecture().name(),
                 "recipe": provenance.recipe.name,
                 "seed": provenance.seed,
                 "threads": rayon::current_num_threads(),
@@ -246,18 +245,18 @@ impl Report {
                 "interrupted": provenance.interrupted,
                 "test_accuracy": provenance.test_accuracy,
                 "seconds": time.as_secs_f64(),
-                "file": path,
-            });
-            println!("{line}");
+                "file": path.display().to_string(),
+            }))
         } else {
-            let interrupted = if provenance.interrupted { "interrupted; " } else { "" };
-            println!(
-                "{interrupted}{} after {} epochs, {:.1} s; saved {}",
+            self.line(format_args!(
+                "{}\n{}saved {} after {} of {} epochs, {:.1} s",
                 headline(evaluation),
+                if provenance.interrupted { "interrupted; " } else { "" },
+                path.display(),
                 provenance.epochs,
+                self.epochs,
                 time.as_secs_f64(),
-                path.display()
-            );
+            ))
         }
     }
 }

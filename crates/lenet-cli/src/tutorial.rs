@@ -13,6 +13,7 @@ use lenet::{
 use crate::{
     data::{DataArgs, Split},
     model::Model,
+    output::print,
     train::ThreadArgs,
 };
 
@@ -61,11 +62,14 @@ fn published(model: Model) -> [f64; 10] {
 
 /// What the tutorial gets wrong.
 const SLIPS: &str = "\
-The tutorial builds its test set with train=True, so the accuracies that it publishes are on the images that it
-trained on; those on the real test images stand in the last column.
-Its Normalize((0,), (128,)) is meant for bytes but divides pixels that are between 0 and 1 already, so the two
-convolutional networks see inputs of at most 0.0078, which is why its CNN stops at 88.75% and varies by tens of
-points from seed to seed.";
+The tutorial builds its test set with train=True, so the accuracies that it
+publishes are on the images that it trained on; those on the real test images
+stand in the last column.
+Its Normalize((0,), (128,)) is meant for bytes but divides pixels that are
+between 0 and 1 already, so the two convolutional networks see inputs of at
+most 0.0078, which is why its CNN stops at 88.75% and varies by tens of points
+from seed to seed.
+";
 
 /// Trains the networks, one line an epoch.
 pub fn run(args: Args) -> anyhow::Result<()> {
@@ -76,13 +80,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     for model in models {
         for seed in 0..args.seeds {
             let of = if args.seeds > 1 { format!(", seed {seed}") } else { String::new() };
-            println!("{}{of}", model.name());
+            print(format_args!("{}{of}\n", model.name()))?;
             repeat(model, seed, &train, &test)?;
-            println!();
+            print("\n")?;
         }
     }
-    println!("{SLIPS}");
-    Ok(())
+    print(SLIPS)
 }
 
 /// Trains one network as the tutorial does, and measures it as its code does, on the training images.
@@ -96,10 +99,10 @@ fn repeat(model: Model, seed: u64, train: &Dataset, test: &Dataset) -> anyhow::R
             Evaluation::new(data.labels(), &trainer.network().predict(data.images()))
                 .map(|evaluation| 100.0 * evaluation.accuracy())
         });
-        println!(
-            "Epoch {epoch}: model accuracy {:.2}%   published {published:.2}%   on test images {:.2}%",
+        print(format_args!(
+            "Epoch {epoch}: model accuracy {:.2}%   published {published:.2}%   on test images {:.2}%\n",
             on_train?, on_test?
-        );
+        ))?;
     }
     Ok(())
 }

@@ -1,12 +1,21 @@
-"""PyTorch's side of the checkpoint round trip: the tutorial's LeNet-5 and 16 formula-made images.
+"""PyTorch's side of the checkpoint round trip: the tutorial's LeNet-5, and 16 images that a formula makes.
 
-    python state_dict.py make FILE.safetensors                 # saves a fresh network's state_dict, without metadata
-    python state_dict.py images IMAGES.csv                     # writes the images, a line each: pixel0, ..., pixel783
-    python state_dict.py check FILE.safetensors LOGITS.json    # loads FILE and compares its logits with LOGITS
+    python state_dict.py images images.csv                        # writes the images, a line each: pixel0, ..., pixel783
 
-LOGITS holds what the program answers to the images: 16 rows of 10 numbers. The network sees (pixel / 255 - mean) / std
-with FILE's metadata `scaling` = {"mean": ..., "std": ...}, or 0 and 1 where it has none. Exits with 1 if any logit is off
-by more than 1e-4 of the largest. Needs torch, safetensors, numpy.
+A network that the program trained, read by PyTorch:
+
+    lenet train --epochs 1 --out trained.safetensors
+    lenet predict trained.safetensors images.csv --json --out logits.jsonl
+    python state_dict.py check trained.safetensors logits.jsonl
+
+A network that PyTorch saved, read by the program:
+
+    python state_dict.py make fresh.safetensors                   # a new network's state_dict, without metadata
+    lenet predict fresh.safetensors images.csv --architecture lenet5 --json --out logits.jsonl
+    python state_dict.py check fresh.safetensors logits.jsonl
+
+`check` feeds the network (pixel / 255 - mean) / std, as the file's metadata says, or with MNIST's 0.1307 and 0.3081 where
+it has none, and exits with 1 if any logit is off by more than 1e-4 of the largest. Needs torch, safetensors, numpy.
 """
 
 import json
@@ -52,12 +61,13 @@ def check(file, logits):
     network = LeNet5()
     network.load_state_dict(load_file(file), strict=True)
     with safe_open(file, "pt") as opened:
-        scaling = json.loads((opened.metadata() or {}).get("scaling", '{"mean": 0, "std": 1}'))
+        metadata = json.loads((opened.metadata() or {}).get("lenet", "{}"))
+    scaling = metadata.get("scaling", {"mean": 0.1307, "std": 0.3081})
     inputs = (torch.tensor(images()[:, None] / 255) - scaling["mean"]) / scaling["std"]
     with torch.no_grad():
         expected = network.double()(inputs).numpy()
     with open(logits) as text:
-        found = np.array(json.load(text), np.float64)
+        found = np.array([json.loads(line)["logits"] for line in text])
     if found.shape != expected.shape:
         sys.exit(f"{logits}: expected {expected.shape} logits, found {found.shape}")
     deviation = abs(found - expected).max() / abs(expected).max()

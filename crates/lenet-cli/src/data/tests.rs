@@ -178,12 +178,24 @@ fn malformed_csv_files_are_refused() {
 }
 
 #[test]
-fn unlabelled_csv_files_give_pixels() {
+fn images_without_labels_are_csv_or_idx() {
     let text = csv(false, &[&row(None, "1"), &row(None, "2")]);
     let windows = String::from_utf8(text.clone()).unwrap().replace('\n', "\r\n").into_bytes();
-    let folder = folder(&[("test.csv", text), ("windows.csv", windows)]);
-    for name in ["test.csv", "windows.csv"] {
-        let pixels = read_unlabelled_csv(&folder.path().join(name)).unwrap();
-        assert_eq!(pixels, [[1; PIXELS], [2; PIXELS]].concat());
+    let pixels = [[1; PIXELS], [2; PIXELS]].concat();
+    let raw = idx::write_images(&pixels);
+    let folder = folder(&[
+        ("test.csv", text),
+        ("windows.csv", windows),
+        ("zipped.gz", gzip(&raw)),
+        ("raw", raw),
+        ("none", idx::write_images(&[])),
+        ("none.csv", csv(false, &[])),
+    ]);
+    for name in ["test.csv", "windows.csv", "raw", "zipped.gz"] {
+        assert_eq!(read_images(&folder.path().join(name)).unwrap(), pixels, "{name}");
+    }
+    for name in ["none", "none.csv"] {
+        let error = refusal(&folder, read_images(&folder.path().join(name)));
+        assert_eq!(error, format!("{name}: images: expected at least 1, found 0"));
     }
 }

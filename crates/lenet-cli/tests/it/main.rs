@@ -1,14 +1,67 @@
 //! The program `lenet`, run as its users run it.
 
-use std::path::Path;
+use std::{fs, io::BufReader, path::Path};
 
+use lenet::{PIXELS, idx};
 use snapbox::cmd::{Command, cargo_bin};
+use tempfile::TempDir;
 
+mod data;
+mod eval;
 mod fetch;
+#[cfg(unix)]
+mod interrupt;
+mod output;
+mod predict;
 mod server;
 mod show;
+mod summary;
+mod train;
+mod tutorial;
 
 /// `lenet`, to be run in `folder`.
 fn lenet(folder: &Path) -> Command {
     Command::new(cargo_bin!("lenet")).current_dir(folder)
+}
+
+/// The one line on stderr, without `error: `, of a command that fails.
+fn error(command: Command) -> String {
+    let output = command.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    error.strip_prefix("error: ").expect(&error).trim_end().to_owned()
+}
+
+/// A folder with a dataset in its folder `data`: 30 training images, 7 test images, labels 0, 1, 2, 0, 1, ...
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    for (name, count) in [("train", 30), ("t10k", 7)] {
+        fs::write(data.join(format!("{name}-images-idx3-ubyte")), idx::write_images(&pixels(count))).unwrap();
+        let labels: Vec<_> = (0..count).map(|index| (index % 3) as u8).collect();
+        fs::write(data.join(format!("{name}-labels-idx1-ubyte")), idx::write_labels(&labels)).unwrap();
+    }
+    folder
+}
+
+/// (image, row, column): as different as images are.
+fn pixels(count: usize) -> Vec<u8> {
+    (0..count * PIXELS).map(|index| (index % 251) as u8).collect()
+}
+
+/// [`folder`] with a network in its file `net.safetensors`.
+fn folder_with_network() -> TempDir {
+    let folder = folder();
+    let arguments = ["train", "--data", "data", "--epochs", "1", "--out", "net.safetensors"];
+    lenet(folder.path()).args(arguments).assert().success();
+    folder
+}
+
+/// Width and height of a PNG file, after all of it was decoded.
+fn png_size(path: &Path) -> (u32, u32) {
+    let mut reader = png::Decoder::new(BufReader::new(fs::File::open(path).unwrap())).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut pixels).unwrap();
+    (reader.info().width, reader.info().height)
 }

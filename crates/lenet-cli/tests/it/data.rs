@@ -1,0 +1,54 @@
+//! Malformed datasets: the error names the file, what was expected and what was found.
+
+use std::{fs, io::Write};
+
+use flate2::{Compression, write::GzEncoder};
+use lenet::{PIXELS, idx};
+
+use crate::{error, folder, lenet, pixels};
+
+#[test]
+fn malformed_files_are_named_with_what_was_found() {
+    let images = idx::write_images(&pixels(30));
+    let header = |[count, rows, columns]: [u32; 3]| {
+        let sizes = [count, rows, columns].map(u32::to_be_bytes);
+        [&images[..4], sizes.as_flattened(), &images[16..]].concat()
+    };
+    let mut labels = [1; 30];
+    labels[29] = 10;
+    let mut zipped = GzEncoder::new(Vec::new(), Compression::default());
+    zipped.write_all(&images).unwrap();
+    let zipped = zipped.finish().unwrap();
+
+    let pixels = 30 * PIXELS;
+    let image_table: [(&[u8], &str); 9] = [
+        (
+            &idx::write_labels(&[1; 30]),
+            "magic number: expected 0x00000803 (3-dimensional IDX of bytes), found 0x00000801",
+        ),
+        (&images[..11], "header: expected 16 bytes, found 11"),
+        (&images[..1000], &format!("pixels: expected {pixels} bytes, found 984")),
+        (&[&images[..], &[0]].concat(), &format!("pixels: expected {pixels} bytes, found more")),
+        (&header([u32::MAX, 28, 28]), "length: expected at most 1000000, found 4294967295"),
+        (&header([u32::MAX; 3]), "length: expected at most 1000000, found 4294967295"),
+        (&header([30, 14, 56]), "image size: expected 28x28 pixels, found 14x56"),
+        (&idx::write_images(&[]), "images: expected at least 1, found 0"),
+        (&zipped[..zipped.len() / 2], &format!("pixels: expected {pixels} bytes, found [..]")),
+    ];
+    let label_table: [(&[u8], &str); 3] = [
+        (&idx::write_labels(&labels), "label 29: expected 0 to 9, found 10"),
+        (&idx::write_labels(&[1; 7]), "number of labels: expected 30 (one for each image), found 7"),
+        (&idx::write_labels(&[1; 30])[..20], "labels: expected 30 bytes, found 12"),
+    ];
+    let image_table = image_table.map(|(bytes, wrong)| ("train-images-idx3-ubyte", bytes, wrong));
+    let label_table = label_table.map(|(bytes, wrong)| ("train-labels-idx1-ubyte", bytes, wrong));
+    for (name, bytes, wrong) in image_table.iter().chain(&label_table) {
+        let folder = folder();
+        fs::write(folder.path().join("data").join(name), bytes).unwrap();
+        for arguments in [&["show"][..], &["train", "--out", "net.safetensors"]] {
+            let error = error(lenet(folder.path()).args(arguments).args(["--data", "data"]));
+            snapbox::assert_data_eq!(error, format!("data/{name}: {wrong}"));
+        }
+        assert!(!folder.path().join("net.safetensors").exists());
+    }
+}

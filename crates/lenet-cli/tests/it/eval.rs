@@ -1,0 +1,114 @@
+//! `lenet eval`, and files that hold no network.
+
+use std::fs;
+
+use serde_json::Value;
+use snapbox::str;
+
+use crate::{error, folder_with_network, lenet, png_size};
+
+#[test]
+fn prints_what_is_right_and_wrong() {
+    let folder = folder_with_network();
+    let arguments = ["eval", "net.safetensors", "--data", "data"];
+    lenet(folder.path()).args(arguments).assert().success().stderr_eq("").stdout_eq(str![[r#"
+accuracy [..]% (95% interval [..]% to [..]%), [..] of 7
+
+digit  precision   recall  images
+    0  [..]       3
+    1  [..]       2
+    2  [..]       2
+...
+    9  [..]       0
+
+answer      0      1      2      3      4      5      6      7      8      9
+true 0 [..]
+...
+true 9      .      .      .      .      .      .      .      .      .      .
+
+"#]]);
+    let all = lenet(folder.path()).args(arguments).args(["--split", "train"]).assert().success();
+    assert!(String::from_utf8_lossy(&all.get_output().stdout).contains(" of 30\n"));
+}
+
+#[test]
+fn json_and_pictures() {
+    let folder = folder_with_network();
+    let arguments = ["eval", "net.safetensors", "--data", "data", "--json", "--out", "pictures"];
+    let output = lenet(folder.path()).args(arguments).assert().success().get_output().stdout.clone();
+    let result: Value = serde_json::from_slice(&output).unwrap();
+    let keys = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    assert_eq!(keys(&result), ["accuracy", "confusion", "correct", "interval", "per_digit", "total"]);
+    assert_eq!(keys(&result["per_digit"][9]), ["count", "digit", "precision", "recall"]);
+    assert_eq!(result["accuracy"].as_f64().unwrap(), result["correct"].as_f64().unwrap() / 7.0);
+    assert_eq!(result["total"], 7);
+    let mistakes = 7 - result["correct"].as_i64().unwrap();
+
+    assert_eq!(png_size(&folder.path().join("pictures/confusion.png")), (708, 700));
+    let (_, height) = png_size(&folder.path().join("pictures/mistakes.png"));
+    assert!(height > if mistakes > 0 { 100 } else { 50 });
+}
+
+#[test]
+fn files_without_a_network_are_refused() {
+    let folder = folder_with_network();
+    let network = fs::read(folder.path().join("net.safetensors")).unwrap();
+    let not_whole = "content: expected a safetensors file, found [..]";
+    let mut nan = network.clone();
+    let last = nan.len() - 4;
+    nan[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let mut other = network.clone();
+    let name = other.windows(5).position(|window| window == b"conv2").unwrap();
+    other[name..name + 5].copy_from_slice(b"conv9");
+    for (content, wrong) in [
+        (&b""[..], not_whole),
+        (b"weights, honestly\n", not_whole),
+        (&network[..network.len() / 2], not_whole),
+        (&[&network[..], b"more"].concat(), not_whole),
+        (&nan, "[..]: expected finite numbers, found NaN"),
+        (&other, "[..]: expected [..], found [..]"),
+    ] {
+        fs::write(folder.path().join("bad.safetensors"), content).unwrap();
+        let error = error(lenet(folder.path()).args(["eval", "bad.safetensors", "--data", "data"]));
+        snapbox::assert_data_eq!(error, format!("bad.safetensors: {wrong}"));
+    }
+    let error = error(lenet(folder.path()).args(["eval", "none.safetensors"]));
+    assert!(error.starts_with("none.safetensors: could not be read: "), "{error}");
+}
+
+#[test]
+fn a_state_dict_needs_its_architecture() {
+    let folder = folder_with_network();
+    let path = folder.path().join("net.safetensors");
+    let network = fs::read(&path).unwrap();
+    fs::write(&path, without_metadata(&network)).unwrap();
+    let eval = |arguments: &[&str]| {
+        lenet(folder.path()).args(["eval", "net.safetensors", "--data", "data"]).args(arguments)
+    };
+    snapbox::assert_data_eq!(
+        error(eval(&[])),
+        "net.safetensors: metadata: expected a key `lenet` that tells the architecture, found none"
+    );
+    snapbox::assert_data_eq!(
+        error(eval(&["--architecture", "mlp"])),
+        "net.safetensors: parameters: expected 623290 for mlp, found at most [..]"
+    );
+    eval(&["--architecture", "lenet5"]).assert().success();
+    eval(&["--architecture", "lenet5", "--scaling", "-0.5,2"]).assert().success();
+    for scaling in ["0.5", "0,0", "0,-1", "NaN,1", "0,inf", "a,b"] {
+        eval(&["--architecture", "lenet5", "--scaling", scaling]).assert().code(2).stdout_eq("");
+    }
+    eval(&["--scaling", "0,1"]).assert().code(2);
+    eval(&["--architecture", "lenet4"]).assert().code(2);
+}
+
+/// A safetensors file as PyTorch writes it: the same tensors, nothing else.
+fn without_metadata(file: &[u8]) -> Vec<u8> {
+    let (len, rest) = file.split_first_chunk().unwrap();
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(*len) as usize);
+    let mut header: serde_json::Map<String, Value> = serde_json::from_slice(header).unwrap();
+    header.remove("__metadata__").unwrap();
+    let mut header = serde_json::to_vec(&header).unwrap();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&header.len().to_le_bytes()[..], &header, tensors].concat()
+}

@@ -1,0 +1,64 @@
+//! `lenet summary`
+
+use std::path::Path;
+
+use snapbox::{cmd::OutputAssert, str};
+
+use crate::lenet;
+
+fn summary(model: &str) -> OutputAssert {
+    lenet(Path::new(".")).args(["summary", model]).assert()
+}
+
+#[test]
+fn layers_of_the_three_models() {
+    summary("mlp").success().stdout_eq(str![[r#"
+mlp
+
+layer     type             output  parameters  multiply-adds
+input                 (1, 28, 28)
+flatten   Flatten     (784, 1, 1)
+layer1    Linear      (784, 1, 1)     615,440        614,656
+relu      ReLU        (784, 1, 1)
+layer2    Linear       (10, 1, 1)       7,850          7,840
+total                                 623,290        622,496
+
+"#]]);
+    summary("cnn").success().stdout_eq(str![[r#"
+cnn
+
+layer     type             output  parameters  multiply-adds
+input                 (1, 28, 28)
+conv      Conv2d     (10, 28, 28)         260        196,000
+relu1     ReLU       (10, 28, 28)
+pool      MaxPool2d  (10, 27, 27)
+dropout   Dropout    (10, 27, 27)
+flatten   Flatten    (7290, 1, 1)
+fc        Linear      (128, 1, 1)     933,248        933,120
+relu2     ReLU        (128, 1, 1)
+output    Linear       (10, 1, 1)       1,290          1,280
+total                                 934,798      1,130,400
+
+"#]]);
+    summary("lenet5").success().stdout_eq(str![[r#"
+lenet5
+
+layer     type             output  parameters  multiply-adds
+input                 (1, 28, 28)
+conv1     Conv2d      (6, 28, 28)         156        117,600
+tanh1     Tanh        (6, 28, 28)
+pool1     AvgPool2d   (6, 14, 14)
+conv2     Conv2d     (16, 10, 10)       2,416        240,000
+tanh2     Tanh       (16, 10, 10)
+pool2     AvgPool2d    (16, 5, 5)
+conv3     Conv2d      (120, 1, 1)      48,120         48,000
+tanh3     Tanh        (120, 1, 1)
+flatten   Flatten     (120, 1, 1)
+fc1       Linear       (84, 1, 1)      10,164         10,080
+tanh4     Tanh         (84, 1, 1)
+fc2       Linear       (10, 1, 1)         850            840
+total                                  61,706        416,520
+
+"#]]);
+    summary("lenet4").code(2).stdout_eq("");
+}

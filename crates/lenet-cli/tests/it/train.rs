@@ -1,0 +1,126 @@
+//! `lenet train`
+
+use std::{fs, path::Path};
+
+use lenet::checkpoint;
+use serde_json::Value;
+use snapbox::{cmd::Command, str};
+
+use crate::{folder, lenet};
+
+/// `lenet train --data data` in `folder`, with more arguments.
+fn train(folder: &Path, arguments: &str) -> Command {
+    lenet(folder).args(["train", "--data", "data"]).args(arguments.split_whitespace())
+}
+
+#[test]
+fn tells_each_epoch_and_saves_the_network() {
+    let folder = folder();
+    train(folder.path(), "mlp --epochs 2 --threads 1").assert().success().stderr_eq("").stdout_eq(str![[
+        r#"
+mlp: 623290 parameters, 30 training images, 7 test images, 1 threads
+epoch  1/2: loss [..], test accuracy [..]%, [..] s
+epoch  2/2: loss [..], test accuracy [..]%, [..] s
+accuracy [..]% (95% interval [..]% to [..]%), [..] of 7
+saved mlp.safetensors after 2 of 2 epochs, [..] s
+
+"#
+    ]]);
+    let (network, provenance) =
+        checkpoint::from_bytes(&fs::read(folder.path().join("mlp.safetensors")).unwrap()).unwrap();
+    assert_eq!(network.architecture().name(), "mlp");
+    assert_eq!((provenance.recipe.name.as_str(), provenance.recipe.epochs), ("default", 2));
+    assert_eq!((provenance.seed, provenance.epochs, provenance.interrupted), (0, 2, false));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn json_is_an_object_an_epoch_and_the_result() {
+    let folder = folder();
+    let arguments =
+        "--json --epochs 2 --recipe tutorial --seed 7 --threads 2 --batch-size 16 --out some.file";
+    let output = train(folder.path(), arguments).assert().success().stderr_eq("").get_output().stdout.clone();
+    let lines: Vec<serde_json::Map<String, Value>> = output
+        .split_inclusive(|&byte| byte == b'\n')
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    for (number, line) in (1..).zip(&lines[..2]) {
+        let keys: Vec<_> = line.keys().collect();
+        assert_eq!(
+            keys,
+            ["epoch", "images_per_second", "loss", "seconds", "test_accuracy", "train_accuracy"]
+        );
+        assert_eq!(line["epoch"], number);
+        assert!(line.values().all(Value::is_number));
+    }
+    let mut result = lines[2].clone();
+    assert!(result.remove("seconds").unwrap().is_f64());
+    assert_eq!(result.remove("test_accuracy"), Some(lines[1]["test_accuracy"].clone()));
+    assert_eq!(
+        Value::from(result),
+        serde_json::json!({
+            "model": "lenet5", "recipe": "tutorial", "seed": 7, "threads": 2, "epochs": 2, "interrupted": false,
+            "file": "some.file",
+        })
+    );
+    let (network, _) = checkpoint::from_bytes(&fs::read(folder.path().join("some.file")).unwrap()).unwrap();
+    assert_eq!(network.scaling().std, 128.0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn any_file_name_will_do() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    let name = std::ffi::OsStr::from_bytes(b"\xff.safetensors");
+    train(folder.path(), "--epochs 1 --json --out").arg(name).assert().success().stderr_eq("");
+    assert!(folder.path().join(name).exists());
+}
+
+#[test]
+fn the_same_seed_and_threads_give_the_same_bytes() {
+    let folder = folder();
+    let bytes = |arguments: &str| {
+        train(folder.path(), &format!("--epochs 2 --batch-size 16 --out net {arguments}")).assert().success();
+        fs::read(folder.path().join("net")).unwrap()
+    };
+    for model in ["cnn", "lenet5"] {
+        for threads in 1..=2 {
+            let first = bytes(&format!("{model} --threads {threads}"));
+            assert!(first == bytes(&format!("{model} --threads {threads}")), "{model}, {threads} threads");
+        }
+    }
+    assert!(bytes("--seed 1") != bytes("--seed 2"));
+}
+
+#[test]
+fn bad_usage_exits_2_and_failure_1() {
+    let folder = folder();
+    for arguments in [
+        "resnet",
+        "mlp cnn",
+        "--recipe best",
+        "--epochs 0",
+        "--epochs 2.5",
+        "--batch-size 0",
+        "--batch-size 4097",
+        "--seed -1",
+        "--threads 0",
+        "--threads 257",
+        "--out",
+        "--learning-rate 1",
+    ] {
+        let failed = train(folder.path(), arguments).assert().code(2).stdout_eq("");
+        let message = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+        assert!(message.starts_with("error: "), "{message}");
+    }
+    // Before the work, not after it.
+    for (out, wrong) in
+        [("data", "expected a file to write, found a folder"), ("nowhere/net", "could not be written: [..]")]
+    {
+        let failed = train(folder.path(), "--out").arg(out).assert().code(1).stdout_eq("");
+        failed.stderr_eq(format!("error: {out}: {wrong}\n"));
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
