@@ -120,7 +120,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let report = Report::new(args.json, epochs, train.len());
     if !args.json {
         report.line(format_args!(
-            "{name}: {} parameters, {} training images, {} test images, {} threads",
+            "{name}: {} parameters, {} training images, {} test images, threads: {}",
             trainer.network().parameters().len(),
             train.len(),
             test.len(),

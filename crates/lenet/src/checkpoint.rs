@@ -79,23 +79,36 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
 /// [`Error::Malformed`] if `bytes` are not such a file, whole and undamaged; [`Error::Architecture`] if its layers
 /// don't fit together.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
-    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or_else(|| {
+    let metadata = metadata(bytes)?.ok_or_else(|| {
         Error::malformed("metadata", format!("a key `{KEY}` that tells the architecture"), "none")
     })?;
-    let metadata: Metadata = serde_json::from_str(metadata)
+    let metadata: Metadata = serde_json::from_str(&metadata)
         .map_err(|error| Error::malformed("metadata", "a network's description", error))?;
-    let network = from_state_dict(bytes, metadata.architecture, metadata.scaling)?;
+    let network = read_tensors(bytes, metadata.architecture, metadata.scaling)?;
     Ok((network, metadata.provenance))
 }
 
-/// A network of the given architecture with the weights of a safetensors file that holds a `state_dict` and need
-/// hold nothing else, such as one that PyTorch saved.
+/// What stands in the metadata under our key.
+fn metadata(bytes: &[u8]) -> Result<Option<String>, Error> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+    Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).cloned())
+}
+
+/// A network of the given architecture with the weights of a safetensors file that holds a `state_dict` and doesn't
+/// tell what network it is of, such as one that PyTorch saved.
 ///
 /// # Errors
 /// [`Error::Malformed`] if `bytes` are not such a file, or its tensors are not exactly those of the architecture,
 /// in single precision and finite; [`Error::Architecture`] if its layers don't fit together.
 pub fn from_state_dict(bytes: &[u8], architecture: Architecture, scaling: Scaling) -> Result<Network, Error> {
+    if metadata(bytes)?.is_some() {
+        let expected = "none, as the architecture is given";
+        return Err(Error::malformed("metadata", expected, format!("`{KEY}`, which tells it")));
+    }
+    read_tensors(bytes, architecture, scaling)
+}
+
+fn read_tensors(bytes: &[u8], architecture: Architecture, scaling: Scaling) -> Result<Network, Error> {
     let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
     let expected: usize = architecture.summary()?.iter().map(|row| row.parameters).sum();
     let found = bytes.len() / size_of::<f32>();
@@ -207,6 +220,13 @@ mod tests {
     fn foreign_metadata_is_refused() {
         assert_refused(from_bytes(&file(&[], None)), "metadata: expected a key `lenet`");
         assert_refused(from_bytes(&file(&[], Some("{}"))), "metadata: expected a network's description");
+    }
+
+    #[test]
+    fn a_file_that_tells_its_architecture_is_not_given_another() {
+        let bytes = to_bytes(&network(), &provenance()).unwrap();
+        let found = from_state_dict(&bytes, models::lenet5(), Scaling::UNIT);
+        assert_refused(found, "metadata: expected none, as the architecture is given, found `lenet`");
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn tells_each_epoch_and_saves_the_network() {
     let folder = folder();
     train(folder.path(), "mlp --epochs 2 --threads 1").assert().success().stderr_eq("").stdout_eq(str![[
         r#"
-mlp: 623290 parameters, 30 training images, 7 test images, 1 threads
+mlp: 623290 parameters, 30 training images, 7 test images, threads: 1
 epoch  1/2: loss [..], test accuracy [..]%, [..] s
 epoch  2/2: loss [..], test accuracy [..]%, [..] s
 accuracy [..]% (95% interval [..]% to [..]%), [..] of 7

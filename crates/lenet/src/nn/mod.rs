@@ -28,7 +28,7 @@ pub(crate) use lanes::{LANES, blocks, piece};
 pub use layer::Layer;
 pub use linear::Linear;
 pub use loss::{Targets, answer};
-pub use network::{Architecture, Network, Row, Scaling, Tensor};
+pub use network::{Architecture, LayerSummary, Network, Reader, Scaling, Tensor};
 pub use pool::{AvgPool2d, MaxPool2d};
 pub(crate) use workspace::{Shard, Workspace};
 

@@ -26,7 +26,7 @@ pub struct Architecture {
 
 /// A layer in a summary.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row<'a> {
+pub struct LayerSummary<'a> {
     /// The layer's name.
     pub name: &'a str,
     /// The layer itself.
@@ -39,8 +39,11 @@ pub struct Row<'a> {
     pub multiply_adds: usize,
 }
 
-/// Elements of one image's activation, or parameters of one layer, beyond which an architecture is refused.
-const LIMIT: u64 = 1 << 26;
+/// Layers, elements of one image's activation, and parameters of one layer beyond which an architecture is refused: it
+/// may come from a file, and decides how much memory is taken.
+const MAX_LAYERS: usize = 256;
+const MAX_ELEMENTS: u64 = 1 << 20;
+const MAX_PARAMETERS: u64 = 1 << 26;
 
 impl Architecture {
     /// An architecture without layers.
@@ -64,15 +67,22 @@ impl Architecture {
     /// # Errors
     /// [`Error::Architecture`] if a layer can't take what the one before it makes, two layers have the same name,
     /// or the last one doesn't make ten logits.
-    pub fn summary(&self) -> Result<Vec<Row<'_>>, Error> {
+    pub fn summary(&self) -> Result<Vec<LayerSummary<'_>>, Error> {
         let wrong = |name: &str, expected: String, found: String| Error::Architecture {
             layer: name.to_owned(),
             expected,
             found,
         };
         let mut shape = Shape { channels: 1, height: SIDE, width: SIDE };
-        let mut rows: Vec<Row> = Vec::with_capacity(self.layers.len());
+        let mut rows: Vec<LayerSummary> = Vec::new();
         for (name, layer) in &self.layers {
+            if rows.len() == MAX_LAYERS {
+                return Err(wrong(
+                    name,
+                    format!("at most {MAX_LAYERS} layers"),
+                    self.layers.len().to_string(),
+                ));
+            }
             if rows.iter().any(|row| row.name == name) {
                 return Err(wrong(name, "a name of its own".into(), "another layer of this name".into()));
             }
@@ -83,12 +93,13 @@ impl Architecture {
                 .iter()
                 .map(|(_, shape)| shape.iter().fold(1_u64, |product, &n| product.saturating_mul(n as u64)))
                 .fold(0, u64::saturating_add);
-            let elements = [shape.channels, shape.height, shape.width].map(|n| n as u64).iter().product();
-            if parameters.max(elements) > LIMIT {
-                let found = format!("{parameters} parameters, {elements} elements");
-                return Err(wrong(name, format!("at most {LIMIT} parameters or elements"), found));
+            let elements: u64 =
+                [shape.channels, shape.height, shape.width].map(|n| n as u64).iter().product();
+            if elements > MAX_ELEMENTS || parameters > MAX_PARAMETERS {
+                let expected = format!("at most {MAX_ELEMENTS} elements and {MAX_PARAMETERS} parameters");
+                return Err(wrong(name, expected, format!("{elements} and {parameters}")));
             }
-            rows.push(Row {
+            rows.push(LayerSummary {
                 name,
                 layer,
                 output: shape,
@@ -119,6 +130,17 @@ impl Scaling {
     pub const STANDARD: Self = Self { mean: 0.1307, std: 0.3081 };
     /// Pixels between 0 and 1.
     pub const UNIT: Self = Self { mean: 0.0, std: 1.0 };
+
+    fn check(self) -> Result<(), Error> {
+        if self.table().iter().all(|value| value.is_finite()) && self.std > 0.0 {
+            return Ok(());
+        }
+        Err(Error::Setting {
+            name: "scaling".into(),
+            expected: "a mean and a positive std that keep pixels finite".into(),
+            found: format!("{}, {}", self.mean, self.std),
+        })
+    }
 
     /// What each pixel value becomes.
     pub(crate) fn table(self) -> [f32; 256] {
@@ -154,8 +176,9 @@ impl Network {
     /// A network with PyTorch's default initialisation: weights and biases uniform in `+-1/sqrt(fan_in)`.
     ///
     /// # Errors
-    /// As [`Architecture::summary`].
+    /// As [`Architecture::summary`], and [`Error::Setting`] if `scaling` is not finite or divides by zero.
     pub fn new(architecture: Architecture, scaling: Scaling, seed: u64) -> Result<Self, Error> {
+        scaling.check()?;
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let mut parameters = Vec::new();
         for row in architecture.summary()? {
@@ -197,25 +220,21 @@ impl Network {
         })
     }
 
-    /// The logits of each of `images` (image, row, column).
+    /// The logits of each of `images` (image, row, column), on all threads of rayon's pool.
     ///
     /// # Panics
     /// If `images` doesn't hold whole images.
     pub fn logits(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
-        assert_eq!(images.len() % PIXELS, 0, "pixels of whole images");
         let mut logits = vec![[0.0; CLASSES]; images.len() / PIXELS];
+        assert_eq!(images.len(), logits.len() * PIXELS, "pixels of whole images");
         let chunks = logits.par_chunks_mut(CHUNK).zip(images.par_chunks(CHUNK * PIXELS));
-        chunks.for_each_init(
-            || Workspace::for_inference(self, CHUNK),
-            |workspace, (logits, images)| {
-                workspace.load(self.scaling, images.chunks_exact(PIXELS));
-                let output = workspace.infer(self);
-                for (sample, logits) in logits.iter_mut().enumerate() {
-                    *logits = row(output, sample);
-                }
-            },
-        );
+        chunks.for_each_init(|| self.reader(), |reader, (logits, images)| reader.logits(images, logits));
         logits
+    }
+
+    /// What one thread needs to read images again and again, with no memory taken after this.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { network: self, workspace: Workspace::for_inference(self, CHUNK) }
     }
 
     /// The probability of each digit for each of `images` (image, row, column).
@@ -240,13 +259,36 @@ impl Network {
         ((shard.loss / samples as f64) as f32, shard.into_gradient())
     }
 
-    pub(crate) fn rows(&self) -> Vec<Row<'_>> {
+    pub(crate) fn rows(&self) -> Vec<LayerSummary<'_>> {
         // A network is only made of an architecture that has a summary, and never changes it.
         self.architecture.summary().expect("a network's architecture is good")
     }
 
     pub(crate) fn level(&self) -> Level {
         self.level
+    }
+}
+
+/// A network with the memory that reading takes, for one thread.
+pub struct Reader<'a> {
+    network: &'a Network,
+    workspace: Workspace,
+}
+
+impl Reader<'_> {
+    /// Writes the logits of each of `images` (image, row, column).
+    ///
+    /// # Panics
+    /// If there is not one row of `logits` for each image.
+    pub fn logits(&mut self, images: &[u8], logits: &mut [[f32; CLASSES]]) {
+        assert_eq!(images.len(), logits.len() * PIXELS, "one row for each image");
+        for (images, logits) in images.chunks(CHUNK * PIXELS).zip(logits.chunks_mut(CHUNK)) {
+            self.workspace.load(self.network.scaling, images.chunks_exact(PIXELS));
+            let output = self.workspace.infer(self.network);
+            for (sample, logits) in logits.iter_mut().enumerate() {
+                *logits = row(output, sample);
+            }
+        }
     }
 }
 

@@ -1,3 +1,4 @@
 //! Tests of the library through its public face, a module for each topic.
 
+mod allocations;
 mod idx;

@@ -8,7 +8,7 @@ use fearless_simd::Level;
 
 use self::naive::{Parameters, Tensor, distinct, random_layers};
 use super::{
-    AvgPool2d, Conv2d, Layer, Linear, MaxPool2d, Shape,
+    Architecture, AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Scaling, Shape, Targets,
     activation::Activation,
     lanes::{LANES, Lanes, blocks, zeros},
     layer::Pass,
@@ -165,7 +165,7 @@ fn tanh_is_exact_to_single_precision() {
 
 #[test]
 fn dropout_keeps_the_mean_and_repeats_its_mask() {
-    let layer = Layer::from(super::Dropout::new(0.2));
+    let layer = Layer::from(Dropout::new(0.2));
     let shape = Shape::flat(1000);
     let mut operator = layer.operator(shape, shape, 3).unwrap();
     let ones = vec![Lanes([1.0; LANES]); 3000];
@@ -188,6 +188,81 @@ fn dropout_keeps_the_mean_and_repeats_its_mask() {
 
         operator.forward(Pass { training: None, ..pass }, &[], &ones, &mut y);
         assert_eq!(y, ones);
+    }
+}
+
+#[test]
+fn networks_that_cannot_be_are_refused() {
+    let network = |layers: &[(&str, Layer)], scaling| {
+        let architecture = Architecture::new("test");
+        let architecture =
+            layers.iter().fold(architecture, |architecture, (name, layer)| architecture.layer(*name, *layer));
+        Network::new(architecture, scaling, 0).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let linear = |inputs, outputs| Layer::from(Linear::new(inputs, outputs));
+    for (layers, error) in [
+        (vec![], "layer (none): expected 10 logits, found (1, 28, 28)"),
+        (vec![("a", Layer::Flatten)], "layer a: expected 10 logits, found (784, 1, 1)"),
+        (vec![("a", linear(784, 10))], "layer a: expected 784 features, found (1, 28, 28)"),
+        (
+            vec![("a", Layer::ReLU), ("a", Layer::ReLU)],
+            "layer a: expected a name of its own, found another layer",
+        ),
+        (vec![("a", Conv2d::new(3, 6, 5).into())], "layer a: expected 3 channels, found (1, 28, 28)"),
+        (
+            vec![("a", Conv2d::new(1, 6, 29).into())],
+            "layer a: expected at least 29 x 29 pixels, found (1, 28, 28)",
+        ),
+        (
+            vec![("a", Conv2d::new(1, 6, 5).padding(5).into())],
+            "layer a: expected padding below kernel_size 5, found 5",
+        ),
+        (
+            vec![("a", Conv2d::new(1, 6, 5).stride(0).into())],
+            "layer a: expected stride from 1 to 65536, found 0",
+        ),
+        (vec![("a", Conv2d::new(1, 65536, 5).into())], "layer a: expected at most 1048576 elements and"),
+        (vec![("a", MaxPool2d::new(0).into())], "layer a: expected kernel_size from 1 to 65536, found 0"),
+        (vec![("a", Dropout::new(1.0).into())], "layer a: expected p of at least 0 and below 1, found 1"),
+    ] {
+        let found = network(&layers, Scaling::UNIT);
+        assert!(found.starts_with(error), "expected {error}, found {found}");
+    }
+    let names: Vec<String> = (0..300).map(|i| i.to_string()).collect();
+    let deep: Vec<(&str, Layer)> = names.iter().map(|name| (name.as_str(), Layer::Tanh)).collect();
+    assert_eq!(network(&deep, Scaling::UNIT), "layer 256: expected at most 256 layers, found 300");
+    let good = [("flatten", Layer::Flatten), ("fc", linear(784, 10))];
+    assert_eq!(network(&good, Scaling::UNIT), "");
+    for std in [0.0, -1.0, 1e-44, f32::NAN] {
+        let found = network(&good, Scaling { mean: 0.5, std });
+        assert!(found.starts_with("scaling: expected a mean and a positive std"), "{std}: {found}");
+    }
+}
+
+/// Two activations in a row, one before any layer, dropout after an activation: each keeps what its gradient needs.
+#[test]
+fn activations_in_a_row_have_the_right_gradient() {
+    let architecture = Architecture::new("test")
+        .layer("tanh1", Layer::Tanh)
+        .layer("flatten", Layer::Flatten)
+        .layer("fc1", Linear::new(784, 12))
+        .layer("tanh2", Layer::Tanh)
+        .layer("tanh3", Layer::Tanh)
+        .layer("dropout", Dropout::new(0.5))
+        .layer("fc2", Linear::new(12, 10));
+    let mut network = Network::new(architecture, Scaling::UNIT, 1).unwrap();
+    let (images, labels) = (golden::images(), golden::labels());
+    let (_, gradient) = network.gradient(&images, Targets::Classes(&labels));
+    for index in [0, 5 * 784 + 300, 784 * 12 + 3, 784 * 12 + 12 + 7] {
+        let mut loss_at = |step: f32| {
+            network.parameters_mut()[index] += step;
+            let (loss, _) = network.gradient(&images, Targets::Classes(&labels));
+            network.parameters_mut()[index] -= step;
+            f64::from(loss)
+        };
+        let expected = (loss_at(1e-2) - loss_at(-1e-2)) / 2e-2;
+        let found = f64::from(gradient[index]);
+        assert!((expected - found).abs() < 1e-4, "{index}: expected {expected}, found {found}");
     }
 }
 
