@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -164,16 +164,17 @@ fn scatter<S: Simd>(simd: S, shape: &Geometry, weight: &[f32], dy: &[Lanes], dx:
     dx.fill(Lanes::default());
     for i in 0..shape.output.height {
         for channel in 0..shape.input.channels {
-            for u in shape.kernel_rows(i) {
-                for v in (0..shape.kernel_size).step_by(2) {
-                    for tile in 0..tiles {
-                        let (j, columns) = piece(shape.output.width, tiles, tile);
-                        let at = (channel, i, j, u, v);
-                        if v + 1 < shape.kernel_size {
-                            with_const!(P = columns => scatter_tile::<S, 2, P>(simd, shape, weight, dy, dx, at));
-                        } else {
-                            with_const!(P = columns => scatter_tile::<S, 1, P>(simd, shape, weight, dy, dx, at));
-                        }
+            let rows = shape.kernel_rows(i);
+            let (start, end) = (rows.start * shape.kernel_size, rows.end * shape.kernel_size);
+            for tap in (start..end).step_by(2) {
+                let (u, v) = (tap / shape.kernel_size, tap % shape.kernel_size);
+                for tile in 0..tiles {
+                    let (j, columns) = piece(shape.output.width, tiles, tile);
+                    let at = (channel, i, j, u, v);
+                    if tap + 1 < end {
+                        with_const!(P = columns => scatter_tile::<S, 2, P>(simd, shape, weight, dy, dx, at));
+                    } else {
+                        with_const!(P = columns => scatter_tile::<S, 1, P>(simd, shape, weight, dy, dx, at));
                     }
                 }
             }
@@ -188,7 +189,7 @@ fn scatter_tile<S: Simd, const T: usize, const P: usize>(
     weight: &[f32],
     dy: &[Lanes],
     dx: &mut [Lanes],
-    (channel, i, j, u, v): (usize, usize, usize, usize, usize),
+    (channel, i, j, mut u, mut v): (usize, usize, usize, usize, usize),
 ) {
     let Geometry { input, output, kernel_size, stride, padding } = *shape;
     let taps = input.channels * kernel_size * kernel_size;
@@ -208,14 +209,15 @@ fn scatter_tile<S: Simd, const T: usize, const P: usize>(
             }
         }
     }
-    let row = &mut dx[shape.input_row(channel, i, u) * shape.width()..][..shape.width()];
     for t in 0..T {
+        let row = &mut dx[shape.input_row(channel, i, u) * shape.width()..][..shape.width()];
         for p in 0..P {
             // Left of the input wraps to a huge number: outside as well.
-            if let Some(pixel) = row.get_mut(((j + p) * stride + v + t).wrapping_sub(padding)) {
+            if let Some(pixel) = row.get_mut(((j + p) * stride + v).wrapping_sub(padding)) {
                 pixel.store(pixel.load(simd) + sums[t][p]);
             }
         }
+        (u, v) = if v + 1 == kernel_size { (u + 1, 0) } else { (u, v + 1) };
     }
 }
 
@@ -227,8 +229,14 @@ fn scatter_tile<S: Simd, const T: usize, const P: usize>(
 fn correlate_weights<S: Simd>(simd: S, shape: &Geometry, x: &[Lanes], dy: &[Lanes], gradient: &mut [Lanes]) {
     let Geometry { input, output, kernel_size, .. } = *shape;
     let tiles = kernel_size.div_ceil(TILE);
-    // Six sums hide too little latency: where the kernel is narrow the tile takes three channels.
-    let most_channels = if kernel_size <= 3 { 3 } else { 2 };
+    // Six sums hide too little latency, so where the kernel is narrow the tile takes more channels; and twice the
+    // registers hold twice the tile, which then loads less.
+    let most_channels = match simd.level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512(_) => 4,
+        _ if kernel_size <= 3 => 3,
+        _ => 2,
+    };
     let groups = output.channels.div_ceil(most_channels);
     for group in 0..groups {
         let (first, channels) = piece(output.channels, groups, group);
@@ -244,8 +252,11 @@ fn correlate_weights<S: Simd>(simd: S, shape: &Geometry, x: &[Lanes], dy: &[Lane
                         2 => {
                             with_const!(T = columns => weights_tile::<S, 2, T>(simd, shape, x, dy, gradient, at))
                         }
-                        _ => {
+                        3 => {
                             with_const!(T = columns => weights_tile::<S, 3, T>(simd, shape, x, dy, gradient, at))
+                        }
+                        _ => {
+                            with_const!(T = columns => weights_tile::<S, 4, T>(simd, shape, x, dy, gradient, at))
                         }
                     }
                 }
