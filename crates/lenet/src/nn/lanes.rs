@@ -42,35 +42,23 @@ pub(crate) fn blocks(samples: usize) -> usize {
 /// the latency of a fused multiply-add.
 pub(crate) const TILE: usize = 6;
 
-/// Runs `$body` with the constant `$name` equal to `$value`, which is 1 to [`TILE`].
+/// Runs `$body` with the constant `$name`: `$value` where that is one of the numbers in brackets, else the last.
 macro_rules! with_const {
-    ($name:ident = $value:expr => $body:expr) => {
+    ($name:ident = $value:expr, [$($number:literal)*] else $last:expr => $body:expr) => {
         match $value {
-            1 => {
-                const $name: usize = 1;
+            $($number => {
+                const $name: usize = $number;
                 $body
-            }
-            2 => {
-                const $name: usize = 2;
-                $body
-            }
-            3 => {
-                const $name: usize = 3;
-                $body
-            }
-            4 => {
-                const $name: usize = 4;
-                $body
-            }
-            5 => {
-                const $name: usize = 5;
-                $body
-            }
+            })*
             _ => {
-                const $name: usize = 6;
+                const $name: usize = $last;
                 $body
             }
         }
+    };
+    // A register tile.
+    ($name:ident = $value:expr => $body:expr) => {
+        with_const!($name = $value, [1 2 3 4 5] else crate::nn::lanes::TILE => $body)
     };
 }
 pub(crate) use with_const;

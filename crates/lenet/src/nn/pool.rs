@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
-    lanes::Lanes,
+    lanes::{Lanes, with_const},
     layer::{Operator, Pass},
 };
 
@@ -70,26 +70,6 @@ pub(super) struct Pooling {
     pub output: Shape,
     pub kernel_size: usize,
     pub stride: usize,
-}
-
-/// Runs `$body` with the constant `$name` equal to the kernel size, 0 for the sizes that are seldom met.
-macro_rules! with_kernel {
-    ($name:ident = $size:expr => $body:expr) => {
-        match $size {
-            2 => {
-                const $name: usize = 2;
-                $body
-            }
-            3 => {
-                const $name: usize = 3;
-                $body
-            }
-            _ => {
-                const $name: usize = 0;
-                $body
-            }
-        }
-    };
 }
 
 impl Pooling {
@@ -196,7 +176,9 @@ impl Pooling {
 
 impl Operator for Pooling {
     fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
-        with_kernel!(K = self.kernel_size => dispatch!(pass.level, simd => self.forward_planes::<_, K>(simd, x, y)));
+        with_const!(K = self.kernel_size, [2 3] else 0 => {
+            dispatch!(pass.level, simd => self.forward_planes::<_, K>(simd, x, y))
+        });
     }
 
     fn backward(
@@ -209,9 +191,9 @@ impl Operator for Pooling {
         _gradient: &mut [f32],
     ) {
         if let Some(dx) = dx {
-            with_kernel!(
-                K = self.kernel_size => dispatch!(pass.level, simd => self.backward_planes::<_, K>(simd, x, dy, dx))
-            );
+            with_const!(K = self.kernel_size, [2 3] else 0 => {
+                dispatch!(pass.level, simd => self.backward_planes::<_, K>(simd, x, dy, dx))
+            });
         }
     }
 }
