@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Runs the same work in lenet and in its peers, side by side, and records the figures.
+
+    ./run.py                      everything, five rounds: about half an hour
+    ./run.py --quick              one short round, nothing recorded
+    ./run.py --only lenet,pytorch
+
+Each round runs every program once, so that a noisy minute falls on all of them. `report.py` makes the tables and the
+chart from what is recorded.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import venv
+from typing import NamedTuple
+
+import report
+
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = HERE / "cache"
+NATIVE = "-C target-cpu=native"
+
+
+class Peer(NamedTuple):
+    train: bool
+    infer: bool
+    program: str  # a script for Python, or a binary of the package here
+    version: str  # the package that says which version this is
+    settings: str
+
+
+PEERS = {
+    "lenet": Peer(True, True, "lenet", "lenet", "portable binary, SIMD level chosen at run time"),
+    "pytorch": Peer(True, True, "peers/pytorch.py", "torch",
+                    "best of eager, channels-last (training), TorchScript (inference) and torch.compile; fused optimiser"),
+    "burn": Peer(True, True, "burn", "burn", f"flex backend, {NATIVE}"),
+    "candle": Peer(True, True, "candle", "candle-core",
+                   f"CPU device, {NATIVE}; max-pooling from maxima of slices, its own has no gradient for stride 1"),
+    "onnxruntime": Peer(False, True, "peers/ort.py", "onnxruntime", "CPU provider, default optimisations"),
+    "tract": Peer(False, True, "tract", "tract-onnx", f"optimised for each batch size, {NATIVE}"),
+    "rten": Peer(False, True, "rten", "rten", NATIVE),
+}
+MODELS = ("lenet5", "cnn", "mlp")
+CHANCE = 2.302  # the loss of ten equal guesses
+
+
+def build(names, python):
+    """Makes what the peers `names` need: their programs, the virtual environment, the images, the ONNX file."""
+    CACHE.mkdir(exist_ok=True)
+    cargo = ["cargo", "build", "--release", "--locked", "--manifest-path", HERE / "Cargo.toml"]
+    subprocess.run([*cargo, "--bin=lenet", "--bin=peak", "--bin=idx"], check=True)
+    for name in names:
+        if PEERS[name].program == name != "lenet":
+            environment = os.environ | {"RUSTFLAGS": NATIVE}
+            subprocess.run([*cargo, f"--bin={name}", f"--features={name}"], env=environment, check=True)
+    if not {"pytorch", "onnxruntime", "tract", "rten"} & set(names):
+        return
+    if not python.exists():
+        venv.create(python.parent.parent, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-r", HERE / "requirements.txt"], check=True)
+    if not (CACHE / "t10k-labels-idx1-ubyte").exists():
+        subprocess.run([binary("idx"), CACHE], check=True)
+    if not (CACHE / "lenet5.onnx").exists():
+        subprocess.run([python, HERE / "peers/export.py", CACHE / "lenet5.onnx"], check=True)
+
+
+def binary(name):
+    return HERE / "target/release" / name
+
+
+def measure(command, threads, seconds):
+    """The figures that a program prints, a dictionary for each."""
+    variables = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RTEN_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(variables, str(threads)) | {"TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor")}
+    command = [*command, f"--threads={threads}", f"--seconds={seconds}"]
+    done = subprocess.run(command, env=environment, cwd=HERE, stdout=subprocess.PIPE, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def round_of(names, arguments):
+    """Runs everything once: rows for the record."""
+    for threads in arguments.threads:
+        for work, model in [("peak", ""), *(("train", model) for model in MODELS), ("infer", "lenet5")]:
+            if work == "peak":
+                commands = {"peak": [binary("peak")]}
+            else:
+                able = [name for name in names if getattr(PEERS[name], work)]
+                commands = {name: [*program(name, arguments.python), work] for name in able}
+            for name, command in commands.items():
+                print(f"\r\033[K{name} {work} {model}, threads: {threads}", end="", file=sys.stderr, flush=True)
+                if work == "train":
+                    command.append(model)
+                for figures in measure(command, threads, arguments.seconds):
+                    if not figures.get("loss", 0) < CHANCE:
+                        raise SystemExit(f"{name} {work} {model} learnt nothing: loss {figures['loss']}")
+                    yield {"work": work, "model": model, "threads": threads, "peer": name} | figures
+    print("\r\033[K", end="", file=sys.stderr)
+
+
+def program(name, python):
+    path = PEERS[name].program
+    return [python, HERE / path] if path.endswith(".py") else [binary(path)]
+
+
+def output(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def versions(python):
+    """The version of every Rust and Python package, by name."""
+    found = dict(re.findall(r'name = "(.+)"\nversion = "(.+)"', (HERE / "Cargo.lock").read_text()))
+    if python.exists():
+        packages = json.loads(output(python, "-m", "pip", "list", "--format=json"))
+        found |= {package["name"]: package["version"] for package in packages}
+    return found
+
+
+def surroundings(names, arguments, loads):
+    """What a reader must know of a record: date, machine, versions, settings."""
+    found = versions(arguments.python)
+    return "\n".join([
+        f"date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+        f"commit: {output('git', '-C', HERE, 'describe', '--always', '--dirty')}",
+        f"rounds: {arguments.rounds}, each measurement at least {arguments.seconds} s",
+        "load (one minute's mean) before each round: " + ", ".join(f"{load:.2f}" for load in loads),
+        "",
+        *(f"{name} {found[PEERS[name].version]}: {PEERS[name].settings}" for name in names),
+        "",
+        output("rustc", "--version"),
+        output(arguments.python, "--version") if arguments.python.exists() else "",
+        output("uname", "-srm"),
+        output("lscpu"),
+        ""])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(PEERS), metavar="PEERS",
+                        help=f"some of {','.join(PEERS)}")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="how long each measurement lasts, at least")
+    parser.add_argument("--quick", action="store_true", help="one round of short measurements, not recorded")
+    parser.add_argument("--venv", type=pathlib.Path, default=HERE / "venv",
+                        help="virtual environment of the Python peers, made if missing (5 GB)")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.only) - set(PEERS):
+        parser.error(f"--only: expected some of {','.join(PEERS)}, found {','.join(unknown)}")
+    if arguments.quick:
+        arguments.rounds, arguments.seconds = 1, 0.2
+    names = [name for name in PEERS if name in arguments.only]
+
+    arguments.python = arguments.venv.absolute() / "bin/python"
+    build(names, arguments.python)
+    rows, loads = [], []
+    for number in range(arguments.rounds):
+        loads.append(os.getloadavg()[0])
+        rows += ({"round": number} | row for row in round_of(names, arguments))
+    print(report.tables(rows))
+    if not arguments.quick:
+        record = HERE / "record" / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d-%H%M}.csv"
+        report.write(record, rows)
+        record.with_suffix(".txt").write_text(surroundings(names, arguments, loads))
+        print(f"recorded in {record}")
+
+
+if __name__ == "__main__":
+    main()
