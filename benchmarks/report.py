@@ -18,6 +18,7 @@ NAMES = {"lenet": "lenet", "pytorch": "PyTorch", "burn": "Burn", "candle": "cand
 # Multiply-adds an image: backward takes twice those of forward, less the first layer's gradient of its input.
 MULTIPLY_ADDS = {("train", "lenet5"): 1_131_960, ("train", "cnn"): 3_195_200, ("train", "mlp"): 1_252_832,
                  ("infer", "lenet5"): 416_520}
+EXTREMES = (1, 1000)  # the batches that the README and the chart show
 
 
 def write(path, rows):
@@ -109,14 +110,19 @@ def tables(rows):
     for threads in sorted({row["threads"] for row in rows}):
         peaks = [row["rate"] for row in rows if row["work"] == "peak" and row["threads"] == threads]
         parts.append(f"Peak, threads: {threads}: {spread(peaks, lambda rate: f'{2e-9 * rate:.0f}')} GFLOP/s")
-    for task, peers in figures(rows).items():
-        head = [str(task), "images/s", *["us a call"] * (task.work == "infer"), "of peak", "lenet is faster"]
+    found = figures(rows)
+    for task, peers in found.items():
+        single = found.get(task._replace(threads=1), {}) if task.threads > 1 else {}
+        head = [str(task), "images/s", *["us a call"] * (task.work == "infer"), "of peak",
+                *["against 1 thread"] * bool(single), "lenet is faster"]
         body = []
         for peer, figure in peers.items():
             line = [f"{NAMES[peer]} {figure.variant}".strip(), spread(figure.rates, lambda rate: f"{rate:,.0f}")]
             if task.work == "infer":
                 line.append(spread(figure.latencies, lambda time: f"{time:,.0f}"))
             line.append(spread(figure.shares(), percent))
+            if single:
+                line.append(spread(figure.ratios(single[peer]), lambda ratio: f"{ratio:.2f}x"))
             ours = peers.get("lenet", figure)
             body.append([*line, "" if figure is ours else spread(ours.ratios(figure), times)])
         parts.append(table(head, body))
@@ -124,22 +130,23 @@ def tables(rows):
 
 
 def readme(rows):
-    """Medians at the most threads, with how many times as fast lenet is."""
+    """Medians, with how many times as fast lenet is: training at the most threads, the smallest and largest batches."""
     found = figures(rows)
-    threads = max(task.threads for task in found)
+    most = max(task.threads for task in found)
+    trained = {NAMES[task.model]: task for task in found if task.work == "train" and task.threads == most}
+    inferred = {f"batch {task.batch:,}, threads: {task.threads}": task
+                for task in found if task.work == "infer" and task.batch in EXTREMES}
     parts = []
-    for work, title in (("train", "Training, images/s"), ("infer", "LeNet-5, inference, images/s")):
-        tasks = [task for task in found if task.work == work and task.threads == threads]
-        names = [NAMES[task.model] if work == "train" else f"batch {task.batch:,}" for task in tasks]
+    for title, tasks in ((f"Training, images/s, threads: {most}", trained), ("LeNet-5, inference, images/s", inferred)):
         body = []
-        for peer in dict.fromkeys(peer for task in tasks for peer in found[task]):
+        for peer in dict.fromkeys(peer for task in tasks.values() for peer in found[task]):
             cells = []
-            for task in tasks:
+            for task in tasks.values():
                 ours, theirs = found[task]["lenet"], found[task][peer]
                 note = f"{percent(median(ours.shares()))} of peak" if peer == "lenet" else times(median(ours.ratios(theirs)))
                 cells.append(f"{theirs.rate():,.0f} ({note})")
             body.append([NAMES[peer], *cells])
-        parts.append(table([f"{title}, {threads} threads", *names], body))
+        parts.append(table([title, *tasks], body))
     return "\n\n".join(parts)
 
 
@@ -150,7 +157,7 @@ def chart(rows):
     left, width, bar, gap = 110, 460, 16, 34
     lines, y = [], 0
     for task in found:
-        if task.threads != threads or task.batch not in (1, 100 if task.work == "train" else 1000):
+        if task.threads != threads or (task.work == "infer" and task.batch not in EXTREMES):
             continue
         y += gap
         lines.append(f'<text class="head" x="0" y="{y}">{str(task).removesuffix(f", {threads} threads")}</text>')
@@ -161,7 +168,7 @@ def chart(rows):
             lines += [
                 f'<text x="{left - 8}" y="{y}" text-anchor="end">{NAMES[peer]}</text>',
                 f'<rect class="{kind}" x="{left}" y="{y - 12}" width="{middle - left:.1f}" height="{bar}" rx="2"/>',
-                f'<path d="M{low:.1f} {y - 4}H{high:.1f}"/>',
+                f'<path class="range" d="M{low:.1f} {y - 4}H{high:.1f}"/>',
                 f'<text x="{high + 6:.1f}" y="{y}">{figure.rate():,.0f} images/s</text>']
     axis = []
     for share in (0, 0.25, 0.5, 0.75, 1):
@@ -171,8 +178,8 @@ def chart(rows):
     axis.append(f'<text x="{left + width / 2}" y="{y + 46}" text-anchor="middle">'
                 f"of the machine's peak of fused multiply-adds, {threads} threads</text>")
     style = ("text{font:13px system-ui,sans-serif;fill:#24292f}.head{font-weight:600}.ours{fill:#d1495b}.bar{fill:#8d99ae}"
-             "path{stroke:#24292f}.grid{stroke:#8d99ae;stroke-opacity:.4}"
-             "@media(prefers-color-scheme:dark){text{fill:#e6edf3}path{stroke:#e6edf3}}")
+             ".range{stroke:#24292f}.grid{stroke:#8d99ae;stroke-opacity:.4}"
+             "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.range{stroke:#e6edf3}}")
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 40} {y + 56}">',
         f"<style>{style}</style>", *axis, *lines, "</svg>", ""])
