@@ -12,7 +12,8 @@ from collections import defaultdict
 from statistics import median
 from typing import NamedTuple
 
-COLUMNS = ("round", "work", "model", "threads", "batch", "peer", "variant", "rate", "latency_us", "loss")
+COLUMNS = {"round": int, "work": str, "model": str, "threads": int, "batch": int, "peer": str, "variant": str,
+           "rate": float, "latency_us": float, "loss": float, "seconds": float, "megabytes": float}
 NAMES = {"lenet": "lenet", "pytorch": "PyTorch", "burn": "Burn", "candle": "candle", "onnxruntime": "ONNX Runtime",
          "tract": "tract", "rten": "rten", "lenet5": "LeNet-5", "cnn": "CNN", "mlp": "MLP"}
 # Multiply-adds an image: backward takes twice those of forward, less the first layer's gradient of its input.
@@ -30,8 +31,7 @@ def write(path, rows):
 
 def read(path):
     with open(path, newline="") as file:
-        number = {"round": int, "threads": int, "rate": float, "batch": int, "latency_us": float}
-        return [{key: number.get(key, str)(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        return [{key: COLUMNS[key](value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 class Task(NamedTuple):
@@ -69,7 +69,7 @@ def figures(rows):
     peaks = {(row["threads"], row["round"]): row["rate"] for row in rows if row["work"] == "peak"}
     found = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        if row["work"] != "peak":
+        if row["work"] in ("train", "infer"):
             task = Task(row["work"], row["model"], row["threads"], row["batch"])
             variant = row.get("variant", "")
             figure = found[task][row["peer"]].setdefault(variant, Figure(variant, [], [], []))
@@ -108,8 +108,12 @@ def tables(rows):
     """Every task with medians and, in brackets, the range over the rounds."""
     parts = []
     for threads in sorted({row["threads"] for row in rows}):
-        peaks = [row["rate"] for row in rows if row["work"] == "peak" and row["threads"] == threads]
-        parts.append(f"Peak, threads: {threads}: {spread(peaks, lambda rate: f'{2e-9 * rate:.0f}')} GFLOP/s")
+        def values(work, key):
+            return [row[key] for row in rows if row["work"] == work and row["threads"] == threads]
+        parts.append(f"Peak, threads: {threads}: {spread(values('peak', 'rate'), lambda rate: f'{2e-9 * rate:.0f}')} GFLOP/s")
+        if seconds := values("program", "seconds"):
+            parts.append(f"`lenet train lenet5 --epochs 1`, threads: {threads}: {spread(seconds, '{:.2f}'.format)} s, "
+                         f"{spread(values('program', 'megabytes'), '{:.0f}'.format)} MB")
     found = figures(rows)
     for task, peers in found.items():
         single = found.get(task._replace(threads=1), {}) if task.threads > 1 else {}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the same work in lenet and in its peers, side by side, and records the figures.
 
-    ./run.py                      everything, five rounds: about half an hour
+    ./run.py                      everything, five rounds: about twenty minutes
     ./run.py --quick              one short round, nothing recorded
     ./run.py --only lenet,pytorch
 
@@ -16,6 +16,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 import venv
 from typing import NamedTuple
 
@@ -54,6 +55,8 @@ def build(names, python):
     CACHE.mkdir(exist_ok=True)
     cargo = ["cargo", "build", "--release", "--locked", "--manifest-path", HERE / "Cargo.toml"]
     subprocess.run([*cargo, "--bin=lenet", "--bin=peak", "--bin=idx"], check=True)
+    subprocess.run(["cargo", "build", "--release", "--locked", "--package=lenet-cli", "--manifest-path",
+                    HERE.parent / "Cargo.toml"], check=True)
     for name in names:
         if PEERS[name].program == name != "lenet":
             environment = os.environ | {"RUSTFLAGS": NATIVE}
@@ -82,9 +85,24 @@ def measure(command, threads, seconds):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def measure_program(threads):
+    """What `lenet train lenet5 --epochs 1` takes, from its start to the saved file: seconds, and megabytes of memory."""
+    command = [HERE.parent / "target/release/lenet", "train", "lenet5", "--epochs=1", f"--threads={threads}",
+               f"--out={CACHE / 'lenet5.safetensors'}"]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise SystemExit("lenet train failed")
+    return {"seconds": seconds, "megabytes": usage.ru_maxrss / 1000}
+
+
 def round_of(names, arguments):
     """Runs everything once: rows for the record."""
     for threads in arguments.threads:
+        if "lenet" in names:
+            yield {"work": "program", "threads": threads, "peer": "lenet"} | measure_program(threads)
         for work, model in [("peak", ""), *(("train", model) for model in MODELS), ("infer", "lenet5")]:
             if work == "peak":
                 commands = {"peak": [binary("peak")]}
@@ -144,7 +162,7 @@ def main():
                         help=f"some of {','.join(PEERS)}")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2, help="how long each measurement lasts, at least")
+    parser.add_argument("--seconds", type=float, default=1.5, help="how long each measurement lasts, at least")
     parser.add_argument("--quick", action="store_true", help="one round of short measurements, not recorded")
     parser.add_argument("--venv", type=pathlib.Path, default=HERE / "venv",
                         help="virtual environment of the Python peers, made if missing (5 GB)")

@@ -1,6 +1,6 @@
 //! candle on its CPU device, which takes the number of threads from RAYON_NUM_THREADS.
 
-use benchmarks::{Model, Work, infer, test_images, train};
+use benchmarks::{BATCH, Model, Run, Work, infer, test_images, train};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{
     AdamW, Conv2d, Conv2dConfig, Dropout, Linear, Module, Optimizer, ParamsAdamW, SGD, VarBuilder, VarMap,
@@ -74,26 +74,28 @@ fn main() -> Result<()> {
             }
         }
         Work::Infer { run, .. } => {
-            let network = Network::new(Model::Lenet5, &builder)?;
+            Network::new(Model::Lenet5, &builder)?;
+            let variables = variables.data().lock().expect("one thread");
+            // Without the record of operations that a variable asks for.
+            let tensors = variables.iter().map(|(name, v)| (name.clone(), v.as_detached_tensor())).collect();
+            let network = Network::new(Model::Lenet5, &VarBuilder::from_tensors(tensors, DType::F32, &CPU))?;
             let network = &network;
             infer(run, |batch| {
                 let x = Tensor::from_vec(test_images(batch), (batch, 1, 28, 28), &CPU).expect("a batch");
-                move || network.forward(&x.detach(), false).expect("logits")
+                move || network.forward(&x, false).expect("logits")
             });
         }
     }
     Ok(())
 }
 
-fn learn(run: benchmarks::Run, network: &Network, mut optimizer: impl Optimizer) {
-    train(run, |pixels, labels| {
-        let mut step = || {
-            let x = Tensor::from_vec(pixels.clone(), (labels.len(), 1, 28, 28), &CPU)?;
-            let y = Tensor::from_slice(&labels, labels.len(), &CPU)?;
-            let loss = cross_entropy(&network.forward(&x, true)?, &y)?;
-            optimizer.backward_step(&loss)?;
-            loss.to_scalar()
-        };
-        step().expect("a step")
-    });
+fn learn(run: Run, network: &Network, mut optimizer: impl Optimizer) {
+    let mut step = |pixels, labels: Vec<i64>| -> Result<f32> {
+        let x = Tensor::from_vec(pixels, (BATCH, 1, 28, 28), &CPU)?;
+        let y = Tensor::from_vec(labels, BATCH, &CPU)?;
+        let loss = cross_entropy(&network.forward(&x, true)?, &y)?;
+        optimizer.backward_step(&loss)?;
+        loss.to_scalar()
+    };
+    train(run, |pixels, labels| step(pixels, labels).expect("a step"));
 }
