@@ -46,7 +46,7 @@ PEERS = {
     "tract": Peer(False, True, "tract", "tract-onnx", f"optimised for each batch size, {NATIVE}"),
     "rten": Peer(False, True, "rten", "rten", NATIVE),
 }
-MODELS = ("lenet5", "cnn", "mlp")
+TASKS = (("train", "lenet5"), ("train", "cnn"), ("train", "mlp"), ("infer", "lenet5"))
 CHANCE = 2.302  # the loss of ten equal guesses
 
 
@@ -100,23 +100,20 @@ def measure_program(threads):
 
 def round_of(names, arguments):
     """Runs everything once: rows for the record."""
+    jobs = [("peak", "", "peak", [binary("peak")])]
+    for work, model in TASKS:
+        able = [name for name in names if getattr(PEERS[name], work)]
+        words = [work, model] if work == "train" else [work]
+        jobs += ((work, model, name, [*program(name, arguments.python), *words]) for name in able)
     for threads in arguments.threads:
         if "lenet" in names:
             yield {"work": "program", "threads": threads, "peer": "lenet"} | measure_program(threads)
-        for work, model in [("peak", ""), *(("train", model) for model in MODELS), ("infer", "lenet5")]:
-            if work == "peak":
-                commands = {"peak": [binary("peak")]}
-            else:
-                able = [name for name in names if getattr(PEERS[name], work)]
-                commands = {name: [*program(name, arguments.python), work] for name in able}
-            for name, command in commands.items():
-                print(f"\r\033[K{name} {work} {model}, threads: {threads}", end="", file=sys.stderr, flush=True)
-                if work == "train":
-                    command.append(model)
-                for figures in measure(command, threads, arguments.seconds):
-                    if not figures.get("loss", 0) < CHANCE:
-                        raise SystemExit(f"{name} {work} {model} learnt nothing: loss {figures['loss']}")
-                    yield {"work": work, "model": model, "threads": threads, "peer": name} | figures
+        for work, model, name, command in jobs:
+            print(f"\r\033[K{name} {work} {model}, threads: {threads}", end="", file=sys.stderr, flush=True)
+            for figures in measure(command, threads, arguments.seconds):
+                if not figures.get("loss", 0) < CHANCE:
+                    raise SystemExit(f"{name} {work} {model} learnt nothing: loss {figures['loss']}")
+                yield {"work": work, "model": model, "threads": threads, "peer": name} | figures
     print("\r\033[K", end="", file=sys.stderr)
 
 
@@ -129,6 +126,15 @@ def output(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
+def others():
+    """Seconds of processor time that other programs, and other guests of the machine, have taken so far (on Linux)."""
+    if not pathlib.Path("/proc/stat").exists():
+        return float("nan")
+    user, nice, system, _, _, *interrupts, steal = map(int, pathlib.Path("/proc/stat").read_text().split()[1:9])
+    ours = os.times()
+    return (user + nice + system + sum(interrupts) + steal) / os.sysconf("SC_CLK_TCK") - sum(ours[:4])
+
+
 def versions(python):
     """The version of every Rust and Python package, by name."""
     found = dict(re.findall(r'name = "(.+)"\nversion = "(.+)"', (HERE / "Cargo.lock").read_text()))
@@ -138,14 +144,14 @@ def versions(python):
     return found
 
 
-def surroundings(names, arguments, loads):
+def surroundings(names, arguments, disturbances):
     """What a reader must know of a record: date, machine, versions, settings."""
     found = versions(arguments.python)
     return "\n".join([
         f"date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         f"commit: {output('git', '-C', HERE, 'describe', '--always', '--dirty')}",
-        f"rounds: {arguments.rounds}, each measurement at least {arguments.seconds} s",
-        "load (one minute's mean) before each round: " + ", ".join(f"{load:.2f}" for load in loads),
+        f"each measurement at least {arguments.seconds} s",
+        "processors that others kept busy, by round: " + ", ".join(f"{cores:.2f}" for cores in disturbances),
         "",
         *(f"{name} {found[PEERS[name].version]}: {PEERS[name].settings}" for name in names),
         "",
@@ -175,16 +181,17 @@ def main():
 
     arguments.python = arguments.venv.absolute() / "bin/python"
     build(names, arguments.python)
-    rows, loads = [], []
+    rows, disturbances = [], []
+    record = HERE / "record" / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d-%H%M}.csv"
     for number in range(arguments.rounds):
-        loads.append(os.getloadavg()[0])
+        start, before = time.monotonic(), others()
         rows += ({"round": number} | row for row in round_of(names, arguments))
+        disturbances.append((others() - before) / (time.monotonic() - start))
+        if not arguments.quick:
+            report.write(record, rows)
+            record.with_suffix(".txt").write_text(surroundings(names, arguments, disturbances))
     print(report.tables(rows))
-    if not arguments.quick:
-        record = HERE / "record" / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d-%H%M}.csv"
-        report.write(record, rows)
-        record.with_suffix(".txt").write_text(surroundings(names, arguments, loads))
-        print(f"recorded in {record}")
+    print("\nProcessors that others kept busy, by round:", ", ".join(f"{cores:.2f}" for cores in disturbances))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 use benchmarks::{Model, Run, Work, infer, test_images, train};
 use burn::{
-    module::AutodiffModule,
     nn::{
         Dropout, DropoutConfig, Linear, LinearConfig, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
@@ -18,7 +17,7 @@ use burn::{
 };
 use clap::Parser;
 
-trait Network: AutodiffModule {
+trait Network: Module {
     fn logits(&self, x: Tensor<4>) -> Tensor<2>;
 }
 
