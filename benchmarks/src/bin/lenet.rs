@@ -1,0 +1,70 @@
+//! lenet: a portable binary that chooses its SIMD level at run time.
+
+use std::{ops::ControlFlow, time::Instant};
+
+use benchmarks::{BATCH, Model, Run, WARM_UP, Work, infer, print_training};
+use clap::Parser;
+use lenet::{
+    PIXELS, models,
+    nn::{Architecture, Network, Scaling, Targets},
+    optim::{Optimizer, Schedule},
+    train::{Recipe, Trainer},
+};
+
+fn main() {
+    let work = Work::parse();
+    let (Work::Train { run, .. } | Work::Infer { run, .. }) = work;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(run.threads);
+    pool.build_global().expect("the first pool");
+    match work {
+        Work::Train { model, run } => train(model, run),
+        Work::Infer { run, .. } => {
+            let network = network(models::lenet5());
+            let test = lenet_mnist::test();
+            let (network, images) = (&network, test.images());
+            infer(run, |batch| move || network.logits(&images[..batch * PIXELS]));
+        }
+    }
+}
+
+fn network(architecture: Architecture) -> Network {
+    Network::new(architecture, Scaling::UNIT, 0).expect("a known architecture")
+}
+
+fn train(model: Model, run: Run) {
+    let (architecture, optimizer) = match model {
+        Model::Lenet5 => (models::lenet5(), Optimizer::Adam { lr: 0.001 }),
+        Model::Cnn => (models::cnn(), Optimizer::Adam { lr: 0.001 }),
+        Model::Mlp => (models::mlp(), Optimizer::Sgd { lr: 0.01, momentum: 0.0 }),
+    };
+    let recipe = Recipe {
+        name: "benchmark".into(),
+        scaling: Scaling::UNIT,
+        optimizer,
+        schedule: Schedule::Constant,
+        epochs: 1,
+        batch_size: BATCH,
+    };
+    let data = lenet_mnist::train();
+    let mut trainer = Trainer::new(network(architecture), &data, recipe, 0).expect("a good recipe");
+    let (mut start, mut images, mut time) = (None, 0, None);
+    while time.is_none() {
+        trainer.epoch(|progress| {
+            let Some(start) = start else {
+                if progress.images == WARM_UP * BATCH {
+                    start = Some(Instant::now());
+                }
+                return ControlFlow::Continue(());
+            };
+            images += BATCH;
+            if start.elapsed().as_secs_f64() < run.seconds {
+                return ControlFlow::Continue(());
+            }
+            time = Some(start.elapsed());
+            ControlFlow::Break(())
+        });
+    }
+    let seen = Targets::Classes(&data.labels()[..BATCH]);
+    let (loss, _) = trainer.network().gradient(&data.images()[..BATCH * PIXELS], seen);
+    print_training(images, time.expect("the loop ended"), loss);
+}
