@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, time::Instant};
 use benchmarks::{BATCH, Model, Run, WARM_UP, Work, infer, print_training};
 use clap::Parser;
 use lenet::{
-    PIXELS, models,
+    CLASSES, PIXELS, models,
     nn::{Architecture, Network, Scaling, Targets},
     optim::{Optimizer, Schedule},
     train::{Recipe, Trainer},
@@ -22,7 +22,14 @@ fn main() {
             let network = network(models::lenet5());
             let test = lenet_mnist::test();
             let (network, images) = (&network, test.images());
-            infer(run, |batch| move || network.logits(&images[..batch * PIXELS]));
+            infer(run, |batch| {
+                let mut reader = network.reader(run.threads);
+                let mut logits = vec![[0.0; CLASSES]; batch];
+                move || {
+                    reader.logits(&images[..batch * PIXELS], &mut logits);
+                    logits[0]
+                }
+            });
         }
     }
 }

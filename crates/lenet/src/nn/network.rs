@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Layer, Shape, Shard, Targets, Workspace,
+    LANES, Layer, Shape, Shard, Targets, Workspace, blocks,
     loss::{row, softmax},
 };
 use crate::{CLASSES, Error, PIXELS, SIDE};
@@ -226,15 +226,15 @@ impl Network {
     /// If `images` doesn't hold whole images.
     pub fn logits(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
         let mut logits = vec![[0.0; CLASSES]; images.len() / PIXELS];
-        assert_eq!(images.len(), logits.len() * PIXELS, "pixels of whole images");
-        let chunks = logits.par_chunks_mut(CHUNK).zip(images.par_chunks(CHUNK * PIXELS));
-        chunks.for_each_init(|| self.reader(), |reader, (logits, images)| reader.logits(images, logits));
+        let threads = rayon::current_num_threads().min(logits.len().div_ceil(CHUNK));
+        self.reader(threads).logits(images, &mut logits);
         logits
     }
 
-    /// What one thread needs to read images again and again, with no memory taken after this.
-    pub fn reader(&self) -> Reader<'_> {
-        Reader { network: self, workspace: Workspace::for_inference(self, CHUNK) }
+    /// What reads images again and again on a number of rayon's threads, with no memory taken after this.
+    pub fn reader(&self, threads: usize) -> Reader<'_> {
+        let workspaces = (0..threads.max(1)).map(|_| Workspace::for_inference(self, CHUNK)).collect();
+        Reader { network: self, workspaces }
     }
 
     /// The probability of each digit for each of `images` (image, row, column).
@@ -269,10 +269,11 @@ impl Network {
     }
 }
 
-/// A network with the memory that reading takes, for one thread.
+/// A network with the memory that reading takes.
 pub struct Reader<'a> {
     network: &'a Network,
-    workspace: Workspace,
+    /// One for each thread.
+    workspaces: Vec<Workspace>,
 }
 
 impl Reader<'_> {
@@ -282,12 +283,25 @@ impl Reader<'_> {
     /// If there is not one row of `logits` for each image.
     pub fn logits(&mut self, images: &[u8], logits: &mut [[f32; CLASSES]]) {
         assert_eq!(images.len(), logits.len() * PIXELS, "one row for each image");
-        for (images, logits) in images.chunks(CHUNK * PIXELS).zip(logits.chunks_mut(CHUNK)) {
-            self.workspace.load(self.network.scaling, images.chunks_exact(PIXELS));
-            let output = self.workspace.infer(self.network);
-            for (sample, logits) in logits.iter_mut().enumerate() {
-                *logits = row(output, sample);
-            }
+        let share = blocks(logits.len()).div_ceil(self.workspaces.len()).max(1) * LANES;
+        if share >= logits.len() {
+            // Waking another thread would take longer than a few images do.
+            return read(self.network, &mut self.workspaces[0], images, logits);
+        }
+        let shares = logits.par_chunks_mut(share).zip(images.par_chunks(share * PIXELS));
+        shares
+            .zip(&mut self.workspaces)
+            .for_each(|((logits, images), workspace)| read(self.network, workspace, images, logits));
+    }
+}
+
+/// Reads on this thread.
+fn read(network: &Network, workspace: &mut Workspace, images: &[u8], logits: &mut [[f32; CLASSES]]) {
+    for (images, logits) in images.chunks(CHUNK * PIXELS).zip(logits.chunks_mut(CHUNK)) {
+        workspace.load(network.scaling, images.chunks_exact(PIXELS));
+        let output = workspace.infer(network);
+        for (sample, logits) in logits.iter_mut().enumerate() {
+            *logits = row(output, sample);
         }
     }
 }

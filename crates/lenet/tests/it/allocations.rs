@@ -32,7 +32,7 @@ fn a_training_step_takes_no_memory() {
 #[test]
 fn reading_takes_no_memory() {
     let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
-    let mut reader = network.reader();
+    let mut reader = network.reader(1);
     let images = vec![77; 100 * PIXELS];
     let mut logits = vec![[0.0; CLASSES]; 100];
     assert_eq!(measure(|| reader.logits(&images, &mut logits)).count_total, 0);
