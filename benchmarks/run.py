@@ -39,12 +39,12 @@ PEERS = {
     "lenet": Peer(True, True, "lenet", "lenet", "portable binary, SIMD level chosen at run time"),
     "pytorch": Peer(True, True, "peers/pytorch.py", "torch",
                     "best of eager, channels-last (training), TorchScript (inference) and torch.compile; fused optimiser"),
-    "burn": Peer(True, True, "burn", "burn", f"flex backend, {NATIVE}"),
+    "burn": Peer(True, True, "burn", "burn", f"flex backend with SIMD, rayon and AVX-512 products, {NATIVE}"),
     "candle": Peer(True, True, "candle", "candle-core",
                    f"CPU device, {NATIVE}; max-pooling from maxima of slices, its own has no gradient for stride 1"),
     "onnxruntime": Peer(False, True, "peers/ort.py", "onnxruntime", "CPU provider, default optimisations"),
-    "tract": Peer(False, True, "tract", "tract-onnx", f"optimised for each batch size, {NATIVE}"),
-    "rten": Peer(False, True, "rten", "rten", NATIVE),
+    "tract": Peer(False, True, "tract", "tract-onnx", f"optimised for each batch size, a pool of threads if more than one, {NATIVE}"),
+    "rten": Peer(False, True, "rten", "rten", f"weights packed beforehand, {NATIVE}"),
 }
 TASKS = (("train", "lenet5"), ("train", "cnn"), ("train", "mlp"), ("infer", "lenet5"))
 CHANCE = 2.302  # the loss of ten equal guesses
@@ -183,6 +183,7 @@ def main():
     build(names, arguments.python)
     rows, disturbances = [], []
     record = HERE / "record" / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d-%H%M}.csv"
+    record.parent.mkdir(exist_ok=True)
     for number in range(arguments.rounds):
         start, before = time.monotonic(), others()
         rows += ({"round": number} | row for row in round_of(names, arguments))
