@@ -2,6 +2,58 @@
 //!
 //! The library turns bytes and values into values. It never touches files, network, clock, environment or
 //! standard output, so it runs wherever Rust does.
+//!
+//! Its whole story is this: define LeNet-5 layer by layer, train it, and measure it on images that it has not seen.
+//! The crate `lenet-mnist` has the real digits; here they are drawn, so that the example takes a second.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use lenet::metrics::Evaluation;
+//! use lenet::nn::{Architecture, AvgPool2d, Conv2d, Layer, Linear, Network};
+//! use lenet::train::{Recipe, Trainer};
+//!
+//! let lenet5 = Architecture::new("lenet5")
+//!     .layer("conv1", Conv2d::new(1, 6, 5).padding(2)) // (1, 28, 28) to (6, 28, 28)
+//!     .layer("tanh1", Layer::Tanh)
+//!     .layer("pool1", AvgPool2d::new(2)) // (6, 14, 14)
+//!     .layer("conv2", Conv2d::new(6, 16, 5)) // (16, 10, 10)
+//!     .layer("tanh2", Layer::Tanh)
+//!     .layer("pool2", AvgPool2d::new(2)) // (16, 5, 5)
+//!     .layer("conv3", Conv2d::new(16, 120, 5)) // (120, 1, 1)
+//!     .layer("tanh3", Layer::Tanh)
+//!     .layer("flatten", Layer::Flatten)
+//!     .layer("fc1", Linear::new(120, 84))
+//!     .layer("tanh4", Layer::Tanh)
+//!     .layer("fc2", Linear::new(84, 10));
+//!
+//! let digits = draw_digits()?;
+//! let (train, test) = (digits.slice(0..1200), digits.slice(1200..digits.len()));
+//! let recipe = Recipe { batch_size: 20, ..Recipe::default() };
+//! let network = Network::new(lenet5, recipe.scaling, 0)?;
+//! let mut trainer = Trainer::new(network, &train, recipe, 0)?;
+//! while let Some(epoch) = trainer.epoch(|_| ControlFlow::Continue(())) {
+//!     println!("loss {:.4}", epoch.loss);
+//! }
+//! let answers = trainer.network().predict(test.images());
+//! let evaluation = Evaluation::new(test.labels(), &answers)?;
+//! assert!(evaluation.accuracy() > 0.97);
+//!
+//! # /// Each digit at 153 places, no two the same; a digit is 5 rows of 3 squares of 4 x 4 pixels.
+//! # fn draw_digits() -> Result<lenet::Dataset, lenet::Error> {
+//! #     /// An octal digit for each row, a bit for each square.
+//! #     const FONT: [usize; 10] =
+//! #         [0o75557, 0o26227, 0o71747, 0o71717, 0o55711, 0o74717, 0o74757, 0o71111, 0o75757, 0o75717];
+//! #     let pixel = |image: usize, row: usize, column: usize| {
+//! #         let (digit, top, left) = (image % 10, image / 10 % 9, image / 10 % 17);
+//! #         let (y, x) = (row.wrapping_sub(top) / 4, column.wrapping_sub(left) / 4);
+//! #         if y < 5 && x < 3 && FONT[digit] >> (14 - 3 * y - x) & 1 == 1 { 255 } else { 0 }
+//! #     };
+//! #     let pixels = (0..1530 * 28 * 28).map(|i| pixel(i / (28 * 28), i / 28 % 28, i % 28)).collect();
+//! #     lenet::Dataset::new(pixels, (0..1530).map(|image| (image % 10) as u8).collect())
+//! # }
+//! # Ok::<(), lenet::Error>(())
+//! ```
 
 pub mod checkpoint;
 mod dataset;

@@ -149,14 +149,17 @@ impl<'a> Trainer<'a> {
         self.network
     }
 
-    /// Sees every image once, in a new order, and tells `observe` after each step. `None` if that breaks off; the
-    /// network is then somewhere within the epoch.
+    /// Sees every image once, in a new order, and tells `observe` after each step. `None` if that breaks off (the
+    /// network is then somewhere within the epoch), or the recipe's epochs are over.
     pub fn epoch(&mut self, observe: impl FnMut(Progress) -> ControlFlow<()> + Send) -> Option<Epoch> {
         // Inside the pool already, a step costs one wake-up less.
         rayon::scope(|_| self.run_epoch(observe))
     }
 
     fn run_epoch(&mut self, mut observe: impl FnMut(Progress) -> ControlFlow<()>) -> Option<Epoch> {
+        if self.epoch == self.recipe.epochs {
+            return None;
+        }
         let total = self.data.len();
         let mut random = Pcg64Mcg::seed_from_u64(self.seed ^ ((self.epoch as u64 + 1) << 32));
         let order = shuffled(total, &mut random);
