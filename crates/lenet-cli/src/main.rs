@@ -8,17 +8,18 @@ use std::{
 use clap::Parser;
 
 mod data;
-mod eval;
-mod fetch;
 mod model;
 mod output;
 mod picture;
-mod predict;
-mod show;
-mod summary;
 mod terminal;
+
+mod show;
 mod train;
+mod eval;
+mod predict;
+mod summary;
 mod tutorial;
+mod fetch;
 
 /// Handwritten digits: look at MNIST, train small networks on it, measure them and use them.
 #[derive(Parser)]

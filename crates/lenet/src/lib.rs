@@ -55,15 +55,16 @@
 //! # Ok::<(), lenet::Error>(())
 //! ```
 
-pub mod checkpoint;
-mod dataset;
 mod error;
+
 pub mod idx;
-pub mod metrics;
-pub mod models;
+mod dataset;
 pub mod nn;
+pub mod models;
 pub mod optim;
 pub mod train;
+pub mod metrics;
+pub mod checkpoint;
 
 pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
 pub use error::Error;

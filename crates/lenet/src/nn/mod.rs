@@ -1,24 +1,25 @@
 //! The engine: layers with hand-written forward and backward passes, and networks of them.
 //!
-//! A file per layer, each with its formula; [`lanes`] has the memory layout that they share.
+//! A file per layer, each with its formula; `lanes.rs` has the memory layout that they share.
 
 #![allow(
     clippy::needless_range_loop,
     reason = "loops of constant length over register tiles read best by index"
 )]
 
-mod activation;
-mod conv2d;
-mod dropout;
 mod lanes;
 mod layer;
+mod conv2d;
+mod pool;
+mod activation;
+mod dropout;
 mod linear;
 mod loss;
+mod workspace;
 mod network;
-mod pool;
+
 #[cfg(test)]
 mod tests;
-mod workspace;
 
 use std::fmt;
 

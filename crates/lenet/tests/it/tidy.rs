@@ -4,8 +4,9 @@
 use std::{fs, path::Path, process::Command};
 
 /// Files that are data: not text, or longer than [`LONGEST`].
-const DATA: [&str; 7] = [
+const DATA: [&str; 8] = [
     "Cargo.lock",
+    "benchmarks/Cargo.lock",
     "crates/lenet-mnist/data/t10k-images-idx3-ubyte.br",
     "crates/lenet-mnist/data/t10k-labels-idx1-ubyte.br",
     "crates/lenet-mnist/data/train-images-idx3-ubyte.br",
