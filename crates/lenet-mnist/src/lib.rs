@@ -2,9 +2,19 @@
 //!
 //! The MNIST database of handwritten digits is by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, under
 //! [CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/).
+//!
+//! ```
+//! let test = lenet_mnist::test();
+//! assert_eq!(test.len(), 10_000);
+//! assert_eq!(test.labels()[..4], [7, 2, 1, 0]);
+//! ```
 
 use brotli_decompressor::Decompressor;
 use lenet::Dataset;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
 
 /// The 60,000 training images. Decodes them anew on each call (0.2 s).
 pub fn train() -> Dataset {
