@@ -111,15 +111,19 @@ impl<'a> Trainer<'a> {
     /// Readies `network` for training on `data` in as many shares as rayon has threads here.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the recipe asks for something impossible, or `data` is empty.
+    /// [`Error::Setting`] if the recipe asks for something impossible or scales otherwise than `network`, or `data` is
+    /// empty.
     pub fn new(network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.check()?;
+        let wrong = |name: &str, expected: String, found: String| {
+            Err(Error::Setting { name: name.into(), expected, found })
+        };
         if data.is_empty() {
-            return Err(Error::Setting {
-                name: "data".into(),
-                expected: "at least one image".into(),
-                found: "none".into(),
-            });
+            return wrong("data", "at least one image".into(), "none".into());
+        }
+        if recipe.scaling != network.scaling() {
+            let expected = format!("the network's {:?}", network.scaling());
+            return wrong("scaling", expected, format!("{:?}", recipe.scaling));
         }
         let all = blocks(recipe.batch_size);
         let threads = rayon::current_num_threads().min(all);

@@ -3,3 +3,4 @@
 mod allocations;
 mod idx;
 mod tidy;
+mod train;

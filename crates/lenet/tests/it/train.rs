@@ -1,0 +1,65 @@
+//! Training through the library: what can't be is refused, and the same seed gives the same bits.
+
+use std::ops::ControlFlow;
+
+use lenet::{
+    CLASSES, Dataset, PIXELS, models,
+    nn::{Network, Scaling},
+    optim::Optimizer,
+    train::{Recipe, Trainer},
+};
+
+fn data(images: usize) -> Dataset {
+    let pixels = (0..images * PIXELS).map(|i| (i * 7 % 256) as u8).collect();
+    Dataset::new(pixels, (0..images).map(|i| (i % CLASSES) as u8).collect()).unwrap()
+}
+
+#[test]
+fn impossible_recipes_are_refused() {
+    let recipe = Recipe::default;
+    for (recipe, images, error) in [
+        (Recipe { epochs: 0, ..recipe() }, 1, "epochs: expected at least 1, found 0"),
+        (Recipe { batch_size: 0, ..recipe() }, 1, "batch_size: expected 1 to 4096, found 0"),
+        (Recipe { batch_size: 4097, ..recipe() }, 1, "batch_size: expected 1 to 4096, found 4097"),
+        (
+            Recipe { optimizer: Optimizer::Adam { lr: f32::NAN }, ..recipe() },
+            1,
+            "lr: expected a positive number, found NaN",
+        ),
+        (
+            Recipe { optimizer: Optimizer::Sgd { lr: 0.1, momentum: 1.0 }, ..recipe() },
+            1,
+            "momentum: expected at least 0 and below 1, found 1",
+        ),
+        (
+            Recipe { scaling: Scaling::UNIT, ..recipe() },
+            1,
+            "scaling: expected the network's Scaling { mean: 0.1307",
+        ),
+        (recipe(), 0, "data: expected at least one image, found none"),
+    ] {
+        let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
+        let data = data(images);
+        let found = Trainer::new(network, &data, recipe, 0).err().map(|error| error.to_string());
+        assert!(found.as_ref().is_some_and(|found| found.starts_with(error)), "{error}: {found:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_and_threads_give_the_same_bits() {
+    let data = data(130);
+    let parameters = |threads, seed| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let recipe = Recipe { epochs: 2, batch_size: 60, ..Recipe::default() };
+            let network = Network::new(models::cnn(), recipe.scaling, seed).unwrap();
+            let mut trainer = Trainer::new(network, &data, recipe, seed).unwrap();
+            while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {}
+            trainer.network().parameters().to_vec()
+        })
+    };
+    for threads in 1..4 {
+        assert!(parameters(threads, 5) == parameters(threads, 5), "{threads} threads");
+    }
+    assert!(parameters(2, 5) != parameters(2, 6));
+}
