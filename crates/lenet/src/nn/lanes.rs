@@ -3,7 +3,7 @@
 //! A batch is cut into *blocks* of [`LANES`] samples. An activation is `(block, channel, height, width, lane)`, and a
 //! [`Lanes`] holds the same element of eight samples, so every operation on one sample is the same operation on a
 //! vector, whatever the shape: edges need no masks and small maps waste nothing. Lanes past the end of a batch
-//! hold zeros.
+//! are fed zeros, and the loss gives them no gradient, so they add nothing to that of the parameters.
 
 use fearless_simd::{Simd, SimdBase, f32x8};
 

@@ -5,7 +5,7 @@
 //!
 //! - forward, `Y = W X`, and input gradient, `dX = W' dY`: [`multiply`], vectors along the samples;
 //! - weight gradient, `dW = dY X'`: [`multiply_weights`], vectors along the inputs, for which the batch is turned
-//!   once into rows `(sample, input)`; its sums are whole, with no lanes to add up and none lost to padding.
+//!   once into rows `(sample, input)`; its sums are whole, with no lanes to add up.
 
 use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use serde::{Deserialize, Serialize};

@@ -63,3 +63,23 @@ fn the_same_seed_and_threads_give_the_same_bits() {
     }
     assert!(parameters(2, 5) != parameters(2, 6));
 }
+
+#[test]
+fn rows_that_name_one_class_each_teach_what_labels_teach() {
+    let data = data(50);
+    let mut rows = vec![[0.0; CLASSES]; data.len()];
+    for (row, &label) in rows.iter_mut().zip(data.labels()) {
+        row[usize::from(label)] = 1.0;
+    }
+    let recipe = Recipe { epochs: 2, batch_size: 20, ..Recipe::default() };
+    let network = Network::new(models::lenet5(), recipe.scaling, 0).unwrap();
+    let parameters = |mut trainer: Trainer| {
+        while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {}
+        trainer.into_network().parameters().to_vec()
+    };
+    let trainer = || Trainer::new(network.clone(), &data, recipe.clone(), 0).unwrap();
+    let by_labels = parameters(trainer());
+    assert!(by_labels == parameters(trainer().with_probabilities(&rows)));
+    rows.fill([0.1; CLASSES]);
+    assert!(by_labels != parameters(trainer().with_probabilities(&rows)));
+}
