@@ -42,15 +42,16 @@ fn train(model: Model, run: Run) {
     let (architecture, optimizer) = match model {
         Model::Lenet5 => (models::lenet5(), Optimizer::Adam { lr: 0.001 }),
         Model::Cnn => (models::cnn(), Optimizer::Adam { lr: 0.001 }),
-        Model::Mlp => (models::mlp(), Optimizer::Sgd { lr: 0.01, momentum: 0.0 }),
+        Model::Mlp => (models::mlp(), Optimizer::Sgd { lr: 0.01, momentum: 0.0, weight_decay: 0.0 }),
     };
     let recipe = Recipe {
         name: "benchmark".into(),
-        scaling: Scaling::UNIT,
-        optimizer,
-        schedule: Schedule::Constant,
         epochs: 1,
         batch_size: BATCH,
+        schedule: Schedule::Constant,
+        scaling: Scaling::UNIT,
+        optimizer,
+        ..Recipe::default()
     };
     let data = lenet_mnist::train();
     let mut trainer = Trainer::new(network(architecture), &data, recipe, 0).expect("a good recipe");

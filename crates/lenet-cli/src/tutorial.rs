@@ -37,17 +37,18 @@ pub struct Args {
 pub fn recipe(model: Model) -> Recipe {
     let almost_black = Scaling { mean: 0.0, std: 128.0 };
     let (scaling, optimizer) = match model {
-        Model::Mlp => (Scaling::UNIT, Optimizer::Sgd { lr: 0.01, momentum: 0.0 }),
+        Model::Mlp => (Scaling::UNIT, Optimizer::Sgd { lr: 0.01, momentum: 0.0, weight_decay: 0.0 }),
         Model::Cnn => (almost_black, Optimizer::Adam { lr: 0.01 }),
         Model::Lenet5 => (almost_black, Optimizer::Adam { lr: 0.001 }),
     };
     Recipe {
         name: "tutorial".into(),
-        scaling,
-        optimizer,
-        schedule: Schedule::Constant,
         epochs: 10,
         batch_size: 100,
+        schedule: Schedule::Constant,
+        scaling,
+        optimizer,
+        ..Recipe::default()
     }
 }
 

@@ -39,3 +39,11 @@ impl Error {
         Self::Malformed { what: what.into(), expected: expected.to_string(), found: found.to_string() }
     }
 }
+
+/// An [`Error::Setting`] unless the setting is `good`.
+pub(crate) fn require(name: &str, good: bool, expected: &str, found: impl ToString) -> Result<(), Error> {
+    if good {
+        return Ok(());
+    }
+    Err(Error::Setting { name: name.into(), expected: expected.into(), found: found.to_string() })
+}

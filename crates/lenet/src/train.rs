@@ -1,6 +1,6 @@
 //! Training: recipes, and the loop over epochs and batches.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use rand_pcg::{
     Pcg64Mcg,
@@ -11,26 +11,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dataset, Error,
-    nn::{LANES, Network, Scaling, Shard, Targets, blocks, piece},
-    optim::{Optimizer, OptimizerState, Schedule},
+    error::require,
+    nn::{LANES, Network, Scaling, Shard, Targets, blocks, piece, smooth},
+    optim::{Average, Optimizer, OptimizerState, Schedule},
 };
 
 /// How a network is trained.
+///
+/// In a file, what may be left out is then not done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// What the recipe is called.
     pub name: String,
-    /// What the network is fed.
-    pub scaling: Scaling,
-    /// How parameters follow from gradients.
-    pub optimizer: Optimizer,
-    /// How the learning rate goes from the first step to the last.
-    pub schedule: Schedule,
     /// Times that every image is seen.
     pub epochs: usize,
     /// Images in a step.
     pub batch_size: usize,
+    /// Share of all steps in which the learning rate rises evenly to where the schedule, over the rest of the steps,
+    /// begins.
+    #[serde(default)]
+    pub warmup: f32,
+    /// Share of each target that is spread evenly over the classes, as PyTorch's `CrossEntropyLoss` does.
+    #[serde(default)]
+    pub label_smoothing: f32,
+    /// Decay of a moving average of the parameters: `a = d * a + (1 - d) * p` at the end of step `t`, counted from 1,
+    /// with `d = min(ema, t / (9 + t))`. The average is the network that training ends with; 0 for the parameters
+    /// themselves.
+    #[serde(default)]
+    pub ema: f32,
+    /// How the learning rate goes from the first step to the last.
+    pub schedule: Schedule,
+    /// What the network is fed.
+    pub scaling: Scaling,
+    /// How parameters follow from gradients.
+    pub optimizer: Optimizer,
 }
 
 /// Standardised inputs, Adam, a rate that falls to zero: good for all three of the tutorial's networks.
@@ -38,11 +53,14 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             name: "default".into(),
-            scaling: Scaling::STANDARD,
-            optimizer: Optimizer::Adam { lr: 0.002 },
-            schedule: Schedule::Cosine,
             epochs: 10,
             batch_size: 100,
+            warmup: 0.0,
+            label_smoothing: 0.0,
+            ema: 0.0,
+            schedule: Schedule::Cosine,
+            scaling: Scaling::STANDARD,
+            optimizer: Optimizer::Adam { lr: 0.002 },
         }
     }
 }
@@ -51,26 +69,34 @@ impl Default for Recipe {
 const MAX_BATCH: usize = 4096;
 
 impl Recipe {
-    fn check(&self) -> Result<(), Error> {
-        let wrong = |name: &str, expected: &str, found: String| {
-            Err(Error::Setting { name: name.into(), expected: expected.into(), found })
-        };
-        let momentum = match self.optimizer {
-            Optimizer::Sgd { momentum, .. } => momentum,
-            Optimizer::Adam { .. } => 0.0,
-        };
-        let lr = self.optimizer.lr();
-        if self.epochs == 0 {
-            wrong("epochs", "at least 1", self.epochs.to_string())
-        } else if !(1..=MAX_BATCH).contains(&self.batch_size) {
-            wrong("batch_size", &format!("1 to {MAX_BATCH}"), self.batch_size.to_string())
-        } else if !(lr > 0.0 && lr.is_finite()) {
-            wrong("lr", "a positive number", lr.to_string())
-        } else if !(0.0..1.0).contains(&momentum) {
-            wrong("momentum", "at least 0 and below 1", momentum.to_string())
-        } else {
-            Ok(())
+    /// Whether training can follow the recipe.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the name of a field, here or in the optimiser or schedule, that is out of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        let Self { epochs, batch_size, .. } = *self;
+        require("epochs", epochs > 0, "at least 1", epochs)?;
+        let batches = 1..=MAX_BATCH;
+        require("batch_size", batches.contains(&batch_size), &format!("1 to {MAX_BATCH}"), batch_size)?;
+        for (name, share) in
+            [("warmup", self.warmup), ("label_smoothing", self.label_smoothing), ("ema", self.ema)]
+        {
+            require(name, (0.0..1.0).contains(&share), "at least 0 and below 1", share)?;
         }
+        self.schedule.check()?;
+        self.scaling.check()?;
+        self.optimizer.check()
+    }
+
+    /// The learning rate in step `step` of `steps`, counted from 0.
+    pub fn learning_rate(&self, step: usize, steps: usize) -> f64 {
+        let warmup = (f64::from(self.warmup) * steps as f64).round() as usize;
+        let factor = if step < warmup {
+            (step + 1) as f64 / warmup as f64
+        } else {
+            self.schedule.factor(step - warmup, steps - warmup)
+        };
+        f64::from(self.optimizer.lr()) * factor
     }
 }
 
@@ -98,6 +124,8 @@ pub struct Epoch {
 /// own, and these are added in a fixed order: the same seed, recipe and number of threads give the same bits.
 pub struct Trainer<'a> {
     network: Network,
+    /// The network with the moving average of its parameters.
+    average: Option<Network>,
     data: &'a Dataset,
     targets: Targets<'a>,
     recipe: Recipe,
@@ -115,22 +143,16 @@ impl<'a> Trainer<'a> {
     /// empty.
     pub fn new(network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.check()?;
-        let wrong = |name: &str, expected: String, found: String| {
-            Err(Error::Setting { name: name.into(), expected, found })
-        };
-        if data.is_empty() {
-            return wrong("data", "at least one image".into(), "none".into());
-        }
-        if recipe.scaling != network.scaling() {
-            let expected = format!("the network's {:?}", network.scaling());
-            return wrong("scaling", expected, format!("{:?}", recipe.scaling));
-        }
+        require("data", !data.is_empty(), "at least one image", "none")?;
+        let (wanted, found) = (network.scaling(), recipe.scaling);
+        require("scaling", wanted == found, &format!("the network's {wanted:?}"), format!("{found:?}"))?;
         let all = blocks(recipe.batch_size);
         let threads = rayon::current_num_threads().min(all);
         let shards = (0..threads).map(|i| Shard::new(&network, piece(all, threads, i).1 * LANES)).collect();
-        let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len());
+        let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len(), decayed(&network));
         let targets = Targets::Classes(data.labels());
-        Ok(Self { network, data, targets, recipe, seed, optimizer, shards, epoch: 0 })
+        let average = (recipe.ema > 0.0).then(|| network.clone());
+        Ok(Self { network, average, data, targets, recipe, seed, optimizer, shards, epoch: 0 })
     }
 
     /// Learns rows of probabilities, one for each image, instead of the labels.
@@ -143,14 +165,14 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// The network as it is now.
+    /// The network as it is now: with the average of its parameters, if the recipe asks for it.
     pub fn network(&self) -> &Network {
-        &self.network
+        self.average.as_ref().unwrap_or(&self.network)
     }
 
-    /// The network as it is now.
+    /// As [`network`](Self::network).
     pub fn into_network(self) -> Network {
-        self.network
+        self.average.unwrap_or(self.network)
     }
 
     /// Sees every image once, in a new order, and tells `observe` after each step. `None` if that breaks off (the
@@ -170,9 +192,8 @@ impl<'a> Trainer<'a> {
         let steps = total.div_ceil(self.recipe.batch_size);
         let (mut loss, mut correct) = (0.0, 0);
         for (step, batch) in order.chunks(self.recipe.batch_size).enumerate() {
-            let progress = (self.epoch * steps + step) as f32 / (self.recipe.epochs * steps) as f32;
-            let factor = self.recipe.schedule.factor(progress);
-            let (batch_loss, batch_correct) = self.step(batch, random.next_u64(), factor);
+            let lr = self.recipe.learning_rate(self.epoch * steps + step, self.recipe.epochs * steps);
+            let (batch_loss, batch_correct) = self.step(batch, random.next_u64(), lr as f32);
             loss += batch_loss;
             correct += batch_correct;
             let images = total.min((step + 1) * self.recipe.batch_size);
@@ -185,22 +206,36 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step on the images `batch`, with the key of its random numbers: (summed loss, right answers).
-    fn step(&mut self, batch: &[u32], key: u64, factor: f32) -> (f64, usize) {
-        let Self { network, data, targets, shards, .. } = self;
-        let (network, data, targets) = (&*network, *data, *targets);
+    fn step(&mut self, batch: &[u32], key: u64, lr: f32) -> (f64, usize) {
+        let Self { network, data, targets, shards, recipe, .. } = self;
+        let (network, data, targets, smoothing) = (&*network, *data, *targets, recipe.label_smoothing);
         let (all, count) = (blocks(batch.len()), shards.len());
         let run = |(i, shard): (usize, &mut Shard)| {
             let (first, len) = piece(all, count, i);
             let share = &batch[first * LANES..batch.len().min((first + len) * LANES)];
             shard.load(network.scaling(), share.iter().map(|&index| data.image(index as usize)));
-            let rows = share.iter().map(|&index| targets.row(index as usize));
+            let rows = share.iter().map(|&index| smooth(targets.row(index as usize), smoothing));
             shard.step(network, rows, batch.len(), Some(key), first);
         };
         shards.par_iter_mut().enumerate().for_each(run);
 
-        self.optimizer.step(self.network.parameters_mut(), shards, factor);
+        let decay = recipe.ema;
+        let average =
+            self.average.as_mut().map(|network| Average { decay, values: network.parameters_mut() });
+        self.optimizer.step(self.network.parameters_mut(), shards, lr, average);
         self.shards.iter().fold((0.0, 0), |sum, shard| (sum.0 + shard.loss, sum.1 + shard.correct))
     }
+}
+
+/// Where the parameters are that are subject to weight decay: the tensors of more than one dimension.
+fn decayed(network: &Network) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let ranges = network.tensors().map(|tensor| {
+        let start = end;
+        end += tensor.values.len();
+        (tensor.shape.len() > 1).then_some(start..end)
+    });
+    ranges.flatten().collect()
 }
 
 /// The indices of `len` images in random order (Fisher-Yates).

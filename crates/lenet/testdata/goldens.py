@@ -8,8 +8,9 @@ Computed in float64 and stored as float32. tests/it/golden.rs repeats the formul
     MODEL/{logits,loss}                 on 16 images with the labels 0..9, 0..5
     MODEL/TENSOR                        the loss's gradient of a parameter; if sampled, its entries at MODEL/TENSOR/index,
                                         with the whole tensor's Euclidean norm and largest magnitude beside them
-    soft_targets/{loss,gradient}        cross-entropy with rows of probabilities
-    optim/{sgd,momentum,adam}           (step, parameter): parameters after each of ten steps
+    TARGETS/{loss,gradient}             cross-entropy with rows of probabilities, or with label smoothing
+    optim/OPTIMIZER                     (step, parameter): parameters after each of ten steps
+    schedules/SCHEDULE                  (step): learning rates, where 1 is the optimiser's own
 """
 
 from collections import OrderedDict
@@ -108,10 +109,28 @@ LAYERS = {
     "relu": (nn.ReLU(), (2, 3, 4, 5)),
 }
 
+DECAYED = 40  # of 64 parameters, the first
+
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
     "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    "sgd_decay": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.2),
     "adam": lambda p: torch.optim.Adam(p, lr=0.01),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=2.0),
+}
+
+STEPS = 40  # of a schedule
+lr = torch.optim.lr_scheduler
+
+SCHEDULES = {
+    "cosine": lambda o: lr.CosineAnnealingLR(o, STEPS),
+    "step": lambda o: lr.StepLR(o, STEPS // 4, gamma=0.3),
+    "one_cycle": lambda o: lr.OneCycleLR(
+        o, 1.0, STEPS, pct_start=0.3, div_factor=20, final_div_factor=2, cycle_momentum=False
+    ),
+    "warmup": lambda o: lr.SequentialLR(
+        o, [lr.LinearLR(o, 1 / 8, total_iters=7), lr.CosineAnnealingLR(o, STEPS - 8)], milestones=[8]
+    ),
 }
 
 
@@ -145,25 +164,37 @@ def model_goldens(name, layers):
             yield f"{name}/{key}/max", gradient.abs().max()
 
 
-def loss_goldens():
+def loss_goldens(name, targets, smoothing):
     logits = torch.tensor(4 * uniform(130, IMAGES, 10), requires_grad=True)
-    targets = torch.tensor(uniform(131, IMAGES, 10) + 1)
-    loss = nn.functional.cross_entropy(logits, targets / targets.sum(1, keepdim=True))
+    loss = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
     loss.backward()
-    yield "soft_targets/loss", loss
-    yield "soft_targets/gradient", logits.grad
+    yield f"{name}/loss", loss
+    yield f"{name}/gradient", logits.grad
 
 
 def optimizer_goldens(name, make):
     """Gradients shrink from 1 to 2^-31 along the vector, so that Adam's epsilon shows."""
-    parameter = nn.Parameter(torch.tensor(uniform(140, 64)))
-    optimizer = make([parameter])
+    start = torch.tensor(uniform(140, 64))
+    decayed, rest = nn.Parameter(start[:DECAYED].clone()), nn.Parameter(start[DECAYED:].clone())
+    optimizer = make([decayed, rest])
+    optimizer.add_param_group({"params": [optimizer.param_groups[0]["params"].pop()], "weight_decay": 0})
     path = []
     for step in range(10):
-        parameter.grad = torch.tensor(uniform(141 + step, 64) * 0.5 ** (np.arange(64) % 32))
+        gradient = torch.tensor(uniform(141 + step, 64) * 0.5 ** (np.arange(64) % 32))
+        decayed.grad, rest.grad = gradient[:DECAYED], gradient[DECAYED:]
         optimizer.step()
-        path.append(parameter.detach().clone())
+        path.append(torch.cat([decayed, rest]).detach())
     yield f"optim/{name}", torch.stack(path)
+
+
+def schedule_goldens(name, make):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule, rates = make(optimizer), []
+    for _ in range(STEPS):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    yield f"schedules/{name}", torch.tensor(rates, dtype=torch.float64)
 
 
 def goldens():
@@ -171,9 +202,15 @@ def goldens():
         yield from layer_goldens(name, layer, shape)
     for name, layers in MODELS.items():
         yield from model_goldens(name, layers)
-    yield from loss_goldens()
+    soft = torch.tensor(uniform(131, IMAGES, 10) + 1)
+    soft /= soft.sum(1, keepdim=True)
+    yield from loss_goldens("soft_targets", soft, 0)
+    yield from loss_goldens("smoothed_soft_targets", soft, 0.2)
+    yield from loss_goldens("smoothed_classes", torch.arange(IMAGES) % 10, 0.1)
     for name, make in OPTIMIZERS.items():
         yield from optimizer_goldens(name, make)
+    for name, make in SCHEDULES.items():
+        yield from schedule_goldens(name, make)
 
 
 def stored(value):

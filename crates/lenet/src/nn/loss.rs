@@ -34,6 +34,12 @@ impl Targets<'_> {
     }
 }
 
+/// A row of probabilities with a share of it spread evenly over the classes, as PyTorch's `label_smoothing` does:
+/// `(1 - smoothing) * t[k] + smoothing / CLASSES`.
+pub(crate) fn smooth(row: [f32; CLASSES], smoothing: f32) -> [f32; CLASSES] {
+    row.map(|t| (1.0 - smoothing) * t + smoothing / CLASSES as f32)
+}
+
 /// The probabilities that logits stand for: `exp(z[k]) / sum over j of exp(z[j])`.
 pub(crate) fn softmax(logits: [f32; CLASSES]) -> [f32; CLASSES] {
     log_softmax(logits).map(f32::exp)

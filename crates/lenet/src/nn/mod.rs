@@ -28,6 +28,7 @@ pub use dropout::Dropout;
 pub(crate) use lanes::{LANES, blocks, piece};
 pub use layer::Layer;
 pub use linear::Linear;
+pub(crate) use loss::smooth;
 pub use loss::{Targets, answer};
 pub use network::{Architecture, LayerSummary, Network, Reader, Scaling, Tensor};
 pub use pool::{AvgPool2d, MaxPool2d};

@@ -131,7 +131,7 @@ impl Scaling {
     /// Pixels between 0 and 1.
     pub const UNIT: Self = Self { mean: 0.0, std: 1.0 };
 
-    fn check(self) -> Result<(), Error> {
+    pub(crate) fn check(self) -> Result<(), Error> {
         if self.table().iter().all(|value| value.is_finite()) && self.std > 0.0 {
             return Ok(());
         }

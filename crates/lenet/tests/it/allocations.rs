@@ -6,6 +6,7 @@ use allocation_counter::measure;
 use lenet::{
     CLASSES, Dataset, PIXELS, models,
     nn::{Network, Scaling},
+    optim::Optimizer,
     train::{Recipe, Trainer},
 };
 
@@ -13,7 +14,8 @@ use lenet::{
 fn epoch(images: usize) -> u64 {
     let labels = (0..images).map(|i| (i % CLASSES) as u8).collect();
     let data = Dataset::new(vec![77; images * PIXELS], labels).unwrap();
-    let recipe = Recipe { batch_size: 20, ..Recipe::default() };
+    let optimizer = Optimizer::AdamW { lr: 0.001, weight_decay: 0.1 };
+    let recipe = Recipe { batch_size: 20, label_smoothing: 0.1, ema: 0.9, optimizer, ..Recipe::default() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
         let network = Network::new(models::cnn(), Scaling::STANDARD, 0).unwrap();

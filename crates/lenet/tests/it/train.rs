@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use lenet::{
     CLASSES, Dataset, PIXELS, models,
     nn::{Network, Scaling},
-    optim::Optimizer,
+    optim::{Optimizer, Schedule},
     train::{Recipe, Trainer},
 };
 
@@ -17,19 +17,38 @@ fn data(images: usize) -> Dataset {
 #[test]
 fn impossible_recipes_are_refused() {
     let recipe = Recipe::default;
+    let optimizer = |optimizer| Recipe { optimizer, ..Recipe::default() };
+    let schedule = |schedule| Recipe { schedule, ..Recipe::default() };
+    let one_cycle = |pct_start, div_factor, final_div_factor| {
+        schedule(Schedule::OneCycle { pct_start, div_factor, final_div_factor })
+    };
     for (recipe, images, error) in [
         (Recipe { epochs: 0, ..recipe() }, 1, "epochs: expected at least 1, found 0"),
         (Recipe { batch_size: 0, ..recipe() }, 1, "batch_size: expected 1 to 4096, found 0"),
         (Recipe { batch_size: 4097, ..recipe() }, 1, "batch_size: expected 1 to 4096, found 4097"),
+        (Recipe { warmup: 1.0, ..recipe() }, 1, "warmup: expected at least 0 and below 1, found 1"),
+        (Recipe { label_smoothing: -0.1, ..recipe() }, 1, "label_smoothing: expected at least 0 and below 1"),
+        (Recipe { ema: f32::NAN, ..recipe() }, 1, "ema: expected at least 0 and below 1, found NaN"),
+        (optimizer(Optimizer::Adam { lr: f32::NAN }), 1, "lr: expected a positive number, found NaN"),
         (
-            Recipe { optimizer: Optimizer::Adam { lr: f32::NAN }, ..recipe() },
-            1,
-            "lr: expected a positive number, found NaN",
-        ),
-        (
-            Recipe { optimizer: Optimizer::Sgd { lr: 0.1, momentum: 1.0 }, ..recipe() },
+            optimizer(Optimizer::Sgd { lr: 0.1, momentum: 1.0, weight_decay: 0.0 }),
             1,
             "momentum: expected at least 0 and below 1, found 1",
+        ),
+        (
+            optimizer(Optimizer::AdamW { lr: 0.1, weight_decay: 10.0 }),
+            1,
+            "weight_decay: expected at least 0 and below 1 / lr, found 10",
+        ),
+        (schedule(Schedule::Step { stages: 0, gamma: 0.1 }), 1, "stages: expected at least 1, found 0"),
+        (schedule(Schedule::Step { stages: 3, gamma: 1.1 }), 1, "gamma: expected above 0 and at most 1"),
+        (one_cycle(1.0, 25.0, 10.0), 1, "pct_start: expected at least 0 and below 1, found 1"),
+        (one_cycle(0.3, 0.0, 10.0), 1, "div_factor: expected a number of at least 1, found 0"),
+        (one_cycle(0.3, 25.0, f32::INFINITY), 1, "final_div_factor: expected a number of at least 1"),
+        (
+            Recipe { scaling: Scaling { mean: 0.0, std: 0.0 }, ..recipe() },
+            1,
+            "scaling: expected a mean and a positive std that keep pixels finite, found 0, 0",
         ),
         (
             Recipe { scaling: Scaling::UNIT, ..recipe() },
@@ -43,6 +62,60 @@ fn impossible_recipes_are_refused() {
         let found = Trainer::new(network, &data, recipe, 0).err().map(|error| error.to_string());
         assert!(found.as_ref().is_some_and(|found| found.starts_with(error)), "{error}: {found:?}");
     }
+}
+
+/// A step is an epoch: the network after each of 12.
+fn steps(recipe: Recipe) -> Vec<Network> {
+    let data = data(30);
+    let recipe = Recipe { epochs: 12, batch_size: 30, ..recipe };
+    let network = Network::new(models::lenet5(), recipe.scaling, 0).unwrap();
+    let mut trainer = Trainer::new(network, &data, recipe, 0).unwrap();
+    let mut networks = Vec::new();
+    while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {
+        networks.push(trainer.network().clone());
+    }
+    networks
+}
+
+#[test]
+fn the_average_follows_the_parameters() {
+    let mut expected = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap().parameters().to_vec();
+    let ema = 0.5;
+    let networks = steps(Recipe::default());
+    let averages = steps(Recipe { ema, ..Recipe::default() });
+    for (step, (network, average)) in (1..).zip(networks.iter().zip(&averages)) {
+        let decay = ema.min(step as f32 / (9 + step) as f32);
+        for ((a, p), found) in expected.iter_mut().zip(network.parameters()).zip(average.parameters()) {
+            *a = decay * *a + (1.0 - decay) * p;
+            assert!((*a - found).abs() < 1e-6, "step {step}: expected {a}, found {found}");
+        }
+    }
+}
+
+#[test]
+fn weights_decay_and_biases_do_not() {
+    let after_a_step = |weight_decay| {
+        let optimizer = Optimizer::AdamW { lr: 0.01, weight_decay };
+        steps(Recipe { optimizer, schedule: Schedule::Constant, ..Recipe::default() }).remove(0)
+    };
+    let start = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
+    let (without, with) = (after_a_step(0.0), after_a_step(2.0));
+    for ((start, without), with) in start.tensors().zip(without.tensors()).zip(with.tensors()) {
+        let decay = if start.name.ends_with("weight") { 0.02 } else { 0.0 };
+        for ((p, without), with) in start.values.iter().zip(without.values).zip(with.values) {
+            assert!((without - decay * p - with).abs() < 1e-6, "{}", start.name);
+        }
+    }
+}
+
+#[test]
+fn label_smoothing_keeps_answers_from_certainty() {
+    let surest = |label_smoothing| {
+        let network = steps(Recipe { label_smoothing, ..Recipe::default() }).pop().unwrap();
+        let answers = network.predict(data(30).images());
+        answers.into_iter().flatten().fold(0.0, f32::max)
+    };
+    assert!(surest(0.5) < surest(0.0));
 }
 
 #[test]

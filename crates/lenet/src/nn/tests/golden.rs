@@ -1,13 +1,16 @@
 //! PyTorch's answers on formula-made weights and images (`testdata/goldens.py` makes them and describes their
 //! names), and the twins of `naive` and the engine judged by them.
 
-use super::naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd};
+use std::ops::Range;
+
+use super::naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd, smooth};
 use safetensors::SafeTensors;
 
 use crate::{
     models,
     nn::{Network, Scaling, Targets},
-    optim::{Optimizer, OptimizerState},
+    optim::{Optimizer, OptimizerState, Schedule},
+    train::Recipe,
 };
 
 pub const IMAGES: usize = 16;
@@ -139,6 +142,9 @@ pub fn soft_targets() -> (Vec<f64>, Vec<f64>) {
     (logits, targets.iter().zip(sums).map(|(t, sum)| t / sum).collect())
 }
 
+/// The parameters that decay in the cases of `optim`.
+const DECAYED: Range<usize> = 0..40;
+
 /// Asserts that ten steps of an optimiser, called with 64 parameters and their gradients, follow `optim/NAME`.
 pub fn check_optimizer(name: &str, tolerance: f64, mut step: impl FnMut(&mut [f64], &[f64])) {
     let mut p = uniform(140, 64);
@@ -231,18 +237,31 @@ fn twin_networks() {
 }
 
 #[test]
-fn twin_loss_with_soft_targets() {
-    let (logits, targets) = soft_targets();
-    let (loss, gradient) = cross_entropy(&logits, &targets, 10);
-    check("soft_targets/loss", EXACT, &[loss]);
-    check("soft_targets/gradient", EXACT, &gradient);
+fn twin_loss() {
+    let (logits, soft) = soft_targets();
+    for (name, targets) in [
+        ("soft_targets", soft.clone()),
+        ("smoothed_soft_targets", smooth(&soft, 0.2, 10)),
+        ("smoothed_classes", smooth(&one_hot(&labels(), 10), 0.1, 10)),
+    ] {
+        let (loss, gradient) = cross_entropy(&logits, &targets, 10);
+        check(&format!("{name}/loss"), EXACT, &[loss]);
+        check(&format!("{name}/gradient"), EXACT, &gradient);
+    }
+}
+
+/// The weight decay of each of the 64 parameters.
+fn decay(of_weights: f64) -> Vec<f64> {
+    (0..64).map(|i| if DECAYED.contains(&i) { of_weights } else { 0.0 }).collect()
 }
 
 #[test]
 fn twin_optimizers() {
-    check_optimizer("sgd", EXACT, sgd(0.1, 0.0, 64));
-    check_optimizer("momentum", EXACT, sgd(0.1, 0.9, 64));
-    check_optimizer("adam", EXACT, adam(0.01, 64));
+    check_optimizer("sgd", EXACT, sgd(0.1, 0.0, decay(0.0)));
+    check_optimizer("momentum", EXACT, sgd(0.1, 0.9, decay(0.0)));
+    check_optimizer("sgd_decay", EXACT, sgd(0.1, 0.9, decay(0.2)));
+    check_optimizer("adam", EXACT, adam(0.01, decay(0.0)));
+    check_optimizer("adamw", EXACT, adam(0.01, decay(2.0)));
 }
 
 /// The engine computes in f32.
@@ -274,16 +293,34 @@ fn fast_networks() {
 #[test]
 fn fast_optimizers() {
     for (name, optimizer) in [
-        ("sgd", Optimizer::Sgd { lr: 0.1, momentum: 0.0 }),
-        ("momentum", Optimizer::Sgd { lr: 0.1, momentum: 0.9 }),
+        ("sgd", Optimizer::Sgd { lr: 0.1, momentum: 0.0, weight_decay: 0.0 }),
+        ("momentum", Optimizer::Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.0 }),
+        ("sgd_decay", Optimizer::Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.2 }),
         ("adam", Optimizer::Adam { lr: 0.01 }),
+        ("adamw", Optimizer::AdamW { lr: 0.01, weight_decay: 2.0 }),
     ] {
-        let mut state = OptimizerState::new(optimizer, 64);
+        let mut state = OptimizerState::new(optimizer, 64, vec![DECAYED]);
         check_optimizer(name, 1e-5, |p, g| {
             let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
             let mut parameters = single(p);
-            state.step(&mut parameters, &[single(g)], 1.0);
+            state.step(&mut parameters, &[single(g)], optimizer.lr(), None);
             p.iter_mut().zip(parameters).for_each(|(p, value)| *p = f64::from(value));
         });
+    }
+}
+
+#[test]
+fn schedules() {
+    let one_cycle = Schedule::OneCycle { pct_start: 0.3, div_factor: 20.0, final_div_factor: 2.0 };
+    for (name, warmup, schedule) in [
+        ("cosine", 0.0, Schedule::Cosine),
+        ("step", 0.0, Schedule::Step { stages: 4, gamma: 0.3 }),
+        ("one_cycle", 0.0, one_cycle),
+        ("warmup", 0.2, Schedule::Cosine),
+    ] {
+        let optimizer = Optimizer::Adam { lr: 1.0 };
+        let recipe = Recipe { warmup, schedule, optimizer, ..Recipe::default() };
+        let rates: Vec<f64> = (0..40).map(|step| recipe.learning_rate(step, 40)).collect();
+        check(&format!("schedules/{name}"), EXACT, &rates);
     }
 }

@@ -12,7 +12,7 @@ use super::{
     activation::Activation,
     lanes::{LANES, Lanes, blocks, zeros},
     layer::Pass,
-    loss::cross_entropy,
+    loss::{cross_entropy, smooth},
 };
 use crate::CLASSES;
 
@@ -268,12 +268,17 @@ fn activations_in_a_row_have_the_right_gradient() {
 
 #[test]
 fn loss_agrees_with_its_twin() {
-    let (logits, targets) = golden::soft_targets();
-    let (loss, gradient) = naive::cross_entropy(&logits, &targets, CLASSES);
-    let rows: Vec<[f32; CLASSES]> =
-        targets.chunks(CLASSES).map(|row| std::array::from_fn(|class| row[class] as f32)).collect();
-    let mut found = zeros(2 * CLASSES);
-    let (total, _) = cross_entropy(&to_lanes(&logits, CLASSES), rows.into_iter(), golden::IMAGES, &mut found);
-    assert_close("loss", &[loss], &[total / golden::IMAGES as f64]);
-    assert_close("gradient", &gradient, &to_rows(&found, CLASSES, golden::IMAGES));
+    let (logits, soft) = golden::soft_targets();
+    let hard = naive::one_hot(&golden::labels(), CLASSES);
+    for (targets, smoothing) in [(&soft, 0.0), (&soft, 0.2), (&hard, 0.1)] {
+        let smoothed = naive::smooth(targets, smoothing, CLASSES);
+        let (loss, gradient) = naive::cross_entropy(&logits, &smoothed, CLASSES);
+        let rows = targets
+            .chunks(CLASSES)
+            .map(|row| smooth(std::array::from_fn(|class| row[class] as f32), smoothing as f32));
+        let mut found = zeros(2 * CLASSES);
+        let (total, _) = cross_entropy(&to_lanes(&logits, CLASSES), rows, golden::IMAGES, &mut found);
+        assert_close("loss", &[loss], &[total / golden::IMAGES as f64]);
+        assert_close("gradient", &gradient, &to_rows(&found, CLASSES, golden::IMAGES));
+    }
 }

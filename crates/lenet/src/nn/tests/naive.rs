@@ -188,24 +188,32 @@ pub fn one_hot(labels: &[u8], classes: usize) -> Vec<f64> {
     labels.iter().flat_map(|&label| (0..classes).map(move |c| f64::from(c == label as usize))).collect()
 }
 
-/// PyTorch's SGD: `v <- momentum v + g; p <- p - rate v`. Call the result with parameters and gradients, once a step.
-pub fn sgd(rate: f64, momentum: f64, len: usize) -> impl FnMut(&mut [f64], &[f64]) {
-    let mut v = vec![0.0; len];
+/// PyTorch's label smoothing: each row of targets gives a share of itself evenly to all classes.
+pub fn smooth(targets: &[f64], share: f64, classes: usize) -> Vec<f64> {
+    targets.iter().map(|t| (1.0 - share) * t + share / classes as f64).collect()
+}
+
+/// PyTorch's SGD: `g <- g + decay p; v <- momentum v + g; p <- p - rate v`, with a decay for each parameter. Call the
+/// result with parameters and gradients, once a step.
+pub fn sgd(rate: f64, momentum: f64, decay: Vec<f64>) -> impl FnMut(&mut [f64], &[f64]) {
+    let mut v = vec![0.0; decay.len()];
     move |p, g| {
-        for i in 0..len {
-            v[i] = momentum * v[i] + g[i];
+        for i in 0..v.len() {
+            v[i] = momentum * v[i] + g[i] + decay[i] * p[i];
             p[i] -= rate * v[i];
         }
     }
 }
 
-/// Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>, algorithm 1) with its default settings.
-pub fn adam(rate: f64, len: usize) -> impl FnMut(&mut [f64], &[f64]) {
+/// Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>, algorithm 1) with its default settings, after the decay of
+/// AdamW (Loshchilov & Hutter 2019, <https://arxiv.org/abs/1711.05101>, algorithm 2): one for each parameter.
+pub fn adam(rate: f64, decay: Vec<f64>) -> impl FnMut(&mut [f64], &[f64]) {
     let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
-    let (mut m, mut v, mut t) = (vec![0.0; len], vec![0.0; len], 0);
+    let (mut m, mut v, mut t) = (vec![0.0; decay.len()], vec![0.0; decay.len()], 0);
     move |p, g| {
         t += 1;
-        for i in 0..len {
+        for i in 0..m.len() {
+            p[i] -= rate * decay[i] * p[i];
             m[i] = beta1 * m[i] + (1.0 - beta1) * g[i];
             v[i] = beta2 * v[i] + (1.0 - beta2) * g[i] * g[i];
             let m = m[i] / (1.0 - f64::powi(beta1, t));
@@ -296,7 +304,8 @@ fn cross_entropy_passes_a_finite_difference_check() {
     let mut rng = fastrand::Rng::with_seed(0);
     let logits = distinct(&mut rng, 5 * 7);
     let soft: Vec<f64> = (0..logits.len()).map(|_| rng.f64()).collect();
-    for targets in [soft, one_hot(&[3, 0, 6, 6, 1], 7)] {
+    let hard = one_hot(&[3, 0, 6, 6, 1], 7);
+    for targets in [smooth(&hard, 0.1, 7), soft, hard] {
         let (_, gradient) = cross_entropy(&logits, &targets, 7);
         check_gradient("logits", &logits, &gradient, |logits| cross_entropy(&logits, &targets, 7).0);
     }
