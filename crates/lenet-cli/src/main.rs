@@ -11,6 +11,7 @@ mod data;
 mod model;
 mod output;
 mod picture;
+mod recipe;
 mod terminal;
 
 mod show;

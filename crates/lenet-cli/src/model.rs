@@ -83,7 +83,7 @@ impl NetworkArgs {
 }
 
 /// Reads a whole file of a size that a network can have.
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     const LIMIT: u64 = 1 << 30;
     let open = || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();

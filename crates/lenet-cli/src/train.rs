@@ -13,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-use clap::ValueEnum;
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lenet::{
-    checkpoint::{self, Provenance},
+    Dataset,
+    checkpoint::{self, Provenance, Validation},
     metrics::Evaluation,
     nn::Network,
-    train::{Epoch, Progress, Recipe, Trainer},
+    train::{Epoch, Progress, Trainer},
 };
 use serde_json::json;
 
@@ -29,25 +29,20 @@ use crate::{
     eval::headline,
     model::Model,
     output::{check_writable, print, write_atomically},
-    tutorial,
+    recipe::RecipeArgs,
 };
 
-/// Train a network, measure it on the test images after each epoch, and save it
+/// Train a network, measure it after each epoch, and save it
 #[derive(clap::Args)]
 pub struct Args {
     /// The network to train
     #[arg(value_enum, default_value_t = Model::Lenet5)]
     model: Model,
-    /// How to train it
-    #[arg(long, value_enum, default_value_t = RecipeName::Default)]
-    recipe: RecipeName,
-    /// Times that every image is seen [default: the recipe's, 10]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    epochs: Option<u32>,
-    // A step takes memory for each image, and Ctrl-C waits for its end.
-    /// Images in a step, at most 4096 [default: the recipe's, 100]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    batch_size: Option<u32>,
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Print the recipe as TOML and do nothing else
+    #[arg(long)]
+    print_recipe: bool,
     /// Seed of the first weights and of the order of the images
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -55,21 +50,18 @@ pub struct Args {
     threads: ThreadArgs,
     #[command(flatten)]
     data: DataArgs,
+    /// Hold out the last N training images and measure on them: test images are not looked at
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    validate: Option<u32>,
+    /// Measure on the test images once, after the last epoch, rather than after each
+    #[arg(long, conflicts_with = "validate")]
+    test_once: bool,
     /// Where to save the network [default: MODEL.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print one JSON object for each epoch and a last one with the result
     #[arg(long)]
     json: bool,
-}
-
-/// How a network is trained.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RecipeName {
-    /// Standardised inputs, Adam, a learning rate that falls along a cosine
-    Default,
-    /// What the tutorial does, with its mistakes
-    Tutorial,
 }
 
 /// The option `--threads`.
@@ -91,45 +83,80 @@ impl ThreadArgs {
     }
 }
 
-/// A trained network that could be saved, as it was after its last whole epoch.
-struct Finished {
+/// The images that a network is measured on.
+struct Measure {
+    data: Dataset,
+    /// Whether they are training images held out, rather than test images.
+    validation: bool,
+}
+
+impl Measure {
+    /// The images to learn from, and those to measure on: the last `validate` of the training images, or the test
+    /// images.
+    fn load(data: &DataArgs, validate: Option<u32>) -> anyhow::Result<(Dataset, Self)> {
+        let train = data.load(Split::Train)?;
+        let Some(held_out) = validate.map(|images| images as usize) else {
+            return Ok((train, Self { data: data.load(Split::Test)?, validation: false }));
+        };
+        let all = train.len();
+        ensure!(
+            held_out < all,
+            "--validate: expected fewer than the {all} training images, found {held_out}"
+        );
+        let data = train.slice(all - held_out..all);
+        Ok((train.slice(0..all - held_out), Self { data, validation: true }))
+    }
+
+    fn name(&self) -> &'static str {
+        if self.validation { "validation" } else { "test" }
+    }
+
+    fn evaluate(&self, network: &Network) -> anyhow::Result<Evaluation> {
+        Evaluation::new(self.data.labels(), &network.predict(self.data.images())).context(DIVERGED)
+    }
+}
+
+const DIVERGED: &str = "training diverged: try another seed or a lower learning rate";
+
+/// A network as it was after a whole epoch.
+struct Whole {
     network: Network,
-    provenance: Provenance,
-    evaluation: Evaluation,
+    epochs: usize,
+    evaluation: Option<Evaluation>,
 }
 
 /// Trains and saves. Exit status 130 if Ctrl-C broke it off.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let recipe = args.recipe.load(args.model)?;
+    if args.print_recipe {
+        print(toml::to_string(&recipe)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let name = args.model.name();
     let path = args.out.unwrap_or_else(|| format!("{name}.safetensors").into());
     check_writable(&path)?;
     args.threads.start()?;
 
-    let mut recipe = match args.recipe {
-        RecipeName::Default => Recipe::default(),
-        RecipeName::Tutorial => tutorial::recipe(args.model),
-    };
-    recipe.epochs = args.epochs.map_or(recipe.epochs, |epochs| epochs as usize);
-    recipe.batch_size = args.batch_size.map_or(recipe.batch_size, |size| size as usize);
     let epochs = recipe.epochs;
-
     let stop = stop_on_ctrl_c()?;
-    let (train, test) = (args.data.load(Split::Train)?, args.data.load(Split::Test)?);
+    let (train, measure) = Measure::load(&args.data, args.validate)?;
     let network = Network::new(args.model.architecture(), recipe.scaling, args.seed)?;
     let mut trainer = Trainer::new(network, &train, recipe.clone(), args.seed)?;
-    let report = Report::new(args.json, epochs, train.len());
+    let report = Report::new(args.json, epochs, train.len(), measure.name());
     if !args.json {
         report.line(format_args!(
-            "{name}: {} parameters, {} training images, {} test images, threads: {}",
+            "{name}: {} parameters, {} training images, {} {} images{}, threads: {}",
             trainer.network().parameters().len(),
             train.len(),
-            test.len(),
+            measure.data.len(),
+            measure.name(),
+            if measure.validation { " (test images not read)" } else { "" },
             rayon::current_num_threads()
         ))?;
     }
 
     let started = Instant::now();
-    let mut finished: Option<Finished> = None;
+    let mut last: Option<Whole> = None;
     for done in 0..epochs {
         report.bar.set_prefix(format!("epoch {:>2}/{epochs}", done + 1));
         let epoch_started = Instant::now();
@@ -139,29 +166,32 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         let Some(epoch) = trainer.epoch(observe) else { break };
         let time = epoch_started.elapsed();
-        let evaluation = Evaluation::new(test.labels(), &trainer.network().predict(test.images()))
-            .context("training diverged: try another seed")?;
-        report.epoch(done + 1, epoch, evaluation.accuracy(), time)?;
-        let provenance = Provenance {
-            recipe: recipe.clone(),
-            seed: args.seed,
-            epochs: done + 1,
-            test_accuracy: evaluation.accuracy(),
-            interrupted: false,
-        };
-        finished = Some(Finished { network: trainer.network().clone(), provenance, evaluation });
+        ensure!(epoch.loss.is_finite(), DIVERGED);
+        let network = trainer.network().clone();
+        let evaluation = if args.test_once { None } else { Some(measure.evaluate(&network)?) };
+        report.epoch(done + 1, epoch, evaluation.as_ref(), time)?;
+        last = Some(Whole { network, epochs: done + 1, evaluation });
     }
     report.bar.finish_and_clear();
 
-    let Some(mut finished) = finished else {
+    let Some(Whole { network, epochs: done, evaluation }) = last else {
         // The exit status says it too, where stderr is closed.
         let _ = writeln!(std::io::stderr(), "interrupted before the first epoch ended: nothing was written");
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    finished.provenance.interrupted = finished.provenance.epochs < epochs;
-    write_atomically(&path, &checkpoint::to_bytes(&finished.network, &finished.provenance)?)?;
-    report.end(&finished, started.elapsed(), &path)?;
-    Ok(if finished.provenance.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    let evaluation = evaluation.map_or_else(|| measure.evaluate(&network), Ok)?;
+    let accuracy = evaluation.accuracy();
+    let provenance = Provenance {
+        recipe,
+        seed: args.seed,
+        epochs: done,
+        test_accuracy: (!measure.validation).then_some(accuracy),
+        validation: measure.validation.then_some(Validation { images: measure.data.len(), accuracy }),
+        interrupted: done < epochs,
+    };
+    write_atomically(&path, &checkpoint::to_bytes(&network, &provenance)?)?;
+    report.end(&network, &provenance, &evaluation, started.elapsed(), &path)?;
+    Ok(if provenance.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
 /// What a shell reports of a program that Ctrl-C ended.
@@ -186,12 +216,14 @@ struct Report {
     epochs: usize,
     /// Training images.
     images: usize,
+    /// Which images the network is measured on.
+    measured: &'static str,
     /// Over the images of all epochs; hidden unless a person looks.
     bar: ProgressBar,
 }
 
 impl Report {
-    fn new(json: bool, epochs: usize, images: usize) -> Self {
+    fn new(json: bool, epochs: usize, images: usize, measured: &'static str) -> Self {
         let bar = if json || !std::io::stdout().is_terminal() {
             ProgressBar::hidden()
         } else {
@@ -204,7 +236,7 @@ impl Report {
                 .progress_chars("=> ");
             ProgressBar::new(epochs as u64 * images as u64).with_style(style)
         };
-        Self { json, epochs, images, bar }
+        Self { json, epochs, images, measured, bar }
     }
 
     /// Prints a line above the bar.
@@ -212,44 +244,62 @@ impl Report {
         self.bar.suspend(|| print(format_args!("{line}\n")))
     }
 
-    fn epoch(&self, number: usize, epoch: Epoch, test_accuracy: f64, time: Duration) -> anyhow::Result<()> {
-        let seconds = time.as_secs_f64();
+    fn epoch(
+        &self,
+        number: usize,
+        epoch: Epoch,
+        evaluation: Option<&Evaluation>,
+        time: Duration,
+    ) -> anyhow::Result<()> {
+        let (seconds, measured) = (time.as_secs_f64(), self.measured);
         if self.json {
-            self.line(json!({
+            let mut line = json!({
                 "epoch": number,
                 "loss": epoch.loss,
                 "train_accuracy": epoch.accuracy,
-                "test_accuracy": test_accuracy,
                 "seconds": seconds,
                 "images_per_second": self.images as f64 / seconds,
-            }))
+            });
+            if let Some(evaluation) = evaluation {
+                line[format!("{measured}_accuracy")] = evaluation.accuracy().into();
+            }
+            self.line(line)
         } else {
+            let accuracy = evaluation.map_or(String::new(), |evaluation| {
+                format!("{measured} accuracy {:.2}%, ", 100.0 * evaluation.accuracy())
+            });
             self.line(format_args!(
-                "epoch {number:>2}/{}: loss {:.4}, test accuracy {:.2}%, {seconds:.1} s",
-                self.epochs,
-                epoch.loss,
-                100.0 * test_accuracy
+                "epoch {number:>2}/{}: loss {:.4}, {accuracy}{seconds:.1} s",
+                self.epochs, epoch.loss
             ))
         }
     }
 
-    fn end(&self, finished: &Finished, time: Duration, path: &Path) -> anyhow::Result<()> {
-        let Finished { network, provenance, evaluation } = finished;
+    fn end(
+        &self,
+        network: &Network,
+        provenance: &Provenance,
+        evaluation: &Evaluation,
+        time: Duration,
+        path: &Path,
+    ) -> anyhow::Result<()> {
+        let measured = self.measured;
         if self.json {
-            self.line(json!({
+            let mut line = json!({
                 "model": network.architecture().name(),
                 "recipe": provenance.recipe.name,
                 "seed": provenance.seed,
                 "threads": rayon::current_num_threads(),
                 "epochs": provenance.epochs,
                 "interrupted": provenance.interrupted,
-                "test_accuracy": provenance.test_accuracy,
                 "seconds": time.as_secs_f64(),
                 "file": path.display().to_string(),
-            }))
+            });
+            line[format!("{measured}_accuracy")] = evaluation.accuracy().into();
+            self.line(line)
         } else {
             self.line(format_args!(
-                "{}\n{}saved {} after {} of {} epochs, {:.1} s",
+                "{measured} {}\n{}saved {} after {} of {} epochs, {:.1} s",
                 headline(evaluation),
                 if provenance.interrupted { "interrupted; " } else { "" },
                 path.display(),

@@ -28,10 +28,22 @@ pub struct Provenance {
     pub seed: u64,
     /// Epochs that were finished.
     pub epochs: usize,
-    /// Share of the test images that it answers right, from 0 to 1.
-    pub test_accuracy: f64,
+    /// Share of the test images that it answers right, from 0 to 1; `None` if it was not measured on them.
+    pub test_accuracy: Option<f64>,
+    /// What it was measured on instead.
+    pub validation: Option<Validation>,
     /// Whether training was broken off before the recipe's end.
     pub interrupted: bool,
+}
+
+/// Training images that were held out to measure on, the last ones.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// How many.
+    pub images: usize,
+    /// Share of them that the network answers right, from 0 to 1.
+    pub accuracy: f64,
 }
 
 const KEY: &str = "lenet";
@@ -165,7 +177,7 @@ mod tests {
     }
 
     fn provenance() -> Provenance {
-        Provenance { seed: 5, epochs: 3, test_accuracy: 0.5, interrupted: true, ..Default::default() }
+        Provenance { seed: 5, epochs: 3, test_accuracy: Some(0.5), interrupted: true, ..Default::default() }
     }
 
     /// A file with these tensors, all zeros, and this metadata.

@@ -13,6 +13,7 @@ mod fetch;
 mod interrupt;
 mod output;
 mod predict;
+mod recipe;
 mod server;
 mod show;
 mod summary;

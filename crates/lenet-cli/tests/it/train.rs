@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use lenet::checkpoint;
+use lenet::{
+    checkpoint::{self, Validation},
+    idx,
+};
 use serde_json::Value;
 use snapbox::{cmd::Command, str};
 
@@ -21,7 +24,7 @@ fn tells_each_epoch_and_saves_the_network() {
 mlp: 623290 parameters, 30 training images, 7 test images, threads: 1
 epoch  1/2: loss [..], test accuracy [..]%, [..] s
 epoch  2/2: loss [..], test accuracy [..]%, [..] s
-accuracy [..]% (95% interval [..]% to [..]%), [..] of 7
+test accuracy [..]% (95% interval [..]% to [..]%), [..] of 7
 saved mlp.safetensors after 2 of 2 epochs, [..] s
 
 "#
@@ -68,6 +71,50 @@ fn json_is_an_object_an_epoch_and_the_result() {
     assert_eq!(network.scaling().std, 128.0);
 }
 
+#[test]
+fn validation_holds_out_the_last_images_and_needs_no_test_images() {
+    let folder = folder();
+    for name in ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        fs::remove_file(folder.path().join("data").join(name)).unwrap();
+    }
+    let labels = idx::write_labels(&[&[1; 25][..], &[2; 5]].concat());
+    fs::write(folder.path().join("data/train-labels-idx1-ubyte"), labels).unwrap();
+    train(folder.path(), "--epochs 1 --validate 5 --threads 2").assert().success().stderr_eq("").stdout_eq(
+        str![[r#"
+lenet5: 61706 parameters, 25 training images, 5 validation images (test images not read), threads: 2
+epoch  1/1: loss [..], validation accuracy 0.00%, [..] s
+validation accuracy 0.00% (95% interval [..]% to [..]%), 0 of 5
+saved lenet5.safetensors after 1 of 1 epochs, [..] s
+
+"#]],
+    );
+    let (_, provenance) =
+        checkpoint::from_bytes(&fs::read(folder.path().join("lenet5.safetensors")).unwrap()).unwrap();
+    assert_eq!(provenance.test_accuracy, None);
+    assert_eq!(provenance.validation, Some(Validation { images: 5, accuracy: 0.0 }));
+    let output = train(folder.path(), "--epochs 1 --validate 5 --json").output().unwrap().stdout;
+    let output = String::from_utf8(output).unwrap();
+    assert_eq!(output.matches(r#""validation_accuracy":0.0"#).count(), 2, "{output}");
+    assert!(!output.contains("test_accuracy"), "{output}");
+    train(folder.path(), "--epochs 1").assert().code(1);
+}
+
+#[test]
+fn test_once_measures_the_last_network_as_always() {
+    let folder = folder();
+    let lines = |arguments: &str| -> Vec<Value> {
+        let output =
+            train(folder.path(), &format!("--json --epochs 3 --threads 1 {arguments}")).output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (always, once) = (lines("--out always"), lines("--out once --test-once"));
+    assert_eq!(once.len(), 4);
+    assert!(once[..3].iter().all(|line| line.get("test_accuracy").is_none()));
+    assert_eq!(once[3]["test_accuracy"], always[3]["test_accuracy"]);
+    assert!(fs::read(folder.path().join("once")).unwrap() == fs::read(folder.path().join("always")).unwrap());
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn any_file_name_will_do() {
@@ -100,7 +147,8 @@ fn bad_usage_exits_2_and_failure_1() {
     for arguments in [
         "resnet",
         "mlp cnn",
-        "--recipe best",
+        "--validate 0",
+        "--validate 5 --test-once",
         "--epochs 0",
         "--epochs 2.5",
         "--batch-size 0",
@@ -114,6 +162,12 @@ fn bad_usage_exits_2_and_failure_1() {
         let failed = train(folder.path(), arguments).assert().code(2).stdout_eq("");
         let message = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
         assert!(message.starts_with("error: "), "{message}");
+    }
+    for (validate, found) in [("30", "30"), ("4000000000", "4000000000")] {
+        let failed = train(folder.path(), "--validate").arg(validate).assert().code(1).stdout_eq("");
+        failed.stderr_eq(format!(
+            "error: --validate: expected fewer than the 30 training images, found {found}\n"
+        ));
     }
     // Before the work, not after it.
     for (out, wrong) in

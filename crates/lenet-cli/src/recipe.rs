@@ -1,0 +1,106 @@
+//! Recipes: by name, in TOML files, and changed by options.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, ensure};
+use lenet::{Error, train::Recipe};
+use toml::de::{DeTable, DeValue};
+
+use crate::{
+    model::{self, Model},
+    tutorial,
+};
+
+/// The options that make a recipe.
+#[derive(clap::Args)]
+pub struct RecipeArgs {
+    /// How to train: default, tutorial (what the tutorial does, with its mistakes), or a file
+    ///
+    /// A file is TOML, as --print-recipe writes it. What is left out of `warmup` (share of the steps), `label_smoothing`
+    /// and `ema` (decay of a moving average of the weights) is not done.
+    #[arg(long, value_name = "NAME|FILE.toml", default_value = "default")]
+    recipe: Source,
+    /// Times that every image is seen [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: Option<u32>,
+    // A step takes memory for each image, and Ctrl-C waits for its end.
+    /// Images in a step, at most 4096 [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch_size: Option<u32>,
+}
+
+/// A value of `--recipe`.
+#[derive(Debug, Clone)]
+enum Source {
+    Default,
+    Tutorial,
+    File(PathBuf),
+}
+
+impl From<OsString> for Source {
+    fn from(value: OsString) -> Self {
+        match value.to_str() {
+            Some("default") => Self::Default,
+            Some("tutorial") => Self::Tutorial,
+            _ => Self::File(value.into()),
+        }
+    }
+}
+
+impl RecipeArgs {
+    /// The recipe for a model.
+    pub fn load(&self, model: Model) -> anyhow::Result<Recipe> {
+        let mut recipe = match &self.recipe {
+            Source::Default => Recipe::default(),
+            Source::Tutorial => tutorial::recipe(model),
+            Source::File(path) => read(path)?,
+        };
+        recipe.epochs = self.epochs.map_or(recipe.epochs, |epochs| epochs as usize);
+        recipe.batch_size = self.batch_size.map_or(recipe.batch_size, |size| size as usize);
+        Ok(recipe)
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Recipe> {
+    ensure!(path.exists(), "{}: expected default, tutorial or a file, found none of them", path.display());
+    let bytes = model::read(path)?;
+    let parse = || parse(std::str::from_utf8(&bytes).context("content: expected text")?);
+    parse().with_context(|| path.display().to_string())
+}
+
+/// A recipe that training can follow; an error names line and key.
+fn parse(text: &str) -> anyhow::Result<Recipe> {
+    let line = |offset: usize| text.bytes().take(offset).filter(|&byte| byte == b'\n').count();
+    let recipe: Recipe = toml::from_str(text).map_err(|error| {
+        let message = error.message().replace('\n', ", ");
+        // What is missing from the whole has no place.
+        match error.span().filter(|span| span.end > 0).map(|span| line(span.start)) {
+            Some(line) => {
+                let source = text.lines().nth(line).unwrap_or_default().trim();
+                let source: String = source.chars().filter(|c| !c.is_control()).take(60).collect();
+                anyhow!("line {}, {source}: {message}", line + 1)
+            }
+            None => anyhow!(message),
+        }
+    })?;
+    recipe.check().map_err(|error| match (&error, DeTable::parse(text)) {
+        (Error::Setting { name, .. }, Ok(table)) => match offset(table.get_ref(), name) {
+            Some(offset) => anyhow!("line {}: {error}", line(offset) + 1),
+            None => error.into(),
+        },
+        _ => error.into(),
+    })?;
+    Ok(recipe)
+}
+
+/// Where a key stands, in the table or in one below it.
+fn offset(table: &DeTable, key: &str) -> Option<usize> {
+    table.iter().find_map(|(name, value)| match value.get_ref() {
+        _ if name.get_ref() == key => Some(name.span().start),
+        DeValue::Table(table) => offset(table, key),
+        _ => None,
+    })
+}

@@ -1,0 +1,129 @@
+//! Recipes: `lenet train --recipe` and `--print-recipe`
+
+use std::{fs, path::Path};
+
+use snapbox::{cmd::Command, str};
+
+use crate::{error, folder, lenet};
+
+/// `lenet train --print-recipe` in `folder`, with more arguments.
+fn print_recipe(folder: &Path, arguments: &str) -> Command {
+    lenet(folder).args(["train", "--print-recipe"]).args(arguments.split_whitespace())
+}
+
+/// All keys that a recipe may have, but for the other optimisers and schedules.
+const FULL: &str = r#"
+name = "mine"
+epochs = 4
+batch_size = 10
+warmup = 0.1
+label_smoothing = 0.05
+ema = 0.9
+
+[schedule.OneCycle]
+pct_start = 0.3
+div_factor = 25
+final_div_factor = 1e4
+
+[scaling]
+mean = 0.5
+std = 0.5
+
+[optimizer.AdamW]
+lr = 0.003
+weight_decay = 0.05
+"#;
+
+#[test]
+fn the_effective_recipe_is_printed() {
+    let folder = folder();
+    print_recipe(folder.path(), "--epochs 3 --batch-size 50").assert().success().stderr_eq("").stdout_eq(
+        str![[r#"
+name = "default"
+epochs = 3
+batch_size = 50
+warmup = 0.0
+label_smoothing = 0.0
+ema = 0.0
+schedule = "Cosine"
+
+[scaling]
+mean = 0.1307
+std = 0.3081
+
+[optimizer.Adam]
+lr = 0.002
+
+"#]],
+    );
+    print_recipe(folder.path(), "cnn --recipe tutorial").assert().success().stdout_eq(str![[r#"
+name = "tutorial"
+...
+schedule = "Constant"
+
+[scaling]
+mean = 0.0
+std = 128.0
+
+[optimizer.Adam]
+lr = 0.01
+
+"#]]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_printed_can_be_read_and_followed() {
+    let folder = folder();
+    fs::write(folder.path().join("full.toml"), FULL).unwrap();
+    let printed = |arguments| {
+        let printed = print_recipe(folder.path(), arguments).assert().success().get_output().stdout.clone();
+        fs::write(folder.path().join("printed.toml"), &printed).unwrap();
+        String::from_utf8(printed).unwrap()
+    };
+    for arguments in ["", "mlp --recipe tutorial", "--recipe full.toml"] {
+        assert_eq!(printed(arguments), printed("--recipe printed.toml"));
+    }
+    let train = ["train", "--data", "data", "--recipe", "full.toml", "--epochs", "2"];
+    lenet(folder.path()).args(train).assert().success().stderr_eq("");
+    let bytes = fs::read(folder.path().join("lenet5.safetensors")).unwrap();
+    let (_, provenance) = lenet::checkpoint::from_bytes(&bytes).unwrap();
+    assert_eq!(toml::to_string(&provenance.recipe).unwrap(), printed("--recipe full.toml --epochs 2"));
+}
+
+#[test]
+fn errors_name_file_line_and_key() {
+    let folder = folder();
+    for (from, to, expected) in [
+        ("epochs = 4", "epochs = 'x'", "line 3, epochs = 'x': invalid type: string \"x\", expected usize"),
+        ("epochs = 4", "epochs = 0", "line 3: epochs: expected at least 1, found 0"),
+        ("epochs = 4", "", "missing field `epochs`"),
+        ("epochs = 4", "epochs = 4\nepochs = 5", "line 4, epochs = 5: duplicate key"),
+        ("ema", "emma", "line 7, emma = 0.9: unknown field `emma`, expected one of "),
+        ("ema = 0.9", "ema = 1", "line 7: ema: expected at least 0 and below 1, found 1"),
+        ("0.05\n", "5\n", "line 6: label_smoothing: expected at least 0 and below 1, found 5"),
+        ("OneCycle", "Circle", "line 9, [schedule.Circle]: unknown variant `Circle`, expected one of "),
+        ("pct_start = 0.3", "pct_start = 3", "line 10: pct_start: expected at least 0 and below 1, found 3"),
+        (
+            "std = 0.5",
+            "std = 0",
+            "line 14: scaling: expected a mean and a positive std that keep pixels finite",
+        ),
+        ("lr = 0.003", "lr = nan", "line 19: lr: expected a positive number, found NaN"),
+        ("lr = 0.003", "", "line 18, [optimizer.AdamW]: missing field `lr`"),
+        ("lr = 0.003", "rate = 1\u{7}", "line 19, rate = 1: "),
+        ("weight_decay", "momentum", "line 20, momentum = 0.05: unexpected keys in table: momentum"),
+        ("[scaling]", "[[[[\"", "line 14, [[[[\": "),
+    ] {
+        fs::write(folder.path().join("my.toml"), FULL.replacen(from, to, 1)).unwrap();
+        let found = error(print_recipe(folder.path(), "--recipe my.toml"));
+        assert!(found.starts_with(&format!("my.toml: {expected}")), "expected {expected}, found {found}");
+    }
+    fs::write(folder.path().join("my.toml"), b"name = '\xff'").unwrap();
+    let found = error(print_recipe(folder.path(), "--recipe my.toml"));
+    assert!(found.starts_with("my.toml: content: expected text: invalid utf-8"), "{found}");
+    let found = error(print_recipe(folder.path(), "--recipe best"));
+    assert_eq!(found, "best: expected default, tutorial or a file, found none of them");
+    let found = error(print_recipe(folder.path(), "--recipe data"));
+    assert!(found.starts_with("data: could not be read: "), "{found}");
+}
