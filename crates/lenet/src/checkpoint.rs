@@ -4,17 +4,17 @@
 //! network, and where it comes from. (One key, because the format doesn't keep the order of several, and the same
 //! network shall be the same bytes.)
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use safetensors::{
-    Dtype, SafeTensors,
+    Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Error,
-    nn::{Architecture, Network, Scaling},
+    nn::{Architecture, Network, Scaling, Tensor},
     train::Recipe,
 };
 
@@ -62,27 +62,12 @@ struct Metadata {
 /// # Errors
 /// [`Error::Malformed`] if a layer's name can't stand in the file.
 pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, Error> {
-    let failed =
-        |error: &dyn std::fmt::Display| Error::malformed("network", "what safetensors can hold", error);
     let metadata = Metadata {
         architecture: network.architecture().clone(),
         scaling: network.scaling(),
         provenance: provenance.clone(),
     };
-    let metadata = serde_json::to_string(&metadata).map_err(|error| failed(&error))?;
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = network
-        .tensors()
-        .map(|tensor| {
-            let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (tensor.name, tensor.shape, bytes)
-        })
-        .collect();
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|error| failed(&error))?;
-    serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).map_err(|error| failed(&error))
+    write(network.tensors(), &metadata)
 }
 
 /// A network that [`to_bytes`] wrote, and where it comes from.
@@ -91,19 +76,11 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
 /// [`Error::Malformed`] if `bytes` are not such a file, whole and undamaged; [`Error::Architecture`] if its layers
 /// don't fit together.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
-    let metadata = metadata(bytes)?.ok_or_else(|| {
-        Error::malformed("metadata", format!("a key `{KEY}` that tells the architecture"), "none")
-    })?;
-    let metadata: Metadata = serde_json::from_str(&metadata)
-        .map_err(|error| Error::malformed("metadata", "a network's description", error))?;
-    let network = read_tensors(bytes, metadata.architecture, metadata.scaling)?;
+    let mut tensors = Tensors::read(bytes)?;
+    let metadata: Metadata = tensors.metadata("a network's description")?;
+    let network = tensors.network("", metadata.architecture, metadata.scaling)?;
+    tensors.end()?;
     Ok((network, metadata.provenance))
-}
-
-/// What stands in the metadata under our key.
-fn metadata(bytes: &[u8]) -> Result<Option<String>, Error> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
-    Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).cloned())
 }
 
 /// A network of the given architecture with the weights of a safetensors file that holds a `state_dict` and doesn't
@@ -113,58 +90,116 @@ fn metadata(bytes: &[u8]) -> Result<Option<String>, Error> {
 /// [`Error::Malformed`] if `bytes` are not such a file, or its tensors are not exactly those of the architecture,
 /// in single precision and finite; [`Error::Architecture`] if its layers don't fit together.
 pub fn from_state_dict(bytes: &[u8], architecture: Architecture, scaling: Scaling) -> Result<Network, Error> {
-    if metadata(bytes)?.is_some() {
+    let mut tensors = Tensors::read(bytes)?;
+    if tensors.metadata.is_some() {
         let expected = "none, as the architecture is given";
         return Err(Error::malformed("metadata", expected, format!("`{KEY}`, which tells it")));
     }
-    read_tensors(bytes, architecture, scaling)
-}
-
-fn read_tensors(bytes: &[u8], architecture: Architecture, scaling: Scaling) -> Result<Network, Error> {
-    let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
-    let expected: usize = architecture.summary()?.iter().map(|row| row.parameters).sum();
-    let found = bytes.len() / size_of::<f32>();
-    if expected > found {
-        return Err(Error::malformed(
-            "parameters",
-            format!("{expected} for {}", architecture.name()),
-            format!("at most {found}"),
-        ));
-    }
-    let mut network = Network::new(architecture, scaling, 0)?;
-    let mut values = Vec::with_capacity(expected);
-    for tensor in network.tensors() {
-        let name = &tensor.name;
-        let view = file.tensor(name).map_err(|_| Error::malformed(name, "a tensor of this name", "none"))?;
-        if (view.dtype(), view.shape()) != (Dtype::F32, &tensor.shape) {
-            return Err(Error::malformed(
-                name,
-                format!("F32 of {:?}", tensor.shape),
-                format!("{} of {:?}", view.dtype(), view.shape()),
-            ));
-        }
-        let (words, _) = view.data().as_chunks();
-        for word in words {
-            let value = f32::from_le_bytes(*word);
-            if !value.is_finite() {
-                return Err(Error::malformed(name, "finite numbers", value));
-            }
-            values.push(value);
-        }
-    }
-    let known = network.tensors().count();
-    if file.len() != known {
-        let mut names = file.names();
-        names.retain(|name| network.tensors().all(|tensor| tensor.name != *name));
-        names.sort_unstable();
-        return Err(Error::malformed("tensors", format!("{known}"), format!("also {}", names.join(", "))));
-    }
-    network.parameters_mut().copy_from_slice(&values);
+    let network = tensors.network("", architecture, scaling)?;
+    tensors.end()?;
     Ok(network)
 }
 
-fn not_safetensors(error: safetensors::SafeTensorError) -> Error {
-    Error::malformed("content", "a safetensors file", error)
+/// A safetensors file with `metadata` under our key.
+pub(crate) fn write<'a>(
+    tensors: impl Iterator<Item = Tensor<'a>>,
+    metadata: &impl Serialize,
+) -> Result<Vec<u8>, Error> {
+    let failed = |error: &dyn Display| Error::malformed("network", "what safetensors can hold", error);
+    let metadata = serde_json::to_string(metadata).map_err(|error| failed(&error))?;
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .map(|tensor| {
+            let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (tensor.name, tensor.shape, bytes)
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, SafeTensorError>>()
+        .map_err(|error| failed(&error))?;
+    serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).map_err(|error| failed(&error))
+}
+
+/// A safetensors file that is being read.
+pub(crate) struct Tensors<'a> {
+    pub file: SafeTensors<'a>,
+    /// What the metadata holds under our key.
+    metadata: Option<String>,
+    /// The names of the tensors that were asked for.
+    known: Vec<String>,
+}
+
+impl<'a> Tensors<'a> {
+    pub fn read(bytes: &'a [u8]) -> Result<Self, Error> {
+        let not_safetensors =
+            |error: SafeTensorError| Error::malformed("content", "a safetensors file", error);
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+        let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).cloned();
+        let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
+        Ok(Self { file, metadata, known: Vec::new() })
+    }
+
+    /// What [`write`] was given, `expected` to be that.
+    pub fn metadata<M: DeserializeOwned>(&self, expected: &str) -> Result<M, Error> {
+        let metadata = self.metadata.as_ref().ok_or_else(|| {
+            Error::malformed("metadata", format!("a key `{KEY}` that tells the architecture"), "none")
+        })?;
+        serde_json::from_str(metadata).map_err(|error| Error::malformed("metadata", expected, error))
+    }
+
+    /// The network whose tensors have these names after `prefix`.
+    pub fn network(
+        &mut self,
+        prefix: &str,
+        architecture: Architecture,
+        scaling: Scaling,
+    ) -> Result<Network, Error> {
+        let expected: usize = architecture.summary()?.iter().map(|row| row.parameters).sum();
+        let found = self.file.iter().map(|(_, view)| view.data().len()).sum::<usize>() / size_of::<f32>();
+        if expected > found {
+            return Err(Error::malformed(
+                "parameters",
+                format!("{expected} for {}", architecture.name()),
+                format!("at most {found}"),
+            ));
+        }
+        let mut network = Network::new(architecture, scaling, 0)?;
+        let mut values = Vec::with_capacity(expected);
+        for tensor in network.tensors() {
+            values.extend(self.tensor(format!("{prefix}{}", tensor.name), &tensor.shape)?);
+        }
+        network.parameters_mut().copy_from_slice(&values);
+        Ok(network)
+    }
+
+    /// The values of a tensor, row by row.
+    pub fn tensor(&mut self, name: String, shape: &[usize]) -> Result<Vec<f32>, Error> {
+        let view =
+            self.file.tensor(&name).map_err(|_| Error::malformed(&name, "a tensor of this name", "none"))?;
+        if (view.dtype(), view.shape()) != (Dtype::F32, shape) {
+            let found = format!("{} of {:?}", view.dtype(), view.shape());
+            return Err(Error::malformed(&name, format!("F32 of {shape:?}"), found));
+        }
+        let (words, _) = view.data().as_chunks();
+        let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Error::malformed(name, "finite numbers", value));
+        }
+        self.known.push(name);
+        Ok(values)
+    }
+
+    /// Makes sure that there are no other tensors than those that were asked for.
+    pub fn end(self) -> Result<(), Error> {
+        let mut names = self.file.names();
+        names.retain(|name| self.known.iter().all(|known| known != name));
+        if names.is_empty() {
+            return Ok(());
+        }
+        names.sort_unstable();
+        Err(Error::malformed("tensors", self.known.len(), format!("also {}", names.join(", "))))
+    }
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ pub mod optim;
 pub mod train;
 pub mod metrics;
 pub mod checkpoint;
+pub mod state;
 
 pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
 pub use error::Error;

@@ -57,6 +57,15 @@ impl Optimizer {
         }
     }
 
+    /// Numbers that it remembers of each parameter.
+    pub(crate) fn moments(&self) -> usize {
+        match self {
+            Self::Sgd { momentum: 0.0, .. } => 0,
+            Self::Sgd { .. } => 1,
+            Self::Adam { .. } | Self::AdamW { .. } => 2,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         let (lr, decay) = (self.lr(), self.weight_decay());
         require("lr", lr > 0.0 && lr.is_finite(), "a positive number", lr)?;
@@ -150,11 +159,9 @@ pub(crate) struct OptimizerState {
     optimizer: Optimizer,
     /// The parameters that decay.
     decayed: Vec<Range<usize>>,
-    /// Momentum, or Adam's first moment.
-    first: Vec<f32>,
-    /// Adam's second moment.
-    second: Vec<f32>,
-    steps: i32,
+    /// Momentum or Adam's first moment, and Adam's second: zeros where the optimiser has no use for them.
+    pub moments: [Vec<f32>; 2],
+    pub steps: i32,
 }
 
 /// A moving average of the parameters: `a = d * a + (1 - d) * p` at the end of step `t`, counted from 1, with
@@ -169,7 +176,7 @@ impl OptimizerState {
     /// No steps yet, for a number of `parameters`, of which those in the ranges `decayed` are subject to weight decay.
     pub fn new(optimizer: Optimizer, parameters: usize, decayed: Vec<Range<usize>>) -> Self {
         let decayed = if optimizer.weight_decay() > 0.0 { decayed } else { Vec::new() };
-        Self { optimizer, decayed, first: vec![0.0; parameters], second: vec![0.0; parameters], steps: 0 }
+        Self { optimizer, decayed, moments: [vec![0.0; parameters], vec![0.0; parameters]], steps: 0 }
     }
 
     /// One step with learning rate `lr` along the sum of `gradients`, added in their order; `average` follows.
@@ -183,8 +190,8 @@ impl OptimizerState {
         lr: f32,
         average: Option<Average>,
     ) {
-        self.steps += 1;
-        let Self { optimizer, decayed, first, second, steps } = self;
+        self.steps = self.steps.saturating_add(1);
+        let Self { optimizer, decayed, moments: [first, second], steps } = self;
         let change = |chunk: usize, p: &mut [f32], first: &mut [f32], second: &mut [f32]| {
             let start = chunk * CHUNK;
             let mut gradient = [0.0; CHUNK];

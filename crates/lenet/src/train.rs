@@ -1,6 +1,6 @@
 //! Training: recipes, and the loop over epochs and batches.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use rand_pcg::{
     Pcg64Mcg,
@@ -13,7 +13,8 @@ use crate::{
     Dataset, Error,
     error::require,
     nn::{LANES, Network, Scaling, Shard, Targets, blocks, piece, smooth},
-    optim::{Average, Optimizer, OptimizerState, Schedule},
+    optim::{Average, Optimizer, Schedule},
+    state::State,
 };
 
 /// How a network is trained.
@@ -65,6 +66,8 @@ impl Default for Recipe {
     }
 }
 
+/// Epochs beyond which a recipe is refused: steps shall be countable.
+const MAX_EPOCHS: usize = 1_000_000;
 /// Images in a step beyond which a recipe is refused: each takes memory of its own, and a step can't be broken off.
 const MAX_BATCH: usize = 4096;
 
@@ -75,9 +78,9 @@ impl Recipe {
     /// [`Error::Setting`] with the name of a field, here or in the optimiser or schedule, that is out of its range.
     pub fn check(&self) -> Result<(), Error> {
         let Self { epochs, batch_size, .. } = *self;
-        require("epochs", epochs > 0, "at least 1", epochs)?;
-        let batches = 1..=MAX_BATCH;
-        require("batch_size", batches.contains(&batch_size), &format!("1 to {MAX_BATCH}"), batch_size)?;
+        for (name, max, value) in [("epochs", MAX_EPOCHS, epochs), ("batch_size", MAX_BATCH, batch_size)] {
+            require(name, (1..=max).contains(&value), &format!("1 to {max}"), value)?;
+        }
         for (name, share) in
             [("warmup", self.warmup), ("label_smoothing", self.label_smoothing), ("ema", self.ema)]
         {
@@ -123,16 +126,12 @@ pub struct Epoch {
 /// A batch is split between threads once a step; each runs forward and backward on its share with a gradient of its
 /// own, and these are added in a fixed order: the same seed, recipe and number of threads give the same bits.
 pub struct Trainer<'a> {
-    network: Network,
-    /// The network with the moving average of its parameters.
-    average: Option<Network>,
+    state: State,
+    /// Whether the state is that after a whole epoch.
+    whole: bool,
     data: &'a Dataset,
     targets: Targets<'a>,
-    recipe: Recipe,
-    seed: u64,
-    optimizer: OptimizerState,
     shards: Vec<Shard>,
-    epoch: usize,
 }
 
 impl<'a> Trainer<'a> {
@@ -143,19 +142,34 @@ impl<'a> Trainer<'a> {
     /// empty.
     pub fn new(network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.check()?;
-        require("data", !data.is_empty(), "at least one image", "none")?;
         let (wanted, found) = (network.scaling(), recipe.scaling);
         require("scaling", wanted == found, &format!("the network's {wanted:?}"), format!("{found:?}"))?;
-        let all = blocks(recipe.batch_size);
-        let threads = rayon::current_num_threads().min(all);
-        let shards = (0..threads).map(|i| Shard::new(&network, piece(all, threads, i).1 * LANES)).collect();
-        let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len(), decayed(&network));
-        let targets = Targets::Classes(data.labels());
-        let average = (recipe.ema > 0.0).then(|| network.clone());
-        Ok(Self { network, average, data, targets, recipe, seed, optimizer, shards, epoch: 0 })
+        let threads = threads(&recipe);
+        Self::on(data, State::new(network, recipe, seed, threads, data))
     }
 
-    /// Learns rows of probabilities, one for each image, instead of the labels.
+    /// Goes on from `state`, to the same bits as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `data` are not the images that training began with, or rayon has another number of threads
+    /// than the state asks for.
+    pub fn resume(state: State, data: &'a Dataset) -> Result<Self, Error> {
+        let same = state.data == data.digest();
+        require("data", same, "the images that training began with", format!("{} others", data.len()))?;
+        let found = threads(&state.recipe);
+        let expected = format!("{}, as training began with", state.threads);
+        require("threads", state.threads == found, &expected, found)?;
+        Self::on(data, state)
+    }
+
+    fn on(data: &'a Dataset, state: State) -> Result<Self, Error> {
+        require("data", !data.is_empty(), "at least one image", "none")?;
+        let (all, count) = (blocks(state.recipe.batch_size), state.threads);
+        let shards = (0..count).map(|i| Shard::new(&state.network, piece(all, count, i).1 * LANES)).collect();
+        Ok(Self { state, whole: true, data, targets: Targets::Classes(data.labels()), shards })
+    }
+
+    /// Learns rows of probabilities, one for each image, instead of the labels. They are no part of the state.
     ///
     /// # Panics
     /// If there is not one row for each image.
@@ -167,12 +181,17 @@ impl<'a> Trainer<'a> {
 
     /// The network as it is now: with the average of its parameters, if the recipe asks for it.
     pub fn network(&self) -> &Network {
-        self.average.as_ref().unwrap_or(&self.network)
+        self.state.network()
     }
 
     /// As [`network`](Self::network).
     pub fn into_network(self) -> Network {
-        self.average.unwrap_or(self.network)
+        self.state.average.unwrap_or(self.state.network)
+    }
+
+    /// What training goes on from; `None` if the last epoch was broken off.
+    pub fn state(&self) -> Option<&State> {
+        self.whole.then_some(&self.state)
     }
 
     /// Sees every image once, in a new order, and tells `observe` after each step. `None` if that breaks off (the
@@ -183,59 +202,56 @@ impl<'a> Trainer<'a> {
     }
 
     fn run_epoch(&mut self, mut observe: impl FnMut(Progress) -> ControlFlow<()>) -> Option<Epoch> {
-        if self.epoch == self.recipe.epochs {
+        let State { epochs: done, seed, recipe: Recipe { epochs, batch_size, .. }, .. } = self.state;
+        if done == epochs {
             return None;
         }
+        self.whole = false;
         let total = self.data.len();
-        let mut random = Pcg64Mcg::seed_from_u64(self.seed ^ ((self.epoch as u64 + 1) << 32));
+        let mut random = Pcg64Mcg::seed_from_u64(seed ^ ((done as u64 + 1) << 32));
         let order = shuffled(total, &mut random);
-        let steps = total.div_ceil(self.recipe.batch_size);
+        let steps = total.div_ceil(batch_size);
         let (mut loss, mut correct) = (0.0, 0);
-        for (step, batch) in order.chunks(self.recipe.batch_size).enumerate() {
-            let lr = self.recipe.learning_rate(self.epoch * steps + step, self.recipe.epochs * steps);
+        for (step, batch) in order.chunks(batch_size).enumerate() {
+            let lr = self.state.recipe.learning_rate(done * steps + step, epochs * steps);
             let (batch_loss, batch_correct) = self.step(batch, random.next_u64(), lr as f32);
             loss += batch_loss;
             correct += batch_correct;
-            let images = total.min((step + 1) * self.recipe.batch_size);
+            let images = total.min((step + 1) * batch_size);
             if observe(Progress { images, total }).is_break() {
                 return None;
             }
         }
-        self.epoch += 1;
+        self.state.epochs += 1;
+        self.whole = true;
         Some(Epoch { loss: loss / total as f64, accuracy: correct as f64 / total as f64 })
     }
 
     /// One step on the images `batch`, with the key of its random numbers: (summed loss, right answers).
     fn step(&mut self, batch: &[u32], key: u64, lr: f32) -> (f64, usize) {
-        let Self { network, data, targets, shards, recipe, .. } = self;
-        let (network, data, targets, smoothing) = (&*network, *data, *targets, recipe.label_smoothing);
+        let Self { state: State { network, average, optimizer, recipe, .. }, data, targets, shards, .. } =
+            self;
+        let (reader, data, targets, smoothing) = (&*network, *data, *targets, recipe.label_smoothing);
         let (all, count) = (blocks(batch.len()), shards.len());
         let run = |(i, shard): (usize, &mut Shard)| {
             let (first, len) = piece(all, count, i);
             let share = &batch[first * LANES..batch.len().min((first + len) * LANES)];
-            shard.load(network.scaling(), share.iter().map(|&index| data.image(index as usize)));
+            shard.load(reader.scaling(), share.iter().map(|&index| data.image(index as usize)));
             let rows = share.iter().map(|&index| smooth(targets.row(index as usize), smoothing));
-            shard.step(network, rows, batch.len(), Some(key), first);
+            shard.step(reader, rows, batch.len(), Some(key), first);
         };
         shards.par_iter_mut().enumerate().for_each(run);
 
-        let decay = recipe.ema;
         let average =
-            self.average.as_mut().map(|network| Average { decay, values: network.parameters_mut() });
-        self.optimizer.step(self.network.parameters_mut(), shards, lr, average);
-        self.shards.iter().fold((0.0, 0), |sum, shard| (sum.0 + shard.loss, sum.1 + shard.correct))
+            average.as_mut().map(|network| Average { decay: recipe.ema, values: network.parameters_mut() });
+        optimizer.step(network.parameters_mut(), shards, lr, average);
+        shards.iter().fold((0.0, 0), |sum, shard| (sum.0 + shard.loss, sum.1 + shard.correct))
     }
 }
 
-/// Where the parameters are that are subject to weight decay: the tensors of more than one dimension.
-fn decayed(network: &Network) -> Vec<Range<usize>> {
-    let mut end = 0;
-    let ranges = network.tensors().map(|tensor| {
-        let start = end;
-        end += tensor.values.len();
-        (tensor.shape.len() > 1).then_some(start..end)
-    });
-    ranges.flatten().collect()
+/// Shares of a batch: one for each of rayon's threads, as far as there are blocks of images.
+fn threads(recipe: &Recipe) -> usize {
+    rayon::current_num_threads().min(blocks(recipe.batch_size))
 }
 
 /// The indices of `len` images in random order (Fisher-Yates).

@@ -6,6 +6,7 @@ use lenet::{
     CLASSES, Dataset, PIXELS, models,
     nn::{Network, Scaling},
     optim::{Optimizer, Schedule},
+    state::State,
     train::{Recipe, Trainer},
 };
 
@@ -23,7 +24,7 @@ fn impossible_recipes_are_refused() {
         schedule(Schedule::OneCycle { pct_start, div_factor, final_div_factor })
     };
     for (recipe, images, error) in [
-        (Recipe { epochs: 0, ..recipe() }, 1, "epochs: expected at least 1, found 0"),
+        (Recipe { epochs: 0, ..recipe() }, 1, "epochs: expected 1 to 1000000, found 0"),
         (Recipe { batch_size: 0, ..recipe() }, 1, "batch_size: expected 1 to 4096, found 0"),
         (Recipe { batch_size: 4097, ..recipe() }, 1, "batch_size: expected 1 to 4096, found 4097"),
         (Recipe { warmup: 1.0, ..recipe() }, 1, "warmup: expected at least 0 and below 1, found 1"),
@@ -155,4 +156,54 @@ fn rows_that_name_one_class_each_teach_what_labels_teach() {
     assert!(by_labels == parameters(trainer().with_probabilities(&rows)));
     rows.fill([0.1; CLASSES]);
     assert!(by_labels != parameters(trainer().with_probabilities(&rows)));
+}
+
+#[test]
+fn training_goes_on_as_if_it_had_never_stopped() {
+    let data = data(70);
+    let sgd = |momentum| Optimizer::Sgd { lr: 0.1, momentum, weight_decay: 0.1 };
+    let adamw = Optimizer::AdamW { lr: 0.001, weight_decay: 1.0 };
+    for (threads, optimizer, ema) in [(1, sgd(0.0), 0.9), (2, sgd(0.9), 0.0), (3, adamw, 0.9)] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let recipe =
+                Recipe { epochs: 4, batch_size: 30, warmup: 0.3, ema, optimizer, ..Recipe::default() };
+            let network = Network::new(models::cnn(), recipe.scaling, 0).unwrap();
+            let mut trainer = Trainer::new(network, &data, recipe, 5).unwrap();
+            let mut resumed = Trainer::resume(trainer.state().unwrap().clone(), &data).unwrap();
+            while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {
+                resumed.epoch(|_| ControlFlow::Continue(())).unwrap();
+                let bytes = resumed.state().unwrap().to_bytes().unwrap();
+                assert!(bytes == trainer.state().unwrap().to_bytes().unwrap(), "{threads} threads");
+                resumed = Trainer::resume(State::from_bytes(&bytes).unwrap(), &data).unwrap();
+            }
+            assert!(resumed.epoch(|_| ControlFlow::Continue(())).is_none());
+            assert!(resumed.network().parameters() == trainer.network().parameters());
+        });
+    }
+}
+
+#[test]
+fn a_state_is_for_its_images_and_threads_and_between_epochs() {
+    let data = data(20);
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
+    let mut trainer = pool(2).install(|| Trainer::new(network, &data, Recipe::default(), 0).unwrap());
+    let state = trainer.state().unwrap().clone();
+    assert_eq!((state.threads(), state.epochs()), (2, 0));
+    let resume = |threads, data: &Dataset| {
+        let error = pool(threads).install(|| Trainer::resume(state.clone(), data).err());
+        error.map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(resume(2, &data), "");
+    assert_eq!(resume(3, &data), "threads: expected 2, as training began with, found 3");
+    let fewer = data.slice(0..19);
+    assert_eq!(resume(2, &fewer), "data: expected the images that training began with, found 19 others");
+    let mut labels = data.labels().to_vec();
+    labels.swap(0, 1);
+    let relabelled = Dataset::new(data.images().to_vec(), labels).unwrap();
+    assert_eq!(resume(2, &relabelled), "data: expected the images that training began with, found 20 others");
+
+    assert!(trainer.epoch(|_| ControlFlow::Break(())).is_none());
+    assert!(trainer.state().is_none());
 }

@@ -1,0 +1,290 @@
+//! Training between two epochs, as bytes: what was broken off can go on as if it never was.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Dataset, Error,
+    checkpoint::{self, Tensors},
+    error::require,
+    nn::{Architecture, Network, Tensor, blocks},
+    optim::OptimizerState,
+    train::Recipe,
+};
+
+/// All that an epoch of training changes, and what it depends on.
+///
+/// Random numbers are drawn anew in each epoch, from the seed and the epoch's number: they have no state.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(crate) network: Network,
+    /// The network with the moving average of its parameters.
+    pub(crate) average: Option<Network>,
+    pub(crate) optimizer: OptimizerState,
+    pub(crate) recipe: Recipe,
+    pub(crate) seed: u64,
+    /// Shares of a batch: how many decides the order in which gradients are added.
+    pub(crate) threads: usize,
+    /// The digest of the training images.
+    pub(crate) data: u64,
+    /// Whole epochs done.
+    pub(crate) epochs: usize,
+}
+
+/// What the metadata of a file holds.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metadata {
+    architecture: Architecture,
+    recipe: Recipe,
+    seed: u64,
+    threads: usize,
+    data: u64,
+    epochs: usize,
+    steps: i32,
+}
+
+const NETWORK: &str = "network/";
+const AVERAGE: &str = "average/";
+const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
+
+impl State {
+    /// Before the first epoch.
+    pub(crate) fn new(network: Network, recipe: Recipe, seed: u64, threads: usize, data: &Dataset) -> Self {
+        let average = (recipe.ema > 0.0).then(|| network.clone());
+        let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len(), decayed(&network));
+        Self { network, average, optimizer, recipe, seed, threads, data: data.digest(), epochs: 0 }
+    }
+
+    /// The network: with the average of its parameters, if the recipe asks for it.
+    pub fn network(&self) -> &Network {
+        self.average.as_ref().unwrap_or(&self.network)
+    }
+
+    /// How the network is trained.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The seed of the training.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The number of rayon's threads on which training goes on with the same bits.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Whole epochs done.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// The state as a safetensors file, with one metadata key as [`checkpoint`].
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if a layer's name can't stand in the file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let metadata = Metadata {
+            architecture: self.network.architecture().clone(),
+            recipe: self.recipe.clone(),
+            seed: self.seed,
+            threads: self.threads,
+            data: self.data,
+            epochs: self.epochs,
+            steps: self.optimizer.steps,
+        };
+        let networks = [(NETWORK, Some(&self.network)), (AVERAGE, self.average.as_ref())];
+        let networks = networks.into_iter().flat_map(|(prefix, network)| {
+            let tensors = network.into_iter().flat_map(Network::tensors);
+            tensors.map(move |tensor| Tensor { name: format!("{prefix}{}", tensor.name), ..tensor })
+        });
+        let moments = MOMENTS.iter().zip(&self.optimizer.moments).take(self.recipe.optimizer.moments());
+        let moments = moments.map(|(name, values)| {
+            let (name, shape) = ((*name).to_owned(), vec![values.len()]);
+            Tensor { name, shape, values }
+        });
+        checkpoint::write(networks.chain(moments), &metadata)
+    }
+
+    /// The state that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if `bytes` are not such a file, whole and undamaged; [`Error::Setting`] if its recipe or
+    /// counts, and [`Error::Architecture`] if its network, can't be.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let mut tensors = Tensors::read(bytes)?;
+        let Metadata { architecture, recipe, seed, threads, data, epochs, steps } =
+            tensors.metadata("the state of training")?;
+        recipe.check()?;
+        let most = blocks(recipe.batch_size);
+        require("threads", (1..=most).contains(&threads), &format!("1 to {most}"), threads)?;
+        require("epochs", epochs <= recipe.epochs, &format!("at most {}", recipe.epochs), epochs)?;
+        require("steps", steps >= 0, "at least 0", steps)?;
+        let average = (recipe.ema > 0.0)
+            .then(|| tensors.network(AVERAGE, architecture.clone(), recipe.scaling))
+            .transpose()?;
+        let network = tensors.network(NETWORK, architecture, recipe.scaling)?;
+        let parameters = network.parameters().len();
+        let mut optimizer = OptimizerState::new(recipe.optimizer, parameters, decayed(&network));
+        optimizer.steps = steps;
+        for (name, moment) in MOMENTS.iter().zip(&mut optimizer.moments).take(recipe.optimizer.moments()) {
+            *moment = tensors.tensor((*name).to_owned(), &[parameters])?;
+        }
+        tensors.end()?;
+        if let Some(negative) = optimizer.moments[1].iter().find(|value| **value < 0.0) {
+            return Err(Error::malformed(MOMENTS[1], "numbers of at least 0", negative));
+        }
+        Ok(Self { network, average, optimizer, recipe, seed, threads, data, epochs })
+    }
+}
+
+/// Where the parameters are that are subject to weight decay: the tensors of more than one dimension.
+fn decayed(network: &Network) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let ranges = network.tensors().map(|tensor| {
+        let start = end;
+        end += tensor.values.len();
+        (tensor.shape.len() > 1).then_some(start..end)
+    });
+    ranges.flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{PIXELS, models, optim::Optimizer, train::Trainer};
+
+    /// After two of three epochs with all that a recipe can ask for.
+    fn state() -> State {
+        let data = Dataset::new((0..20 * PIXELS).map(|i| i as u8).collect(), vec![3; 20]).unwrap();
+        let optimizer = Optimizer::AdamW { lr: 0.001, weight_decay: 0.1 };
+        let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.5, optimizer, ..Recipe::default() };
+        let network = Network::new(models::lenet5(), recipe.scaling, 7).unwrap();
+        let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap();
+        (0..2).for_each(|_| assert!(trainer.epoch(|_| ControlFlow::Continue(())).is_some()));
+        trainer.state().unwrap().clone()
+    }
+
+    /// The file of a state with changes to the metadata and to the tensors.
+    fn changed(metadata: impl Fn(&mut Value), tensor: impl Fn(&mut String, &mut Vec<f32>)) -> Vec<u8> {
+        let bytes = state().to_bytes().unwrap();
+        let tensors = Tensors::read(&bytes).unwrap();
+        let mut value = tensors.metadata("").unwrap();
+        metadata(&mut value);
+        let changed: Vec<(String, Vec<usize>, Vec<f32>)> = tensors
+            .file
+            .iter()
+            .map(|(name, view)| {
+                let mut name = name.to_owned();
+                let words = view.data().as_chunks().0.iter();
+                let mut values: Vec<f32> = words.map(|word| f32::from_le_bytes(*word)).collect();
+                let len = values.len();
+                tensor(&mut name, &mut values);
+                let shape = if values.len() == len { view.shape().to_vec() } else { vec![values.len()] };
+                (name, shape, values)
+            })
+            .collect();
+        let tensors = changed.iter().map(|(name, shape, values)| Tensor {
+            name: name.clone(),
+            shape: shape.clone(),
+            values,
+        });
+        checkpoint::write(tensors, &value).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_refused(bytes: &[u8], message: &str) {
+        let found = State::from_bytes(bytes).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(found.starts_with(message), "expected {message}, found {found}");
+    }
+
+    #[test]
+    fn round_trip() {
+        let bytes = state().to_bytes().unwrap();
+        for file in [&bytes, &changed(|_| (), |_, _| ())] {
+            let found = State::from_bytes(file).unwrap();
+            assert_eq!((found.epochs(), found.seed(), found.recipe()), (2, 8, state().recipe()));
+            assert!(found.network().parameters() == state().network().parameters());
+            assert!(found.to_bytes().unwrap() == bytes);
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let bytes = state().to_bytes().unwrap();
+        for len in (0..bytes.len()).step_by(9973) {
+            assert_refused(&bytes[..len], "content: expected a safetensors file");
+        }
+        assert_refused(&[&bytes[..], &[0]].concat(), "content: expected a safetensors file");
+    }
+
+    #[test]
+    fn a_network_is_no_state_and_a_state_no_network() {
+        let bytes = checkpoint::to_bytes(state().network(), &checkpoint::Provenance::default()).unwrap();
+        assert_refused(&bytes, "metadata: expected the state of training, found ");
+        let error = checkpoint::from_bytes(&state().to_bytes().unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("metadata: expected a network's description, found "), "{error}");
+    }
+
+    #[test]
+    fn impossible_metadata_is_refused() {
+        for (key, value, message) in [
+            ("more", json!(1), "metadata: expected the state of training, found unknown field `more`"),
+            ("seed", json!(-1), "metadata: expected the state of training, found "),
+            ("threads", json!(0), "threads: expected 1 to 3, found 0"),
+            ("threads", json!(4), "threads: expected 1 to 3, found 4"),
+            ("epochs", json!(4), "epochs: expected at most 3, found 4"),
+            ("steps", json!(-1), "steps: expected at least 0, found -1"),
+        ] {
+            assert_refused(&changed(|metadata| metadata[key] = value.clone(), |_, _| ()), message);
+        }
+        let batch_size = changed(|metadata| metadata["recipe"]["batch_size"] = json!(0), |_, _| ());
+        assert_refused(&batch_size, "batch_size: expected 1 to 4096, found 0");
+        let layers = changed(|metadata| metadata["architecture"]["layers"] = json!([]), |_, _| ());
+        assert_refused(&layers, "layer (none): expected 10 logits");
+    }
+
+    #[test]
+    fn wrong_tensors_are_refused() {
+        for name in ["network/fc1.bias", "average/fc1.bias", "first_moment", "second_moment"] {
+            let found = |tensor: fn(&mut String, &mut Vec<f32>)| {
+                let change = |other: &mut String, values: &mut Vec<f32>| {
+                    if *other == name {
+                        tensor(other, values);
+                    }
+                };
+                changed(|_| (), change)
+            };
+            assert_refused(
+                &found(|name, _| name.push('?')),
+                &format!("{name}: expected a tensor of this name, found none"),
+            );
+            assert_refused(&found(|_, values| values.truncate(3)), &format!("{name}: expected F32 of ["));
+            assert_refused(
+                &found(|_, values| values[1] = f32::INFINITY),
+                &format!("{name}: expected finite numbers, found inf"),
+            );
+        }
+        let negative = changed(
+            |_| (),
+            |name, values| {
+                if name == "second_moment" {
+                    values[1] = -1.0;
+                }
+            },
+        );
+        assert_refused(&negative, "second_moment: expected numbers of at least 0, found -1");
+        let no_average = changed(|metadata| metadata["recipe"]["ema"] = json!(0.0), |_, _| ());
+        assert_refused(
+            &no_average,
+            "tensors: expected 12, found also average/conv1.bias, average/conv1.weight",
+        );
+    }
+}
