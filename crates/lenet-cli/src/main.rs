@@ -7,6 +7,7 @@ use std::{
 
 use clap::Parser;
 
+mod checkpoint;
 mod data;
 mod model;
 mod output;

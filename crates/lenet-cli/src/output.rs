@@ -1,9 +1,10 @@
 //! Writing files so that a reader never sees half of one, and writing to stdout.
 
 use std::{
+    ffi::OsString,
     fmt::Display,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -27,13 +28,31 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write().with_context(|| not_written(path))
 }
 
-/// Finds out before the work whether its result could be written to `path` after it.
-pub fn check_writable(path: &Path) -> anyhow::Result<()> {
+/// Finds out before the work whether its result, of about `len` bytes, could be written to `path` after it.
+pub fn check_writable(path: &Path, len: u64) -> anyhow::Result<()> {
     ensure!(!path.is_dir(), "{}: expected a file to write, found a folder", path.display());
-    if !is_special(path) {
-        temporary_beside(&target(path)).with_context(|| not_written(path))?;
-    }
-    Ok(())
+    let write = || -> io::Result<()> {
+        if !is_special(path) {
+            io::copy(&mut io::repeat(0).take(len), &mut temporary_beside(&target(path))?)?;
+        }
+        Ok(())
+    };
+    write().with_context(|| not_written(path))
+}
+
+/// Removes what [`write_atomically`] left beside `path` when the program was killed in it.
+pub fn remove_leftovers(path: &Path) -> anyhow::Result<()> {
+    let remove = || -> io::Result<()> {
+        let prefix = temporary_prefix(path);
+        for entry in fs::read_dir(folder(path))? {
+            let entry = entry?;
+            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    remove().with_context(|| format!("{}: what an earlier write left could not be removed", path.display()))
 }
 
 /// Writes `text` to stdout.
@@ -60,11 +79,24 @@ fn target(path: &Path) -> PathBuf {
 
 /// A new file in the folder of `path`, which goes when it is dropped.
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prefix = temporary_prefix(path);
     let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix);
     // Readable as any new file is, less what the umask takes; by itself tempfile lets the owner only.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     // The error's text would name the temporary file.
-    builder.tempfile_in(folder).map_err(|error| error.kind().into())
+    builder.tempfile_in(folder(path)).map_err(|error| error.kind().into())
+}
+
+/// How the names of temporary files beside `path` begin.
+fn temporary_prefix(path: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(".");
+    prefix
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

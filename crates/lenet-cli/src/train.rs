@@ -25,6 +25,7 @@ use lenet::{
 use serde_json::json;
 
 use crate::{
+    checkpoint::Folder,
     data::{DataArgs, Split},
     eval::headline,
     model::Model,
@@ -56,6 +57,14 @@ pub struct Args {
     /// Measure on the test images once, after the last epoch, rather than after each
     #[arg(long, conflicts_with = "validate")]
     test_once: bool,
+    /// Keep the whole state of training in a folder, after each epoch
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Go on with the training that kept its state in a folder, to the same network as if it had never stopped
+    ///
+    /// Model, recipe, seed and threads are those of the state; --data and --validate have to be given as before.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "recipe", "epochs", "batch_size", "seed", "threads", "checkpoint", "print_recipe"])]
+    resume: Option<PathBuf>,
     /// Where to save the network [default: MODEL.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -75,12 +84,13 @@ pub struct ThreadArgs {
 impl ThreadArgs {
     /// Starts the threads.
     pub fn start(&self) -> anyhow::Result<()> {
-        let threads = self.threads.map_or(0, usize::from);
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .context("threads could not be started")
+        start_threads(self.threads.map_or(0, usize::from))
     }
+}
+
+/// Starts a number of threads, 0 for one for each core.
+fn start_threads(count: usize) -> anyhow::Result<()> {
+    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("threads could not be started")
 }
 
 /// The images that a network is measured on.
@@ -118,13 +128,6 @@ impl Measure {
 
 const DIVERGED: &str = "training diverged: try another seed or a lower learning rate";
 
-/// A network as it was after a whole epoch.
-struct Whole {
-    network: Network,
-    epochs: usize,
-    evaluation: Option<Evaluation>,
-}
-
 /// Trains and saves. Exit status 130 if Ctrl-C broke it off.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let recipe = args.recipe.load(args.model)?;
@@ -132,16 +135,38 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         print(toml::to_string(&recipe)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let name = args.model.name();
-    let path = args.out.unwrap_or_else(|| format!("{name}.safetensors").into());
-    check_writable(&path)?;
-    args.threads.start()?;
-
-    let epochs = recipe.epochs;
+    let resumed = args.resume.as_deref().map(Folder::open).transpose()?;
+    match &resumed {
+        Some((_, state)) => start_threads(state.threads())?,
+        None => args.threads.start()?,
+    }
     let stop = stop_on_ctrl_c()?;
     let (train, measure) = Measure::load(&args.data, args.validate)?;
-    let network = Network::new(args.model.architecture(), recipe.scaling, args.seed)?;
-    let mut trainer = Trainer::new(network, &train, recipe.clone(), args.seed)?;
+    let (mut trainer, folder) = match resumed {
+        Some((folder, state)) => (
+            Trainer::resume(state, &train).with_context(|| folder.file().display().to_string())?,
+            Some(folder),
+        ),
+        None => {
+            let network = Network::new(args.model.architecture(), recipe.scaling, args.seed)?;
+            let folder = args.checkpoint.as_deref().map(Folder::create).transpose()?;
+            (Trainer::new(network, &train, recipe, args.seed)?, folder)
+        }
+    };
+    let recipe = trainer.state().recipe().clone();
+    let epochs = recipe.epochs;
+    let name = trainer.network().architecture().name().to_owned();
+    let path = args.out.unwrap_or_else(|| {
+        // A state's file may name its network as it likes, with a path too.
+        let name = Path::new(&name).file_name().unwrap_or_default();
+        format!("{}.safetensors", name.display()).into()
+    });
+    check_writable(&path, size_of_val(trainer.network().parameters()) as u64)?;
+    if let Some(folder) = &folder {
+        // Twice, because each state is written beside the one before.
+        folder.keep(trainer.state())?;
+        folder.keep(trainer.state())?;
+    }
     let report = Report::new(args.json, epochs, train.len(), measure.name());
     if !args.json {
         report.line(format_args!(
@@ -156,8 +181,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 
     let started = Instant::now();
-    let mut last: Option<Whole> = None;
-    for done in 0..epochs {
+    let mut evaluation = None;
+    let mut network = trainer.network().clone();
+    for done in trainer.state().epochs()..epochs {
         report.bar.set_prefix(format!("epoch {:>2}/{epochs}", done + 1));
         let epoch_started = Instant::now();
         let observe = |progress: Progress| {
@@ -167,23 +193,26 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let Some(epoch) = trainer.epoch(observe) else { break };
         let time = epoch_started.elapsed();
         ensure!(epoch.loss.is_finite(), DIVERGED);
-        let network = trainer.network().clone();
-        let evaluation = if args.test_once { None } else { Some(measure.evaluate(&network)?) };
+        network = trainer.network().clone();
+        evaluation = if args.test_once { None } else { Some(measure.evaluate(&network)?) };
+        if let Some(folder) = &folder {
+            folder.keep(trainer.state())?;
+        }
         report.epoch(done + 1, epoch, evaluation.as_ref(), time)?;
-        last = Some(Whole { network, epochs: done + 1, evaluation });
     }
     report.bar.finish_and_clear();
 
-    let Some(Whole { network, epochs: done, evaluation }) = last else {
+    let done = trainer.state().epochs();
+    if done == 0 {
         // The exit status says it too, where stderr is closed.
-        let _ = writeln!(std::io::stderr(), "interrupted before the first epoch ended: nothing was written");
+        let _ = writeln!(std::io::stderr(), "interrupted before the first epoch ended: no network was saved");
         return Ok(ExitCode::from(INTERRUPTED));
-    };
+    }
     let evaluation = evaluation.map_or_else(|| measure.evaluate(&network), Ok)?;
     let accuracy = evaluation.accuracy();
     let provenance = Provenance {
         recipe,
-        seed: args.seed,
+        seed: trainer.state().seed(),
         epochs: done,
         test_accuracy: (!measure.validation).then_some(accuracy),
         validation: measure.validation.then_some(Validation { images: measure.data.len(), accuracy }),
@@ -191,6 +220,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     write_atomically(&path, &checkpoint::to_bytes(&network, &provenance)?)?;
     report.end(&network, &provenance, &evaluation, started.elapsed(), &path)?;
+    if let (true, false, Some(folder)) = (provenance.interrupted, args.json, &folder) {
+        report.line(format_args!("go on with --resume {}", folder.path().display()))?;
+    }
     Ok(if provenance.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 

@@ -169,7 +169,7 @@ mod tests {
         let network = Network::new(models::lenet5(), recipe.scaling, 7).unwrap();
         let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap();
         (0..2).for_each(|_| assert!(trainer.epoch(|_| ControlFlow::Continue(())).is_some()));
-        trainer.state().unwrap().clone()
+        trainer.state().clone()
     }
 
     /// The file of a state with changes to the metadata and to the tensors.

@@ -127,8 +127,6 @@ pub struct Epoch {
 /// own, and these are added in a fixed order: the same seed, recipe and number of threads give the same bits.
 pub struct Trainer<'a> {
     state: State,
-    /// Whether the state is that after a whole epoch.
-    whole: bool,
     data: &'a Dataset,
     targets: Targets<'a>,
     shards: Vec<Shard>,
@@ -166,7 +164,7 @@ impl<'a> Trainer<'a> {
         require("data", !data.is_empty(), "at least one image", "none")?;
         let (all, count) = (blocks(state.recipe.batch_size), state.threads);
         let shards = (0..count).map(|i| Shard::new(&state.network, piece(all, count, i).1 * LANES)).collect();
-        Ok(Self { state, whole: true, data, targets: Targets::Classes(data.labels()), shards })
+        Ok(Self { state, data, targets: Targets::Classes(data.labels()), shards })
     }
 
     /// Learns rows of probabilities, one for each image, instead of the labels. They are no part of the state.
@@ -189,9 +187,10 @@ impl<'a> Trainer<'a> {
         self.state.average.unwrap_or(self.state.network)
     }
 
-    /// What training goes on from; `None` if the last epoch was broken off.
-    pub fn state(&self) -> Option<&State> {
-        self.whole.then_some(&self.state)
+    /// What training goes on from. After an epoch that was broken off that is somewhere within it, and going on begins
+    /// the epoch again.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// Sees every image once, in a new order, and tells `observe` after each step. `None` if that breaks off (the
@@ -206,7 +205,6 @@ impl<'a> Trainer<'a> {
         if done == epochs {
             return None;
         }
-        self.whole = false;
         let total = self.data.len();
         let mut random = Pcg64Mcg::seed_from_u64(seed ^ ((done as u64 + 1) << 32));
         let order = shuffled(total, &mut random);
@@ -223,7 +221,6 @@ impl<'a> Trainer<'a> {
             }
         }
         self.state.epochs += 1;
-        self.whole = true;
         Some(Epoch { loss: loss / total as f64, accuracy: correct as f64 / total as f64 })
     }
 

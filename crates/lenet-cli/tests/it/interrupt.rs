@@ -55,7 +55,7 @@ fn before_the_first_epoch_ends_nothing_is_written() {
     // All of MNIST: an epoch takes seconds.
     let (said, errors) = interrupt(folder.path(), &["cnn"], 1);
     assert_eq!(said.lines().count(), 1);
-    assert_eq!(errors, "interrupted before the first epoch ended: nothing was written\n");
+    assert_eq!(errors, "interrupted before the first epoch ended: no network was saved\n");
     assert_eq!(fs::read(out).unwrap(), b"old");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

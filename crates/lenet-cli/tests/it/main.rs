@@ -6,6 +6,7 @@ use lenet::{PIXELS, idx};
 use snapbox::cmd::{Command, cargo_bin};
 use tempfile::TempDir;
 
+mod checkpoint;
 mod data;
 mod eval;
 mod fetch;

@@ -170,11 +170,11 @@ fn training_goes_on_as_if_it_had_never_stopped() {
                 Recipe { epochs: 4, batch_size: 30, warmup: 0.3, ema, optimizer, ..Recipe::default() };
             let network = Network::new(models::cnn(), recipe.scaling, 0).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, 5).unwrap();
-            let mut resumed = Trainer::resume(trainer.state().unwrap().clone(), &data).unwrap();
+            let mut resumed = Trainer::resume(trainer.state().clone(), &data).unwrap();
             while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {
                 resumed.epoch(|_| ControlFlow::Continue(())).unwrap();
-                let bytes = resumed.state().unwrap().to_bytes().unwrap();
-                assert!(bytes == trainer.state().unwrap().to_bytes().unwrap(), "{threads} threads");
+                let bytes = resumed.state().to_bytes().unwrap();
+                assert!(bytes == trainer.state().to_bytes().unwrap(), "{threads} threads");
                 resumed = Trainer::resume(State::from_bytes(&bytes).unwrap(), &data).unwrap();
             }
             assert!(resumed.epoch(|_| ControlFlow::Continue(())).is_none());
@@ -184,12 +184,12 @@ fn training_goes_on_as_if_it_had_never_stopped() {
 }
 
 #[test]
-fn a_state_is_for_its_images_and_threads_and_between_epochs() {
+fn a_state_is_for_its_images_and_threads() {
     let data = data(20);
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
-    let mut trainer = pool(2).install(|| Trainer::new(network, &data, Recipe::default(), 0).unwrap());
-    let state = trainer.state().unwrap().clone();
+    let trainer = pool(2).install(|| Trainer::new(network, &data, Recipe::default(), 0).unwrap());
+    let state = trainer.state().clone();
     assert_eq!((state.threads(), state.epochs()), (2, 0));
     let resume = |threads, data: &Dataset| {
         let error = pool(threads).install(|| Trainer::resume(state.clone(), data).err());
@@ -203,7 +203,4 @@ fn a_state_is_for_its_images_and_threads_and_between_epochs() {
     labels.swap(0, 1);
     let relabelled = Dataset::new(data.images().to_vec(), labels).unwrap();
     assert_eq!(resume(2, &relabelled), "data: expected the images that training began with, found 20 others");
-
-    assert!(trainer.epoch(|_| ControlFlow::Break(())).is_none());
-    assert!(trainer.state().is_none());
 }
