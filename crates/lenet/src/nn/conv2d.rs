@@ -393,7 +393,7 @@ impl Operator for Convolution {
 
 /// Adds the pixels of each channel of `dy` to `sums`: the gradient of the bias.
 #[inline(always)]
-fn add_planes<S: Simd>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
+pub(super) fn add_planes<S: Simd>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
     for (plane, sum) in dy.chunks_exact(shape.height * shape.width).zip(sums) {
         // Several sums, so that no addition waits for the one before it.
         let mut parts = [f32x8::splat(simd, 0.0); TILE];

@@ -25,6 +25,13 @@ impl Lanes {
     pub fn store<S: Simd>(&mut self, value: f32x8<S>) {
         value.store_array(&mut self.0);
     }
+
+    /// The sum over the samples, in pairs, so that few additions wait for another.
+    #[inline(always)]
+    pub fn sum(&self) -> f32 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + b) + (c + d)) + ((e + f) + (g + h))
+    }
 }
 
 /// `len` zeroed elements.

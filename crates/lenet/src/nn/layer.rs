@@ -11,6 +11,7 @@ use super::{
     lanes::Lanes,
     linear::Product,
     pool::{Pooled, Pooling},
+    winograd::Winograd,
 };
 
 /// One layer of a network, named and set as in PyTorch.
@@ -148,6 +149,13 @@ impl Layer {
             {
                 Some(Box::new(Product::new(Linear::new(input.len(), output.channels), blocks)))
             }
+            // With few channels to sum over, the way to the points and back takes longer than what it saves.
+            Self::Conv2d(layer @ Conv2d { stride: 1, in_channels: 4.., kernel_size: 3, .. }) => {
+                Some(Box::new(Winograd::<4, 3>::new(layer, input, output)))
+            }
+            Self::Conv2d(layer @ Conv2d { stride: 1, in_channels: 4.., kernel_size: 5, .. }) => {
+                Some(Box::new(Winograd::<2, 5>::new(layer, input, output)))
+            }
             Self::Conv2d(layer) => Some(Box::new(Convolution::new(layer, input, output))),
             Self::Linear(layer) => Some(Box::new(Product::new(layer, blocks))),
             Self::MaxPool2d(layer) => Some(Box::new(pooling(Pooled::Max, layer.kernel_size, layer.stride))),
@@ -200,6 +208,9 @@ pub(super) struct Pass {
 /// A layer at work on one thread, with the memory that it needs. In a step of training: `forward` and
 /// `backward` of all blocks (in one call or several), `finish`.
 pub(super) trait Operator: Send + Sync {
+    /// Takes in `parameters` that are new: before the first pass with them.
+    fn prepare(&mut self, _parameters: &[f32]) {}
+
     /// `x` (block, input shape) to `y` (block, output shape).
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
 

@@ -10,6 +10,7 @@
 mod lanes;
 mod layer;
 mod conv2d;
+mod winograd;
 mod pool;
 mod activation;
 mod dropout;

@@ -100,6 +100,7 @@ fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mu
         let (inputs, outputs) = (at_once * input.len(), at_once * output.len());
         // The second step shows what the first has left behind.
         for _ in 0..2 {
+            operator.prepare(&parameters);
             for (x, y) in fast_x.chunks(inputs).zip(fast_y.chunks_mut(outputs)) {
                 operator.forward(pass, &parameters, x, y);
             }
@@ -141,6 +142,22 @@ fn wide_layers_agree_with_their_twins() {
             check_layer(level, &conv, [9, inputs, kernel + 1, kernel + size], &mut random);
             let linear = naive::Layer::Linear { inputs: 15 * size, outputs: size };
             check_layer(level, &linear, [8 * size - 3, 15 * size, 1, 1], &mut random);
+        }
+    }
+}
+
+/// Whole tiles and parts of tiles, with and without something around the map.
+#[test]
+fn quick_convolutions_agree_with_their_twins() {
+    let mut random = fastrand::Rng::with_seed(3);
+    for level in levels() {
+        for kernel in [3, 5] {
+            for size in kernel..kernel + 9 {
+                let (inputs, outputs) = (random.usize(4..15), random.usize(1..15));
+                let conv =
+                    naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding: size % kernel };
+                check_layer(level, &conv, [11, inputs, size, 2 * kernel + 9 - size], &mut random);
+            }
         }
     }
 }
