@@ -143,9 +143,7 @@ impl Layer {
         let pooling = |pooled, kernel_size, stride| Pooling { pooled, input, output, kernel_size, stride };
         match *self {
             // A convolution that covers its whole input is a fully connected layer, and faster as one.
-            Self::Conv2d(layer)
-                if [input.height, input.width] == [layer.kernel_size; 2] && layer.padding == 0 =>
-            {
+            Self::Conv2d(layer) if layer.covers(input) => {
                 Some(Box::new(Product::new(Linear::new(input.len(), output.channels), blocks)))
             }
             Self::Conv2d(layer) => Some(Box::new(Convolution::new(layer, input, output))),
