@@ -1,4 +1,4 @@
-//! The one memory layout of the engine: eight samples side by side.
+//! The memory layout of the engine: eight samples side by side. (`single.rs`, for one sample, has channels there.)
 //!
 //! A batch is cut into *blocks* of [`LANES`] samples. An activation is `(block, channel, height, width, lane)`, and a
 //! [`Lanes`] holds the same element of eight samples, so every operation on one sample is the same operation on a

@@ -144,9 +144,7 @@ impl Layer {
         let pooling = |pooled, kernel_size, stride| Pooling { pooled, input, output, kernel_size, stride };
         match *self {
             // A convolution that covers its whole input is a fully connected layer, and faster as one.
-            Self::Conv2d(layer)
-                if [input.height, input.width] == [layer.kernel_size; 2] && layer.padding == 0 =>
-            {
+            Self::Conv2d(layer) if layer.covers(input) => {
                 Some(Box::new(Product::new(Linear::new(input.len(), output.channels), blocks)))
             }
             // With few channels to sum over, the way to the points and back takes longer than what it saves.
