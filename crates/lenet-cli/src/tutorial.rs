@@ -48,6 +48,7 @@ pub fn recipe(model: Model) -> Recipe {
         schedule: Schedule::Constant,
         epochs: 10,
         batch_size: 100,
+        augmentation: None,
     }
 }
 

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Dataset, Error,
+    Dataset, Error, PIXELS,
+    augment::{Augmentation, Augmenter},
     nn::{LANES, Network, Scaling, Shard, Targets, blocks, piece},
     optim::{Optimizer, OptimizerState, Schedule},
 };
@@ -31,6 +32,9 @@ pub struct Recipe {
     pub epochs: usize,
     /// Images in a step.
     pub batch_size: usize,
+    /// How each image is warped, anew every time that it is seen, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
 }
 
 /// Standardised inputs, Adam, a rate that falls to zero: good for all three of the tutorial's networks.
@@ -43,6 +47,7 @@ impl Default for Recipe {
             schedule: Schedule::Cosine,
             epochs: 10,
             batch_size: 100,
+            augmentation: None,
         }
     }
 }
@@ -69,7 +74,7 @@ impl Recipe {
         } else if !(0.0..1.0).contains(&momentum) {
             wrong("momentum", "at least 0 and below 1", momentum.to_string())
         } else {
-            Ok(())
+            self.augmentation.map_or(Ok(()), |augmentation| augmentation.check())
         }
     }
 }
@@ -104,6 +109,8 @@ pub struct Trainer<'a> {
     seed: u64,
     optimizer: OptimizerState,
     shards: Vec<Shard>,
+    /// One for each shard.
+    warpers: Vec<Option<Warper>>,
     epoch: usize,
 }
 
@@ -127,10 +134,15 @@ impl<'a> Trainer<'a> {
         }
         let all = blocks(recipe.batch_size);
         let threads = rayon::current_num_threads().min(all);
-        let shards = (0..threads).map(|i| Shard::new(&network, piece(all, threads, i).1 * LANES)).collect();
+        let sizes = || (0..threads).map(|i| piece(all, threads, i).1 * LANES);
+        let shards = sizes().map(|size| Shard::new(&network, size)).collect();
+        let augmenter = recipe.augmentation.map(Augmenter::new).transpose()?;
+        let warper =
+            |size| augmenter.clone().map(|augmenter| Warper { augmenter, warped: vec![0; size * PIXELS] });
+        let warpers = sizes().map(warper).collect();
         let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len());
         let targets = Targets::Classes(data.labels());
-        Ok(Self { network, data, targets, recipe, seed, optimizer, shards, epoch: 0 })
+        Ok(Self { network, data, targets, recipe, seed, optimizer, shards, warpers, epoch: 0 })
     }
 
     /// Learns rows of probabilities, one for each image, instead of the labels.
@@ -186,20 +198,48 @@ impl<'a> Trainer<'a> {
 
     /// One step on the images `batch`, with the key of its random numbers: (summed loss, right answers).
     fn step(&mut self, batch: &[u32], key: u64, factor: f32) -> (f64, usize) {
-        let Self { network, data, targets, shards, .. } = self;
+        let Self { network, data, targets, shards, warpers, .. } = self;
         let (network, data, targets) = (&*network, *data, *targets);
         let (all, count) = (blocks(batch.len()), shards.len());
-        let run = |(i, shard): (usize, &mut Shard)| {
+        let run = |(i, (shard, warper)): (usize, (&mut Shard, &mut Option<Warper>))| {
             let (first, len) = piece(all, count, i);
             let share = &batch[first * LANES..batch.len().min((first + len) * LANES)];
-            shard.load(network.scaling(), share.iter().map(|&index| data.image(index as usize)));
+            let images = share.iter().map(|&index| data.image(index as usize));
+            match warper {
+                Some(warper) => shard.load(network.scaling(), warper.warp(images, key, first * LANES)),
+                None => shard.load(network.scaling(), images),
+            }
             let rows = share.iter().map(|&index| targets.row(index as usize));
             shard.step(network, rows, batch.len(), Some(key), first);
         };
-        shards.par_iter_mut().enumerate().for_each(run);
+        shards.par_iter_mut().zip(warpers).enumerate().for_each(run);
 
         self.optimizer.step(self.network.parameters_mut(), shards, factor);
         self.shards.iter().fold((0.0, 0), |sum, shard| (sum.0 + shard.loss, sum.1 + shard.correct))
+    }
+}
+
+/// What warps a thread's share of a batch, where the recipe has augmentation.
+struct Warper {
+    augmenter: Augmenter,
+    /// (image, row, column)
+    warped: Vec<u8>,
+}
+
+impl Warper {
+    /// Warps `images`, the first of which has the place `first` in its batch, for the step with the key `key`.
+    fn warp<'a>(
+        &'a mut self,
+        images: impl ExactSizeIterator<Item = &'a [u8]>,
+        key: u64,
+        first: usize,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        let Self { augmenter, warped } = self;
+        images.zip(warped.chunks_exact_mut(PIXELS)).enumerate().map(move |(i, (image, warped))| {
+            // In the upper half of the key: dropout counts in the lower.
+            augmenter.warp(image, key ^ (((first + i + 1) as u64) << 32), warped);
+            &*warped
+        })
     }
 }
 

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use allocation_counter::measure;
 use lenet::{
-    CLASSES, Dataset, PIXELS, models,
+    CLASSES, Dataset, PIXELS,
+    augment::Augmentation,
+    models,
     nn::{Network, Scaling},
     train::{Recipe, Trainer},
 };
@@ -13,7 +15,7 @@ use lenet::{
 fn epoch(images: usize) -> u64 {
     let labels = (0..images).map(|i| (i % CLASSES) as u8).collect();
     let data = Dataset::new(vec![77; images * PIXELS], labels).unwrap();
-    let recipe = Recipe { batch_size: 20, ..Recipe::default() };
+    let recipe = Recipe { batch_size: 20, augmentation: Some(Augmentation::default()), ..Recipe::default() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
         let network = Network::new(models::cnn(), Scaling::STANDARD, 0).unwrap();
