@@ -47,29 +47,48 @@ impl Conv2d {
     pub const fn padding(self, padding: usize) -> Self {
         Self { padding, ..self }
     }
+
+    /// Whether a kernel covers the whole of `input`: a fully connected layer by another name.
+    pub(super) fn covers(&self, input: Shape) -> bool {
+        [input.height, input.width] == [self.kernel_size; 2] && self.padding == 0
+    }
 }
 
 /// The shapes of a convolution.
 #[derive(Debug, Clone, Copy)]
-struct Geometry {
+pub(super) struct Geometry {
     /// The input with its padding to the left and right, and without that above and below, which is never read.
-    input: Shape,
-    output: Shape,
-    kernel_size: usize,
-    stride: usize,
+    pub input: Shape,
+    pub output: Shape,
+    pub kernel_size: usize,
+    pub stride: usize,
     padding: usize,
 }
 
 impl Geometry {
+    /// For input and output shapes that have been checked.
+    pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
+        let Conv2d { kernel_size, stride, padding, .. } = layer;
+        let input = Shape { width: input.width + 2 * padding, ..input };
+        Self { input, output, kernel_size, stride, padding }
+    }
+
     /// Columns of the input without its padding.
     #[inline(always)]
     fn width(&self) -> usize {
         self.input.width - 2 * self.padding
     }
 
+    /// Tiles of a row of the output: neighbouring columns of a tile read neighbouring pixels, so with a stride a tile
+    /// is one column.
+    #[inline(always)]
+    pub fn tiles(&self) -> usize {
+        if self.stride == 1 { self.output.width.div_ceil(TILE) } else { self.output.width }
+    }
+
     /// The rows `u` of the kernel that meet the input in output row `i`.
     #[inline(always)]
-    fn kernel_rows(&self, i: usize) -> Range<usize> {
+    pub fn kernel_rows(&self, i: usize) -> Range<usize> {
         let first = i * self.stride;
         let end = (self.input.height + self.padding).saturating_sub(first);
         self.padding.saturating_sub(first)..self.kernel_size.min(end)
@@ -77,7 +96,7 @@ impl Geometry {
 
     /// The input row that row `u` of the kernel meets in output row `i`, counted over all channels.
     #[inline(always)]
-    fn input_row(&self, channel: usize, i: usize, u: usize) -> usize {
+    pub fn input_row(&self, channel: usize, i: usize, u: usize) -> usize {
         channel * self.input.height + i * self.stride + u - self.padding
     }
 }
@@ -89,8 +108,7 @@ impl Geometry {
 #[inline(always)]
 fn correlate<S: Simd>(simd: S, shape: &Geometry, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
     let Shape { channels, height, width } = shape.output;
-    // Neighbouring columns of a tile read neighbouring pixels; with a stride a tile is one column.
-    let tiles = if shape.stride == 1 { width.div_ceil(TILE) } else { width };
+    let tiles = shape.tiles();
     for i in 0..height {
         for channel in (0..channels).step_by(2) {
             for tile in 0..tiles {
@@ -319,11 +337,11 @@ pub(super) struct Convolution {
 impl Convolution {
     /// For input and output shapes that have been checked.
     pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
-        let Conv2d { in_channels, out_channels, kernel_size, stride, padding } = layer;
-        let wide = Shape { width: input.width + 2 * padding, ..input };
+        let Conv2d { in_channels, out_channels, kernel_size, padding, .. } = layer;
+        let shape = Geometry::new(layer, input, output);
         Self {
-            shape: Geometry { input: wide, output, kernel_size, stride, padding },
-            padded: zeros(if padding > 0 { wide.len() } else { 0 }),
+            shape,
+            padded: zeros(if padding > 0 { shape.input.len() } else { 0 }),
             gradient: zeros(out_channels * (in_channels * kernel_size * kernel_size + 1)),
         }
     }
@@ -335,7 +353,7 @@ impl Convolution {
 }
 
 /// A block of the input with its padding, in `padded` unless there is none.
-fn pad<'a>(shape: &Geometry, x: &'a [Lanes], padded: &'a mut [Lanes]) -> &'a [Lanes] {
+pub(super) fn pad<'a>(shape: &Geometry, x: &'a [Lanes], padded: &'a mut [Lanes]) -> &'a [Lanes] {
     if shape.padding == 0 {
         return x;
     }
@@ -393,7 +411,7 @@ impl Operator for Convolution {
 
 /// Adds the pixels of each channel of `dy` to `sums`: the gradient of the bias.
 #[inline(always)]
-fn add_planes<S: Simd>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
+pub(super) fn add_planes<S: Simd>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
     for (plane, sum) in dy.chunks_exact(shape.height * shape.width).zip(sums) {
         // Several sums, so that no addition waits for the one before it.
         let mut parts = [f32x8::splat(simd, 0.0); TILE];

@@ -1,4 +1,4 @@
-//! The one memory layout of the engine: eight samples side by side.
+//! The memory layout of the engine: eight samples side by side. (`single.rs`, for one sample, has channels there.)
 //!
 //! A batch is cut into *blocks* of [`LANES`] samples. An activation is `(block, channel, height, width, lane)`, and a
 //! [`Lanes`] holds the same element of eight samples, so every operation on one sample is the same operation on a
@@ -24,6 +24,13 @@ impl Lanes {
     #[inline(always)]
     pub fn store<S: Simd>(&mut self, value: f32x8<S>) {
         value.store_array(&mut self.0);
+    }
+
+    /// The sum over the samples, in pairs, so that few additions wait for another.
+    #[inline(always)]
+    pub fn sum(&self) -> f32 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + b) + (c + d)) + ((e + f) + (g + h))
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     lanes::Lanes,
     linear::Product,
     pool::{Pooled, Pooling},
+    winograd::Winograd,
 };
 
 /// One layer of a network, named and set as in PyTorch.
@@ -143,10 +144,15 @@ impl Layer {
         let pooling = |pooled, kernel_size, stride| Pooling { pooled, input, output, kernel_size, stride };
         match *self {
             // A convolution that covers its whole input is a fully connected layer, and faster as one.
-            Self::Conv2d(layer)
-                if [input.height, input.width] == [layer.kernel_size; 2] && layer.padding == 0 =>
-            {
+            Self::Conv2d(layer) if layer.covers(input) => {
                 Some(Box::new(Product::new(Linear::new(input.len(), output.channels), blocks)))
+            }
+            // With few channels to sum over, the way to the points and back takes longer than what it saves.
+            Self::Conv2d(layer @ Conv2d { stride: 1, in_channels: 4.., kernel_size: 3, .. }) => {
+                Some(Box::new(Winograd::<4, 3>::new(layer, input, output)))
+            }
+            Self::Conv2d(layer @ Conv2d { stride: 1, in_channels: 4.., kernel_size: 5, .. }) => {
+                Some(Box::new(Winograd::<2, 5>::new(layer, input, output)))
             }
             Self::Conv2d(layer) => Some(Box::new(Convolution::new(layer, input, output))),
             Self::Linear(layer) => Some(Box::new(Product::new(layer, blocks))),
@@ -200,6 +206,9 @@ pub(super) struct Pass {
 /// A layer at work on one thread, with the memory that it needs. In a step of training: `forward` and
 /// `backward` of all blocks (in one call or several), `finish`.
 pub(super) trait Operator: Send + Sync {
+    /// Takes in `parameters` that are new: before the first pass with them.
+    fn prepare(&mut self, _parameters: &[f32]) {}
+
     /// `x` (block, input shape) to `y` (block, output shape).
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
 

@@ -10,12 +10,14 @@
 mod lanes;
 mod layer;
 mod conv2d;
+mod winograd;
 mod pool;
 mod activation;
 mod dropout;
 mod linear;
 mod loss;
 mod workspace;
+mod single;
 mod network;
 
 #[cfg(test)]
@@ -31,6 +33,7 @@ pub use linear::Linear;
 pub use loss::{Targets, answer};
 pub use network::{Architecture, LayerSummary, Network, Reader, Scaling, Tensor};
 pub use pool::{AvgPool2d, MaxPool2d};
+pub(crate) use single::Single;
 pub(crate) use workspace::{Shard, Workspace};
 
 /// The shape of one sample: (channels, height, width).

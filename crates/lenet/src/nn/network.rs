@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LANES, Layer, Shape, Shard, Targets, Workspace, blocks,
+    LANES, Layer, Shape, Shard, Single, Targets, Workspace, blocks,
     loss::{row, softmax},
 };
 use crate::{CLASSES, Error, PIXELS, SIDE};
@@ -172,6 +172,9 @@ pub struct Network {
 /// Images that a thread reads at a time: enough to share each pass over the weights, few enough to stay in cache.
 const CHUNK: usize = 48;
 
+/// Images up to which it is faster to read them one by one than as a block, whatever the network.
+const FEW: usize = 4;
+
 impl Network {
     /// A network with PyTorch's default initialisation: weights and biases uniform in `+-1/sqrt(fan_in)`.
     ///
@@ -220,7 +223,8 @@ impl Network {
         })
     }
 
-    /// The logits of each of `images` (image, row, column), on all threads of rayon's pool.
+    /// The logits of each of `images` (image, row, column), on all threads of rayon's pool. How they are rounded depends
+    /// on whether there are a few images or many.
     ///
     /// # Panics
     /// If `images` doesn't hold whole images.
@@ -234,7 +238,7 @@ impl Network {
     /// What reads images again and again on a number of rayon's threads, with no memory taken after this.
     pub fn reader(&self, threads: usize) -> Reader<'_> {
         let workspaces = (0..threads.max(1)).map(|_| Workspace::for_inference(self, CHUNK)).collect();
-        Reader { network: self, workspaces }
+        Reader { network: self, workspaces, single: Single::new(self, self.level) }
     }
 
     /// The probability of each digit for each of `images` (image, row, column).
@@ -274,6 +278,8 @@ pub struct Reader<'a> {
     network: &'a Network,
     /// One for each thread.
     workspaces: Vec<Workspace>,
+    /// For few images.
+    single: Single<'a>,
 }
 
 impl Reader<'_> {
@@ -283,6 +289,12 @@ impl Reader<'_> {
     /// If there is not one row of `logits` for each image.
     pub fn logits(&mut self, images: &[u8], logits: &mut [[f32; CLASSES]]) {
         assert_eq!(images.len(), logits.len() * PIXELS, "one row for each image");
+        if logits.len() <= FEW {
+            for (image, logits) in images.chunks_exact(PIXELS).zip(logits) {
+                *logits = self.single.logits(image);
+            }
+            return;
+        }
         let share = blocks(logits.len()).div_ceil(self.workspaces.len()).max(1) * LANES;
         if share >= logits.len() {
             // Waking another thread would take longer than a few images do.

@@ -67,7 +67,9 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Reads up to `samples` at a time; an activation is overwritten when the next block comes.
     pub fn for_inference(network: &Network, samples: usize) -> Self {
-        Self::new(network, samples, false)
+        let mut workspace = Self::new(network, samples, false);
+        workspace.prepare(network);
+        workspace
     }
 
     fn new(network: &Network, samples: usize, keep: bool) -> Self {
@@ -116,6 +118,13 @@ impl Workspace {
             for (lanes, &pixel) in block.iter_mut().zip(image) {
                 lanes.0[sample % LANES] = table[usize::from(pixel)];
             }
+        }
+    }
+
+    /// Takes in the network's parameters: before the first pass with them.
+    pub fn prepare(&mut self, network: &Network) {
+        for step in &mut self.steps {
+            step.operator.prepare(&network.parameters()[step.parameters.clone()]);
         }
     }
 
@@ -208,6 +217,7 @@ impl Shard {
         training: Option<u64>,
         first_block: usize,
     ) {
+        self.workspace.prepare(network);
         self.workspace.forward(network, training, first_block);
 
         let (whole, last) = (self.workspace.whole, self.workspace.steps.len());

@@ -5,7 +5,7 @@ use super::naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one
 use safetensors::SafeTensors;
 
 use crate::{
-    models,
+    PIXELS, models,
     nn::{Network, Scaling, Targets},
     optim::{Optimizer, OptimizerState},
 };
@@ -262,6 +262,8 @@ fn fast_networks() {
         }
 
         check(&format!("{name}/logits"), SINGLE, network.logits(&images()).as_flattened());
+        let one_by_one: Vec<_> = images().chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
+        check(&format!("{name}/logits"), SINGLE, one_by_one.as_flattened());
         let (loss, gradient) = network.gradient(&images(), Targets::Classes(&labels()));
         check(&format!("{name}/loss"), SINGLE, &[loss]);
         network.parameters_mut().copy_from_slice(&gradient);

@@ -8,13 +8,14 @@ use fearless_simd::Level;
 
 use self::naive::{Parameters, Tensor, distinct, random_layers};
 use super::{
-    Architecture, AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Scaling, Shape, Targets,
+    Architecture, AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Scaling, Shape, Single,
+    Targets,
     activation::Activation,
     lanes::{LANES, Lanes, blocks, zeros},
     layer::Pass,
     loss::cross_entropy,
 };
-use crate::CLASSES;
+use crate::{CLASSES, PIXELS, SIDE};
 
 /// The best level of this machine and all below it.
 fn levels() -> Vec<Level> {
@@ -100,6 +101,7 @@ fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mu
         let (inputs, outputs) = (at_once * input.len(), at_once * output.len());
         // The second step shows what the first has left behind.
         for _ in 0..2 {
+            operator.prepare(&parameters);
             for (x, y) in fast_x.chunks(inputs).zip(fast_y.chunks_mut(outputs)) {
                 operator.forward(pass, &parameters, x, y);
             }
@@ -141,6 +143,78 @@ fn wide_layers_agree_with_their_twins() {
             check_layer(level, &conv, [9, inputs, kernel + 1, kernel + size], &mut random);
             let linear = naive::Layer::Linear { inputs: 15 * size, outputs: size };
             check_layer(level, &linear, [8 * size - 3, 15 * size, 1, 1], &mut random);
+        }
+    }
+}
+
+/// Whole tiles and parts of tiles, with and without something around the map.
+#[test]
+fn quick_convolutions_agree_with_their_twins() {
+    let mut random = fastrand::Rng::with_seed(3);
+    for level in levels() {
+        for kernel in [3, 5] {
+            for size in kernel..kernel + 9 {
+                let (inputs, outputs) = (random.usize(4..15), random.usize(1..15));
+                let conv =
+                    naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding: size % kernel };
+                check_layer(level, &conv, [11, inputs, size, 2 * kernel + 9 - size], &mut random);
+            }
+        }
+    }
+}
+
+/// A network in which layers follow each other in many ways, those left out that don't fit.
+fn random_network(random: &mut fastrand::Rng) -> Network {
+    let mut shape = Shape { channels: 1, height: SIDE, width: SIDE };
+    let mut layers: Vec<Layer> = Vec::new();
+    let mut add = |layer: Layer| {
+        if let Ok(output) = layer.output(shape) {
+            layers.push(layer);
+            shape = output;
+        }
+        shape
+    };
+    let activations = [Layer::Tanh, Layer::ReLU, Layer::Dropout(Dropout::new(0.5))];
+    for _ in 0..3 {
+        let inputs = add(activations[random.usize(..3)]).channels;
+        let (kernel, stride, padding) = (random.usize(1..7), random.usize(1..3), random.usize(..3));
+        add(Conv2d::new(inputs, random.usize(1..20), kernel).stride(stride).padding(padding).into());
+        add(activations[random.usize(..3)]);
+        let (kernel, stride) = (random.usize(1..4), random.usize(1..3));
+        let pools =
+            [MaxPool2d::new(kernel).stride(stride).into(), AvgPool2d::new(kernel).stride(stride).into()];
+        add(pools[random.usize(..2)]);
+    }
+    if random.bool() {
+        let Shape { channels, height, .. } = add(Layer::Tanh);
+        add(Conv2d::new(channels, random.usize(1..20), height).into());
+    }
+    let hidden = random.usize(1..40);
+    let features = add(Layer::Flatten).len();
+    add(Linear::new(features, hidden).into());
+    add(activations[random.usize(..3)]);
+    add(Linear::new(hidden, CLASSES).into());
+    let architecture =
+        layers.into_iter().enumerate().fold(Architecture::new("random"), |architecture, (i, layer)| {
+            architecture.layer(i.to_string(), layer)
+        });
+    Network::new(architecture, Scaling::STANDARD, random.u64(..)).unwrap()
+}
+
+#[test]
+fn one_image_agrees_with_a_block() {
+    let mut random = fastrand::Rng::with_seed(3);
+    let images = golden::images();
+    for _ in 0..60 {
+        let network = random_network(&mut random);
+        let block = network.logits(&images);
+        for level in levels() {
+            let mut single = Single::new(&network, level);
+            // The second image shows what the first has left behind.
+            for (image, expected) in images.chunks_exact(PIXELS).zip(&block).take(2) {
+                let what = format!("{:?}, {level:?}", network.architecture());
+                assert_close(&what, &expected.map(f64::from), &single.logits(image).map(f64::from));
+            }
         }
     }
 }

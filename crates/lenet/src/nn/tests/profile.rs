@@ -84,6 +84,7 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
         } else if let Some(mut operator) = row.layer.operator(input, output, BLOCKS) {
             let blocks = if operator.takes_whole_batch() { BLOCKS } else { 1 };
             let forward = seconds(|| {
+                operator.prepare(&parameters);
                 for (x, y) in x.chunks(blocks * input.len()).zip(y.chunks_mut(blocks * output.len())) {
                     operator.forward(pass, &parameters, x, y);
                 }

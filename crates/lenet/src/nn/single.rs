@@ -1,0 +1,262 @@
+//! A network at work on one image, whose lanes are eight neighbouring *channels*: in blocks seven of eight would be idle.
+//!
+//! Here an activation is `(channel / 8, height, width, lane = channel % 8)`, which makes a row of features plain
+//! contiguous numbers; nobody reads the lanes after the last channel. Activation functions and pooling don't care what
+//! lanes are. Two layers do:
+//!
+//! - convolution, [`correlate`]: lanes are output channels. A pixel is broadcast and multiplied by the weights of eight or
+//!   sixteen output channels, which are put side by side once; as in `conv2d.rs` a tile of up to six columns stays in
+//!   registers while the taps go by.
+//! - fully connected layer, [`multiply`]: lanes are inputs, so that the weights of an output can be read as they are. A
+//!   few outputs go together, and the lanes are added up at the end.
+//!
+//! Each weight of a fully connected layer is used once, so several images are better read as a block, which fetches it
+//! once for all.
+
+use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+
+use super::{
+    Layer, Network, Shape,
+    activation::Activation,
+    conv2d::{Geometry, pad},
+    lanes::{LANES, Lanes, TILE, piece, with_const, zeros},
+    layer::{Operator, Pass},
+};
+use crate::{CLASSES, PIXELS, SIDE};
+
+/// `y = bias (group) + weight (group, in_channels, kernel_size, kernel_size) * x`, for groups of eight output channels.
+#[inline(always)]
+fn correlate<S: Simd>(
+    simd: S,
+    shape: &Geometry,
+    weight: &[Lanes],
+    bias: &[Lanes],
+    x: &[Lanes],
+    y: &mut [Lanes],
+) {
+    let Shape { height, width, .. } = shape.output;
+    let tiles = shape.tiles();
+    for i in 0..height {
+        for group in (0..bias.len()).step_by(2) {
+            for tile in 0..tiles {
+                let (j, columns) = piece(width, tiles, tile);
+                let at = (group, i, j);
+                if group + 1 < bias.len() {
+                    with_const!(P = columns => correlate_tile::<S, 2, P>(simd, shape, weight, bias, x, y, at));
+                } else {
+                    with_const!(P = columns => correlate_tile::<S, 1, P>(simd, shape, weight, bias, x, y, at));
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn correlate_tile<S: Simd, const G: usize, const P: usize>(
+    simd: S,
+    shape: &Geometry,
+    weight: &[Lanes],
+    bias: &[Lanes],
+    x: &[Lanes],
+    y: &mut [Lanes],
+    (first, i, j): (usize, usize, usize),
+) {
+    let Geometry { input, output, kernel_size, stride, .. } = *shape;
+    let taps = input.channels * kernel_size * kernel_size;
+    let mut sums = [[f32x8::splat(simd, 0.0); P]; G];
+    let mut kernels = [&weight[..0]; G];
+    for g in 0..G {
+        sums[g] = [bias[first + g].load(simd); P];
+        kernels[g] = &weight[(first + g) * taps..][..taps];
+    }
+    for channel in 0..input.channels {
+        for u in shape.kernel_rows(i) {
+            let start = shape.input_row(channel / LANES, i, u) * input.width + j * stride;
+            let row = &x[start..][..kernel_size + P - 1];
+            let mut weights = [&weight[..0]; G];
+            for g in 0..G {
+                weights[g] = &kernels[g][(channel * kernel_size + u) * kernel_size..][..kernel_size];
+            }
+            for (v, pixels) in row.windows(P).enumerate() {
+                let mut vectors = [f32x8::splat(simd, 0.0); G];
+                for g in 0..G {
+                    vectors[g] = weights[g][v].load(simd);
+                }
+                for p in 0..P {
+                    let pixel = f32x8::splat(simd, pixels[p].0[channel % LANES]);
+                    for g in 0..G {
+                        sums[g][p] = vectors[g].mul_add(pixel, sums[g][p]);
+                    }
+                }
+            }
+        }
+    }
+    for g in 0..G {
+        let row = &mut y[((first + g) * output.height + i) * output.width + j..][..P];
+        for p in 0..P {
+            row[p].store(sums[g][p]);
+        }
+    }
+}
+
+/// `y[o] = bias[o] + sum over i of weight[o, i] * x[i]`, `x` and `y` rows of features.
+#[inline(always)]
+fn multiply<S: Simd>(simd: S, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+    let outputs = bias.len();
+    let tiles = outputs.div_ceil(TILE);
+    for tile in 0..tiles {
+        let (first, rows) = piece(outputs, tiles, tile);
+        with_const!(R = rows => multiply_rows::<S, R>(simd, weight, bias, x, y, first));
+    }
+}
+
+#[inline(always)]
+fn multiply_rows<S: Simd, const R: usize>(
+    simd: S,
+    weight: &[f32],
+    bias: &[f32],
+    x: &[Lanes],
+    y: &mut [Lanes],
+    first: usize,
+) {
+    let inputs = weight.len() / bias.len();
+    let (x, x_rest) = x.split_at(inputs / LANES);
+    let (mut rows, mut rests) = ([weight.as_chunks::<LANES>().0; R], [weight; R]);
+    for r in 0..R {
+        (rows[r], rests[r]) = weight[(first + r) * inputs..][..inputs].as_chunks();
+    }
+    let mut sums = [f32x8::splat(simd, 0.0); R];
+    for (k, x) in x.iter().enumerate() {
+        let x = x.load(simd);
+        for r in 0..R {
+            sums[r] = f32x8::load_array_ref(simd, &rows[r][k]).mul_add(x, sums[r]);
+        }
+    }
+    for r in 0..R {
+        let mut sum = bias[first + r] + sums[r].reduce_sum();
+        for (weight, x) in rests[r].iter().zip(x_rest.iter().flat_map(|x| x.0)) {
+            sum += weight * x;
+        }
+        y[(first + r) / LANES].0[(first + r) % LANES] = sum;
+    }
+}
+
+/// `x` of `shape` to a row of features.
+fn flatten(shape: Shape, x: &[Lanes], y: &mut [Lanes]) {
+    let plane = shape.height * shape.width;
+    let mut feature = 0;
+    for channel in 0..shape.channels {
+        for pixel in &x[channel / LANES * plane..][..plane] {
+            y[feature / LANES].0[feature % LANES] = pixel.0[channel % LANES];
+            feature += 1;
+        }
+    }
+}
+
+/// Rows of `len` values to (group of eight rows, value, lane = row), zeros after the last row.
+fn side_by_side(rows: &[f32], len: usize) -> Vec<Lanes> {
+    let mut lanes = zeros((rows.len() / len).div_ceil(LANES) * len);
+    for (i, row) in rows.chunks_exact(len).enumerate() {
+        for (lanes, value) in lanes[i / LANES * len..].iter_mut().zip(row) {
+            lanes.0[i % LANES] = *value;
+        }
+    }
+    lanes
+}
+
+/// What is done to the image.
+enum Work<'a> {
+    Convolve { shape: Geometry, padded: Vec<Lanes>, weight: Vec<Lanes>, bias: Vec<Lanes> },
+    Multiply { weight: &'a [f32], bias: &'a [f32] },
+    Flatten(Shape),
+    Pool(Box<dyn Operator>),
+    Activate(Activation),
+}
+
+/// A network at work on one image, with all the memory that it needs.
+pub(crate) struct Single<'a> {
+    level: Level,
+    scaling: [f32; 256],
+    /// The image, in the first lane.
+    input: Vec<Lanes>,
+    /// Each with its output, which is empty where the work is done in place.
+    steps: Vec<(Work<'a>, Vec<Lanes>)>,
+}
+
+impl<'a> Single<'a> {
+    pub fn new(network: &'a Network, level: Level) -> Self {
+        // The shape as others see it, for whom a group of channels is one.
+        let grouped = |shape: Shape| Shape { channels: shape.channels.div_ceil(LANES), ..shape };
+        let mut steps = Vec::new();
+        let mut parameters = network.parameters();
+        let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
+        for row in network.rows() {
+            let output = row.output;
+            let (own, others) = parameters.split_at(row.parameters);
+            parameters = others;
+            let (weight, bias) = own.split_at(own.len().saturating_sub(output.channels));
+            let mut add = |work, output: Shape| steps.push((work, zeros(grouped(output).len())));
+            match *row.layer {
+                Layer::Conv2d(layer) if !layer.covers(input) => {
+                    let shape = Geometry::new(layer, input, output);
+                    let padded = zeros(if layer.padding > 0 { grouped(shape.input).len() } else { 0 });
+                    let weight = side_by_side(weight, row.layer.fan_in());
+                    let bias = side_by_side(bias, 1);
+                    add(Work::Convolve { shape, padded, weight, bias }, output);
+                }
+                // A convolution that covers its whole input is a fully connected layer with a flattening of its own.
+                Layer::Conv2d(_) | Layer::Linear(_) | Layer::Flatten => {
+                    if input.height * input.width > 1 {
+                        add(Work::Flatten(input), Shape::flat(input.len()));
+                    }
+                    if row.parameters > 0 {
+                        add(Work::Multiply { weight, bias }, output);
+                    }
+                }
+                Layer::MaxPool2d(_) | Layer::AvgPool2d(_) => {
+                    if let Some(operator) = row.layer.operator(grouped(input), grouped(output), 0) {
+                        add(Work::Pool(operator), output);
+                    }
+                }
+                Layer::ReLU | Layer::Tanh => {
+                    if let Some(activation) = row.layer.activation() {
+                        steps.push((Work::Activate(activation), Vec::new()));
+                    }
+                }
+                Layer::Dropout(_) => {}
+            }
+            input = output;
+        }
+        Self { level, scaling: network.scaling().table(), input: zeros(PIXELS), steps }
+    }
+
+    /// The logits of `image` (row, column).
+    pub fn logits(&mut self, image: &[u8]) -> [f32; CLASSES] {
+        for (lanes, &pixel) in self.input.iter_mut().zip(image) {
+            lanes.0[0] = self.scaling[usize::from(pixel)];
+        }
+        let level = self.level;
+        let mut x = &mut self.input;
+        for (work, y) in &mut self.steps {
+            match work {
+                Work::Convolve { shape, padded, weight, bias } => {
+                    let x = pad(shape, x, padded);
+                    dispatch!(level, simd => correlate(simd, shape, weight, bias, x, y));
+                }
+                Work::Multiply { weight, bias } => {
+                    dispatch!(level, simd => multiply(simd, weight, bias, x, y));
+                }
+                Work::Flatten(shape) => flatten(*shape, x, y),
+                Work::Pool(operator) => {
+                    operator.forward(Pass { level, training: None, first_block: 0 }, &[], x, y);
+                }
+                Work::Activate(activation) => {
+                    activation.forward(level, x);
+                    continue;
+                }
+            }
+            x = y;
+        }
+        std::array::from_fn(|class| x[class / LANES].0[class % LANES])
+    }
+}

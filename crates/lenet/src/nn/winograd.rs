@@ -1,0 +1,650 @@
+//! Convolution with fewer multiplications: the minimal filtering of Winograd, as Lavin and Gray 2016 use it
+//! (arXiv:1509.09308), for stride 1 and kernels of 3x3 or 5x5.
+//!
+//! A tile of `M x M` outputs depends on `6 x 6` inputs `d`, where `M + R = 7` for kernels `g` of `R x R`:
+//!
+//! `Y = A' [ sum over c of (G g G') * (B' d B) ] A`, `*` element by element.
+//!
+//! These are values of polynomials at six points (0, `P`, `-P`, `Q`, `-Q`, infinity): there a product takes one
+//! multiplication, so a tile takes 36 for each pair of channels instead of `M^2 R^2`: 100 for a kernel of 5x5, 144 for one
+//! of 3x3. All three passes go by the same points, the backward ones by the transposes of the same matrices:
+//!
+//! - output: `Y = A' m A` with `m[o] = sum over c of u[o, c] * v[c]`, `u = G g G'`, `v = B' d B`;
+//! - gradient of the input: `dd = B dv B'` with `dv[c] = sum over o of u[o, c] * dm[o]`, `dm = A dY A'`;
+//! - gradient of the weights: `dg = G' du G` with `du[o, c] = sum over the tiles of dm[o] * v[c]`.
+//!
+//! In memory the points come first: `(point, channel, tile)` for each sample, so that at a point the tiles of all
+//! channels form a matrix.
+
+use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+
+use super::{
+    Conv2d, Shape,
+    conv2d::add_planes,
+    lanes::{LANES, Lanes, TILE, piece, with_const, zeros},
+    layer::{Operator, Pass},
+};
+
+/// Height and width of a tile of the input, and points along each.
+const N: usize = 6;
+const POINTS: usize = N * N;
+
+/// The points beside 0 and infinity, and their negatives. Their product, 1, saves multiplications; of such pairs
+/// these round least (5e-7 of the output's deviation; the customary 1 and 2 give 1e-6).
+const P: f32 = 2.0 / 3.0;
+const Q: f32 = 3.0 / 2.0;
+
+/// `G[point][tap]`: the powers of each point over the product of its distances to the other finite ones.
+const fn kernel_matrix<const R: usize>() -> [[f32; R]; N] {
+    let p = 2.0 * P * P * (P * P - Q * Q);
+    let q = 2.0 * Q * Q * (Q * Q - P * P);
+    let points = [(0.0, 1.0), (P, p), (-P, p), (Q, q), (-Q, q)];
+    let mut g = [[0.0; R]; N];
+    let mut i = 0;
+    while i < N - 1 {
+        let (point, distances) = points[i];
+        let mut power = 1.0 / distances;
+        let mut tap = 0;
+        while tap < R {
+            g[i][tap] = power;
+            power *= point;
+            tap += 1;
+        }
+        i += 1;
+    }
+    g[N - 1][R - 1] = 1.0;
+    g
+}
+
+/// One of the four maps between a row of a tile and its values at the points.
+trait Transform<const I: usize, const O: usize> {
+    fn apply<S: Simd>(row: [f32x8<S>; I]) -> [f32x8<S>; O];
+}
+
+/// `B' d`
+struct InputToPoints;
+
+impl Transform<N, N> for InputToPoints {
+    #[inline(always)]
+    fn apply<S: Simd>(d: [f32x8<S>; N]) -> [f32x8<S>; N] {
+        let even_p = d[2].mul_add(-Q * Q, d[4]);
+        let odd_p = d[1].mul_add(-Q, d[3] * P);
+        let even_q = d[2].mul_add(-P * P, d[4]);
+        let odd_q = d[1].mul_add(-P, d[3] * Q);
+        [
+            d[2].mul_add(-(P * P + Q * Q), d[0] + d[4]),
+            even_p + odd_p,
+            even_p - odd_p,
+            even_q + odd_q,
+            even_q - odd_q,
+            d[3].mul_add(-(P * P + Q * Q), d[1] + d[5]),
+        ]
+    }
+}
+
+/// `B t`
+struct PointsToInput;
+
+impl Transform<N, N> for PointsToInput {
+    #[inline(always)]
+    fn apply<S: Simd>(t: [f32x8<S>; N]) -> [f32x8<S>; N] {
+        let (even_p, odd_p) = (t[1] + t[2], t[1] - t[2]);
+        let (even_q, odd_q) = (t[3] + t[4], t[3] - t[4]);
+        [
+            t[0],
+            odd_p.mul_add(-Q, odd_q.mul_add(-P, t[5])),
+            even_p.mul_add(-Q * Q, even_q.mul_add(-P * P, t[0] * -(P * P + Q * Q))),
+            odd_p.mul_add(P, odd_q.mul_add(Q, t[5] * -(P * P + Q * Q))),
+            even_p + even_q + t[0],
+            t[5],
+        ]
+    }
+}
+
+/// `A' t`: sums of the values at the points, times powers of these.
+struct PointsToOutput;
+
+impl<const M: usize> Transform<N, M> for PointsToOutput {
+    #[inline(always)]
+    fn apply<S: Simd>(t: [f32x8<S>; N]) -> [f32x8<S>; M] {
+        let evens = (t[1] + t[2], t[3] + t[4]);
+        let odds = (t[1] - t[2], t[3] - t[4]);
+        let mut y = [t[0] + evens.0 + evens.1; M];
+        let (mut p, mut q) = (P, Q);
+        for k in 1..M {
+            let pair = if k % 2 == 0 { evens } else { odds };
+            y[k] = pair.0.mul_add(p, pair.1 * q);
+            p *= P;
+            q *= Q;
+        }
+        y[M - 1] += t[5];
+        y
+    }
+}
+
+/// `A y`: the values at the points of the polynomial `y[0] + y[1] x + ...`
+struct OutputToPoints;
+
+impl<const M: usize> Transform<M, N> for OutputToPoints {
+    #[inline(always)]
+    fn apply<S: Simd>(y: [f32x8<S>; M]) -> [f32x8<S>; N] {
+        let (mut even_p, mut even_q) = (y[0], y[0]);
+        let (mut odd_p, mut odd_q) = (y[1] * P, y[1] * Q);
+        let (mut p, mut q) = (P, Q);
+        for k in 2..M {
+            p *= P;
+            q *= Q;
+            if k % 2 == 0 {
+                even_p = y[k].mul_add(p, even_p);
+                even_q = y[k].mul_add(q, even_q);
+            } else {
+                odd_p = y[k].mul_add(p, odd_p);
+                odd_q = y[k].mul_add(q, odd_q);
+            }
+        }
+        [y[0], even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q, y[M - 1]]
+    }
+}
+
+/// How the output is cut into tiles of `M x M`.
+#[derive(Debug, Clone, Copy)]
+struct Tiling {
+    /// Input and output with what is around them: the padding, and what fills up the last tiles.
+    input: Shape,
+    output: Shape,
+    /// Tiles in a column and in a row.
+    down: usize,
+    across: usize,
+}
+
+/// How far apart neighbours are in memory.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
+    channel: usize,
+    /// Tiles.
+    down: usize,
+    across: usize,
+    /// Elements of a tile.
+    row: usize,
+    column: usize,
+}
+
+impl Tiling {
+    #[inline(always)]
+    fn tiles(&self) -> usize {
+        self.down * self.across
+    }
+
+    /// Elements from one point to the next of `(point, channel, tile)`: an odd number of cache lines, for otherwise
+    /// many points would share few sets of the first-level cache.
+    #[inline(always)]
+    fn pitch(&self, channels: usize) -> usize {
+        (channels * self.tiles()).next_multiple_of(4) + 2
+    }
+
+    /// In a map whose tiles begin every `M` pixels.
+    #[inline(always)]
+    fn map_steps<const M: usize>(&self, Shape { height, width, .. }: Shape) -> Steps {
+        Steps { channel: height * width, down: M * width, across: M, row: width, column: 1 }
+    }
+
+    /// Among the points.
+    #[inline(always)]
+    fn point_steps(&self, channels: usize) -> Steps {
+        let pitch = self.pitch(channels);
+        Steps { channel: self.tiles(), down: self.across, across: 1, row: N * pitch, column: pitch }
+    }
+}
+
+/// `to = T from T'` for each tile of each channel, added to what is there if `ADD`.
+#[inline(always)]
+fn transform<S: Simd, T: Transform<I, O>, const I: usize, const O: usize, const ADD: bool>(
+    simd: S,
+    tiling: &Tiling,
+    channels: usize,
+    (from, from_steps): (&[Lanes], Steps),
+    (to, to_steps): (&mut [Lanes], Steps),
+) {
+    let zero = f32x8::splat(simd, 0.0);
+    let start = |steps: Steps, channel, i, j| channel * steps.channel + i * steps.down + j * steps.across;
+    for channel in 0..channels {
+        for i in 0..tiling.down {
+            for j in 0..tiling.across {
+                let from = &from[start(from_steps, channel, i, j)..];
+                let mut rows = [[zero; O]; I];
+                for u in 0..I {
+                    let mut row = [zero; I];
+                    for v in 0..I {
+                        row[v] = from[u * from_steps.row + v * from_steps.column].load(simd);
+                    }
+                    rows[u] = T::apply(row);
+                }
+                let to = &mut to[start(to_steps, channel, i, j)..];
+                for v in 0..O {
+                    let mut column = [zero; I];
+                    for u in 0..I {
+                        column[u] = rows[u][v];
+                    }
+                    let column = T::apply(column);
+                    for u in 0..O {
+                        let to = &mut to[u * to_steps.row + v * to_steps.column];
+                        to.store(if ADD { to.load(simd) + column[u] } else { column[u] });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `v = B' x B`
+#[inline(always)]
+fn spread_input<S: Simd, const M: usize>(simd: S, tiling: &Tiling, x: &[Lanes], v: &mut [Lanes]) {
+    let channels = tiling.input.channels;
+    let (map, points) = (tiling.map_steps::<M>(tiling.input), tiling.point_steps(channels));
+    transform::<S, InputToPoints, N, N, false>(simd, tiling, channels, (x, map), (v, points));
+}
+
+/// `y += A' m A`
+#[inline(always)]
+fn gather_output<S: Simd, const M: usize>(simd: S, tiling: &Tiling, m: &[Lanes], y: &mut [Lanes]) {
+    let channels = tiling.output.channels;
+    let (map, points) = (tiling.map_steps::<M>(tiling.output), tiling.point_steps(channels));
+    transform::<S, PointsToOutput, N, M, true>(simd, tiling, channels, (m, points), (y, map));
+}
+
+/// `dm = A dy A'`
+#[inline(always)]
+fn spread_output<S: Simd, const M: usize>(simd: S, tiling: &Tiling, dy: &[Lanes], dm: &mut [Lanes]) {
+    let channels = tiling.output.channels;
+    let (map, points) = (tiling.map_steps::<M>(tiling.output), tiling.point_steps(channels));
+    transform::<S, OutputToPoints, M, N, false>(simd, tiling, channels, (dy, map), (dm, points));
+}
+
+/// `dx += B dv B'`
+#[inline(always)]
+fn gather_input<S: Simd, const M: usize>(simd: S, tiling: &Tiling, dv: &[Lanes], dx: &mut [Lanes]) {
+    let channels = tiling.input.channels;
+    let (map, points) = (tiling.map_steps::<M>(tiling.input), tiling.point_steps(channels));
+    transform::<S, PointsToInput, N, N, true>(simd, tiling, channels, (dv, points), (dx, map));
+}
+
+/// Rows of weights that [`multiply`] takes at a time; they lie side by side: (point, group of rows, channel, row).
+const ROWS: usize = 4;
+
+/// Where the weight of `row` and `channel` is at a point.
+fn weight_place(rows: usize, channels: usize, row: usize, channel: usize) -> usize {
+    let groups = rows.div_ceil(ROWS);
+    let group = ((row + 1) * groups - 1) / rows;
+    let (first, count) = piece(rows, groups, group);
+    first * channels + channel * count + row - first
+}
+
+/// At each point, `products (row, tile) = sum over the channels of weights (row, channel) * values (channel, tile)`.
+fn multiply(
+    level: Level,
+    tiling: &Tiling,
+    weights: &[f32],
+    size: (usize, usize),
+    values: &[Lanes],
+    products: &mut [Lanes],
+) {
+    dispatch!(level, simd => multiply_points(simd, tiling, weights, size, values, products));
+}
+
+#[inline(always)]
+fn multiply_points<S: Simd>(
+    simd: S,
+    tiling: &Tiling,
+    weights: &[f32],
+    (rows, channels): (usize, usize),
+    values: &[Lanes],
+    products: &mut [Lanes],
+) {
+    let tiles = tiling.tiles();
+    let groups = tiles.div_ceil(columns(simd));
+    let row_groups = rows.div_ceil(ROWS);
+    for point in 0..POINTS {
+        let weights = &weights[point * rows * channels..][..rows * channels];
+        let values = &values[point * tiling.pitch(channels)..][..channels * tiles];
+        let products = &mut products[point * tiling.pitch(rows)..][..rows * tiles];
+        for group in 0..groups {
+            let (tile, count) = piece(tiles, groups, group);
+            for row_group in 0..row_groups {
+                let (row, rows) = piece(rows, row_groups, row_group);
+                let weights = &weights[row * channels..][..rows * channels];
+                let products = &mut products[row * tiles..];
+                with_const!(T = count => match rows {
+                    1 => multiply_tile::<S, 1, T>(simd, weights, values, products, tiles, tile),
+                    2 => multiply_tile::<S, 2, T>(simd, weights, values, products, tiles, tile),
+                    3 => multiply_tile::<S, 3, T>(simd, weights, values, products, tiles, tile),
+                    _ => multiply_tile::<S, ROWS, T>(simd, weights, values, products, tiles, tile),
+                });
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply_tile<S: Simd, const R: usize, const T: usize>(
+    simd: S,
+    weights: &[f32],
+    values: &[Lanes],
+    products: &mut [Lanes],
+    tiles: usize,
+    tile: usize,
+) {
+    let mut sums = [[f32x8::splat(simd, 0.0); T]; R];
+    for (weights, values) in weights.as_chunks::<R>().0.iter().zip(values.chunks_exact(tiles)) {
+        let values = &values[tile..tile + T];
+        let mut broadcast = [f32x8::splat(simd, 0.0); R];
+        for r in 0..R {
+            broadcast[r] = f32x8::splat(simd, weights[r]);
+        }
+        for t in 0..T {
+            let value = values[t].load(simd);
+            for r in 0..R {
+                sums[r][t] = broadcast[r].mul_add(value, sums[r][t]);
+            }
+        }
+    }
+    for r in 0..R {
+        let products = &mut products[r * tiles + tile..][..T];
+        for t in 0..T {
+            products[t].store(sums[r][t]);
+        }
+    }
+}
+
+/// Columns of sums that registers hold for [`ROWS`] rows.
+#[inline(always)]
+fn columns<S: Simd>(simd: S) -> usize {
+    match simd.level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512(_) => TILE,
+        _ => TILE / 2,
+    }
+}
+
+/// `du (point, out_channel, in_channel) += sum over the tiles of dm * v`, each lane apart.
+fn weight_gradient(level: Level, tiling: &Tiling, v: &[Lanes], dm: &[Lanes], du: &mut [Lanes]) {
+    dispatch!(level, simd => weight_gradient_points(simd, tiling, v, dm, du));
+}
+
+#[inline(always)]
+fn weight_gradient_points<S: Simd>(simd: S, tiling: &Tiling, v: &[Lanes], dm: &[Lanes], du: &mut [Lanes]) {
+    let (inputs, outputs, tiles) = (tiling.input.channels, tiling.output.channels, tiling.tiles());
+    let (row_groups, column_groups) = (outputs.div_ceil(ROWS), inputs.div_ceil(columns(simd)));
+    for point in 0..POINTS {
+        let v = &v[point * tiling.pitch(inputs)..][..inputs * tiles];
+        let dm = &dm[point * tiling.pitch(outputs)..][..outputs * tiles];
+        let du = &mut du[point * outputs * inputs..][..outputs * inputs];
+        for row_group in 0..row_groups {
+            let (row, rows) = piece(outputs, row_groups, row_group);
+            for column_group in 0..column_groups {
+                let (column, columns) = piece(inputs, column_groups, column_group);
+                let (size, at) = ((tiles, inputs), (row, column));
+                with_const!(C = columns => match rows {
+                    1 => weight_tile::<S, 1, C>(simd, size, v, dm, du, at),
+                    2 => weight_tile::<S, 2, C>(simd, size, v, dm, du, at),
+                    3 => weight_tile::<S, 3, C>(simd, size, v, dm, du, at),
+                    _ => weight_tile::<S, ROWS, C>(simd, size, v, dm, du, at),
+                });
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn weight_tile<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    (tiles, inputs): (usize, usize),
+    v: &[Lanes],
+    dm: &[Lanes],
+    du: &mut [Lanes],
+    (row, column): (usize, usize),
+) {
+    let mut sums = [[f32x8::splat(simd, 0.0); C]; R];
+    let (mut gradients, mut values) = ([&dm[..0]; R], [&v[..0]; C]);
+    for r in 0..R {
+        gradients[r] = &dm[(row + r) * tiles..][..tiles];
+    }
+    for c in 0..C {
+        values[c] = &v[(column + c) * tiles..][..tiles];
+    }
+    for tile in 0..tiles {
+        let mut dms = [f32x8::splat(simd, 0.0); R];
+        for r in 0..R {
+            dms[r] = gradients[r][tile].load(simd);
+        }
+        for c in 0..C {
+            let value = values[c][tile].load(simd);
+            for r in 0..R {
+                sums[r][c] = dms[r].mul_add(value, sums[r][c]);
+            }
+        }
+    }
+    for r in 0..R {
+        for c in 0..C {
+            let total = &mut du[(row + r) * inputs + column + c];
+            total.store(total.load(simd) + sums[r][c]);
+        }
+    }
+}
+
+/// A map with something around it, unless there is nothing.
+struct Frame {
+    inner: Shape,
+    outer: Shape,
+    /// Rows above and columns to the left of the inner map.
+    offset: usize,
+    /// The outer map, empty where it is the inner one.
+    map: Vec<Lanes>,
+}
+
+impl Frame {
+    fn new(inner: Shape, outer: Shape, offset: usize) -> Self {
+        Self { inner, outer, offset, map: zeros(if inner == outer { 0 } else { outer.len() }) }
+    }
+
+    /// `x` with zeros around it, provided that nobody wrote to [`target`](Self::target).
+    fn around<'a>(&'a mut self, x: &'a [Lanes]) -> &'a [Lanes] {
+        if self.map.is_empty() {
+            return x;
+        }
+        let (width, map) = (self.inner.width, &mut self.map);
+        for (row, x) in x.chunks_exact(width).enumerate() {
+            map[place(self.inner, self.outer, self.offset, row)..][..width].copy_from_slice(x);
+        }
+        map
+    }
+
+    /// What to write to instead of `y`.
+    fn target<'a>(&'a mut self, y: &'a mut [Lanes]) -> &'a mut [Lanes] {
+        if self.map.is_empty() { y } else { &mut self.map }
+    }
+
+    /// Copies what was written to [`target`](Self::target) to `y`.
+    fn take(&self, y: &mut [Lanes]) {
+        if self.map.is_empty() {
+            return;
+        }
+        for (row, y) in y.chunks_exact_mut(self.inner.width).enumerate() {
+            let start = place(self.inner, self.outer, self.offset, row);
+            y.copy_from_slice(&self.map[start..][..y.len()]);
+        }
+    }
+}
+
+/// Where a row of the inner map, counted over all channels, begins in the outer one.
+fn place(inner: Shape, outer: Shape, offset: usize, row: usize) -> usize {
+    let (channel, i) = (row / inner.height, row % inner.height);
+    (channel * outer.height + i + offset) * outer.width + offset
+}
+
+/// A [`Conv2d`] of stride 1 with kernels of `R x R` at work on one thread, by tiles of `M x M` outputs.
+pub(super) struct Winograd<const M: usize, const R: usize> {
+    tiling: Tiling,
+    /// `u` for the output, and turned for the gradient of the input: see [`weight_place`].
+    weights: Vec<f32>,
+    turned: Vec<f32>,
+    x: Frame,
+    y: Frame,
+    dx: Frame,
+    dy: Frame,
+    /// `v` or its gradient, `m` or its gradient.
+    v: Vec<Lanes>,
+    m: Vec<Lanes>,
+    /// Sums of a step, each lane apart: `du`, then of the bias (out_channels).
+    gradient: Vec<Lanes>,
+}
+
+impl<const M: usize, const R: usize> Winograd<M, R> {
+    const G: [[f32; R]; N] = kernel_matrix();
+
+    /// For input and output shapes that have been checked.
+    pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
+        const { assert!(M + R == N + 1) };
+        let (down, across) = (output.height.div_ceil(M), output.width.div_ceil(M));
+        let tiling = Tiling {
+            input: Shape { height: down * M + R - 1, width: across * M + R - 1, ..input },
+            output: Shape { height: down * M, width: across * M, ..output },
+            down,
+            across,
+        };
+        let kernels = POINTS * input.channels * output.channels;
+        let inputs = || Frame::new(input, tiling.input, layer.padding);
+        let outputs = || Frame::new(output, tiling.output, 0);
+        Self {
+            tiling,
+            weights: vec![0.0; kernels],
+            turned: vec![0.0; kernels],
+            x: inputs(),
+            y: outputs(),
+            dx: inputs(),
+            dy: outputs(),
+            v: zeros(POINTS * tiling.pitch(input.channels)),
+            m: zeros(POINTS * tiling.pitch(output.channels)),
+            gradient: zeros(kernels + output.channels),
+        }
+    }
+
+    fn channels(&self) -> (usize, usize) {
+        (self.tiling.output.channels, self.tiling.input.channels)
+    }
+}
+
+/// `G g G'`, or for the transpose of `G`, `G' du G`.
+#[inline(always)]
+fn scale<const I: usize, const O: usize>(values: &[[f32; I]; I], matrix: &[[f32; I]; O]) -> [[f32; O]; O] {
+    let mut half = [[0.0; I]; O];
+    let mut whole = [[0.0; O]; O];
+    for o in 0..O {
+        for i in 0..I {
+            for k in 0..I {
+                half[o][k] += matrix[o][i] * values[i][k];
+            }
+        }
+        for p in 0..O {
+            for k in 0..I {
+                whole[o][p] += half[o][k] * matrix[p][k];
+            }
+        }
+    }
+    whole
+}
+
+/// Rows and columns exchanged.
+const fn transpose<const I: usize, const O: usize>(matrix: &[[f32; I]; O]) -> [[f32; O]; I] {
+    let mut turned = [[0.0; O]; I];
+    let mut o = 0;
+    while o < O {
+        let mut i = 0;
+        while i < I {
+            turned[i][o] = matrix[o][i];
+            i += 1;
+        }
+        o += 1;
+    }
+    turned
+}
+
+impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
+    fn prepare(&mut self, parameters: &[f32]) {
+        let (outputs, inputs) = self.channels();
+        let (rows, _) = parameters.as_chunks::<R>();
+        for (kernel, g) in rows.as_chunks::<R>().0[..outputs * inputs].iter().enumerate() {
+            let u = scale(g, &Self::G);
+            let place = weight_place(outputs, inputs, kernel / inputs, kernel % inputs);
+            let turned_place = weight_place(inputs, outputs, kernel % inputs, kernel / inputs);
+            for (point, &u) in u.as_flattened().iter().enumerate() {
+                self.weights[point * outputs * inputs + place] = u;
+                self.turned[point * outputs * inputs + turned_place] = u;
+            }
+        }
+    }
+
+    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+        let channels = self.channels();
+        let bias = &parameters[parameters.len() - channels.0..];
+        let Self { tiling, weights, v, m, .. } = self;
+        for (x, y) in x.chunks_exact(self.x.inner.len()).zip(y.chunks_exact_mut(self.y.inner.len())) {
+            let (from, to) = (self.x.around(x), self.y.target(y));
+            for (plane, bias) in to.chunks_exact_mut(tiling.output.len() / channels.0).zip(bias) {
+                plane.fill(Lanes([*bias; LANES]));
+            }
+            dispatch!(pass.level, simd => spread_input::<_, M>(simd, tiling, from, v));
+            multiply(pass.level, tiling, weights, channels, v, m);
+            dispatch!(pass.level, simd => gather_output::<_, M>(simd, tiling, m, to));
+            self.y.take(y);
+        }
+    }
+
+    fn backward(
+        &mut self,
+        pass: Pass,
+        _parameters: &[f32],
+        x: &[Lanes],
+        dy: &[Lanes],
+        mut dx: Option<&mut [Lanes]>,
+        _gradient: &mut [f32],
+    ) {
+        let (outputs, inputs) = self.channels();
+        let Self { tiling, turned, v, m, gradient, .. } = self;
+        let (du, bias) = gradient.split_at_mut(turned.len());
+        let len = self.x.inner.len();
+        for (block, (x, dy)) in x.chunks_exact(len).zip(dy.chunks_exact(self.dy.inner.len())).enumerate() {
+            let (x, dy) = (self.x.around(x), self.dy.around(dy));
+            dispatch!(pass.level, simd => {
+                spread_input::<_, M>(simd, tiling, x, v);
+                spread_output::<_, M>(simd, tiling, dy, m);
+                add_planes(simd, tiling.output, dy, bias);
+            });
+            weight_gradient(pass.level, tiling, v, m, du);
+            if let Some(dx) = &mut dx {
+                let dx = &mut dx[block * len..][..len];
+                let to = self.dx.target(dx);
+                to.fill(Lanes::default());
+                multiply(pass.level, tiling, turned, (inputs, outputs), m, v);
+                dispatch!(pass.level, simd => gather_input::<_, M>(simd, tiling, v, to));
+                self.dx.take(dx);
+            }
+        }
+    }
+
+    fn finish(&mut self, gradient: &mut [f32]) {
+        let kernels = self.turned.len() / POINTS;
+        let (du, bias) = self.gradient.split_at(self.turned.len());
+        let (weights, bias_gradient) = gradient.split_at_mut(kernels * R * R);
+        for (kernel, gradient) in weights.chunks_exact_mut(R * R).enumerate() {
+            let mut sums = [[0.0; N]; N];
+            for (point, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
+                *sum = du[point * kernels + kernel].sum();
+            }
+            gradient.copy_from_slice(scale(&sums, &transpose(&Self::G)).as_flattened());
+        }
+        for (total, lanes) in bias_gradient.iter_mut().zip(bias) {
+            *total = lanes.sum();
+        }
+        self.gradient.fill(Lanes::default());
+    }
+}
