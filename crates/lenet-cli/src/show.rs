@@ -1,8 +1,12 @@
-//! `lenet show`: the shapes of a dataset, its labels counted, and its first images.
+//! `lenet show`: the shapes of a dataset, its labels counted, and its first images or warps of one.
 
 use std::{fmt::Write, io::IsTerminal, path::PathBuf};
 
-use lenet::{CLASSES, Dataset, SIDE};
+use anyhow::ensure;
+use lenet::{
+    CLASSES, Dataset, PIXELS, SIDE,
+    augment::{Augmentation, Augmenter},
+};
 
 use crate::{
     data::{DataArgs, Split},
@@ -19,6 +23,15 @@ pub struct Args {
     /// Images to show
     #[arg(long, value_enum, default_value_t = Split::Train)]
     split: Split,
+    /// Position of the first image to show
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    index: usize,
+    /// Show that image and random warps of it, such as augmentation makes for training
+    #[arg(long)]
+    augment: bool,
+    /// Seed of the warps
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "augment")]
+    seed: u64,
     /// Rows of images, 1 to 100
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=100))]
     rows: u8,
@@ -33,14 +46,20 @@ pub struct Args {
 /// Prints shapes and counts, and draws the images where stdout is a terminal.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (train, test) = (args.data.load(Split::Train)?, args.data.load(Split::Test)?);
-    print(describe(&train, &test))?;
-
-    let shown = match args.split {
+    let split = match args.split {
         Split::Train => &train,
         Split::Test => &test,
     };
-    let (rows, columns) = (usize::from(args.rows), usize::from(args.columns));
-    let tiles: Vec<_> = (0..shown.len().min(rows * columns))
+    let last = split.len() - 1;
+    ensure!(args.index <= last, "index: expected 0 to {last}, found {}", args.index);
+    print(describe(&train, &test))?;
+
+    let (count, columns) = (usize::from(args.rows) * usize::from(args.columns), usize::from(args.columns));
+    let mut shown = split.slice(args.index..split.len().min(args.index + count));
+    if args.augment {
+        shown = warps(&shown, count, args.seed)?;
+    }
+    let tiles: Vec<_> = (0..shown.len())
         .map(|index| Tile { image: shown.image(index), caption: shown.labels()[index].to_string() })
         .collect();
     if std::io::stdout().is_terminal() {
@@ -68,4 +87,14 @@ fn describe(train: &Dataset, test: &Dataset) -> String {
         }
     }
     text + "\n"
+}
+
+/// The first image of `dataset` and warps of it, `count` in all.
+fn warps(dataset: &Dataset, count: usize, seed: u64) -> anyhow::Result<Dataset> {
+    let mut augmenter = Augmenter::new(Augmentation::default())?;
+    let mut images = dataset.image(0).repeat(count);
+    for (place, warped) in images.chunks_exact_mut(PIXELS).enumerate().skip(1) {
+        augmenter.warp(dataset.image(0), seed ^ ((place as u64) << 32), warped);
+    }
+    Ok(Dataset::new(images, vec![dataset.labels()[0]; count])?)
 }

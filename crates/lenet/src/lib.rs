@@ -59,6 +59,7 @@ mod error;
 
 pub mod idx;
 mod dataset;
+pub mod augment;
 pub mod nn;
 pub mod models;
 pub mod optim;

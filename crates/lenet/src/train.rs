@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Dataset, Error,
+    Dataset, Error, PIXELS,
+    augment::{Augmentation, Augmenter},
     error::require,
     nn::{LANES, Network, Scaling, Shard, Targets, blocks, piece, smooth},
     optim::{Average, Optimizer, Schedule},
@@ -47,6 +48,9 @@ pub struct Recipe {
     pub scaling: Scaling,
     /// How parameters follow from gradients.
     pub optimizer: Optimizer,
+    /// How each image is warped, anew every time that it is seen, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
 }
 
 /// Standardised inputs, Adam, a rate that falls to zero: good for all three of the tutorial's networks.
@@ -62,6 +66,7 @@ impl Default for Recipe {
             schedule: Schedule::Cosine,
             scaling: Scaling::STANDARD,
             optimizer: Optimizer::Adam { lr: 0.002 },
+            augmentation: None,
         }
     }
 }
@@ -86,6 +91,7 @@ impl Recipe {
         {
             require(name, (0.0..1.0).contains(&share), "at least 0 and below 1", share)?;
         }
+        self.augmentation.map_or(Ok(()), |augmentation| augmentation.check())?;
         self.schedule.check()?;
         self.scaling.check()?;
         self.optimizer.check()
@@ -130,6 +136,8 @@ pub struct Trainer<'a> {
     data: &'a Dataset,
     targets: Targets<'a>,
     shards: Vec<Shard>,
+    /// One for each shard.
+    warpers: Vec<Option<Warper>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -163,8 +171,13 @@ impl<'a> Trainer<'a> {
     fn on(data: &'a Dataset, state: State) -> Result<Self, Error> {
         require("data", !data.is_empty(), "at least one image", "none")?;
         let (all, count) = (blocks(state.recipe.batch_size), state.threads);
-        let shards = (0..count).map(|i| Shard::new(&state.network, piece(all, count, i).1 * LANES)).collect();
-        Ok(Self { state, data, targets: Targets::Classes(data.labels()), shards })
+        let sizes = || (0..count).map(|i| piece(all, count, i).1 * LANES);
+        let shards = sizes().map(|size| Shard::new(&state.network, size)).collect();
+        let augmenter = state.recipe.augmentation.map(Augmenter::new).transpose()?;
+        let warper =
+            |size| augmenter.clone().map(|augmenter| Warper { augmenter, warped: vec![0; size * PIXELS] });
+        let warpers = sizes().map(warper).collect();
+        Ok(Self { state, data, targets: Targets::Classes(data.labels()), shards, warpers })
     }
 
     /// Learns rows of probabilities, one for each image, instead of the labels. They are no part of the state.
@@ -226,18 +239,28 @@ impl<'a> Trainer<'a> {
 
     /// One step on the images `batch`, with the key of its random numbers: (summed loss, right answers).
     fn step(&mut self, batch: &[u32], key: u64, lr: f32) -> (f64, usize) {
-        let Self { state: State { network, average, optimizer, recipe, .. }, data, targets, shards, .. } =
-            self;
+        let Self {
+            state: State { network, average, optimizer, recipe, .. },
+            data,
+            targets,
+            shards,
+            warpers,
+            ..
+        } = self;
         let (reader, data, targets, smoothing) = (&*network, *data, *targets, recipe.label_smoothing);
         let (all, count) = (blocks(batch.len()), shards.len());
-        let run = |(i, shard): (usize, &mut Shard)| {
+        let run = |(i, (shard, warper)): (usize, (&mut Shard, &mut Option<Warper>))| {
             let (first, len) = piece(all, count, i);
             let share = &batch[first * LANES..batch.len().min((first + len) * LANES)];
-            shard.load(reader.scaling(), share.iter().map(|&index| data.image(index as usize)));
+            let images = share.iter().map(|&index| data.image(index as usize));
+            match warper {
+                Some(warper) => shard.load(reader.scaling(), warper.warp(images, key, first * LANES)),
+                None => shard.load(reader.scaling(), images),
+            }
             let rows = share.iter().map(|&index| smooth(targets.row(index as usize), smoothing));
             shard.step(reader, rows, batch.len(), Some(key), first);
         };
-        shards.par_iter_mut().enumerate().for_each(run);
+        shards.par_iter_mut().zip(warpers).enumerate().for_each(run);
 
         let average =
             average.as_mut().map(|network| Average { decay: recipe.ema, values: network.parameters_mut() });
@@ -249,6 +272,30 @@ impl<'a> Trainer<'a> {
 /// Shares of a batch: one for each of rayon's threads, as far as there are blocks of images.
 fn threads(recipe: &Recipe) -> usize {
     rayon::current_num_threads().min(blocks(recipe.batch_size))
+}
+
+/// What warps a thread's share of a batch, where the recipe has augmentation.
+struct Warper {
+    augmenter: Augmenter,
+    /// (image, row, column)
+    warped: Vec<u8>,
+}
+
+impl Warper {
+    /// Warps `images`, the first of which has the place `first` in its batch, for the step with the key `key`.
+    fn warp<'a>(
+        &'a mut self,
+        images: impl ExactSizeIterator<Item = &'a [u8]>,
+        key: u64,
+        first: usize,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        let Self { augmenter, warped } = self;
+        images.zip(warped.chunks_exact_mut(PIXELS)).enumerate().map(move |(i, (image, warped))| {
+            // In the upper half of the key: dropout counts in the lower.
+            augmenter.warp(image, key ^ (((first + i + 1) as u64) << 32), warped);
+            &*warped
+        })
+    }
 }
 
 /// The indices of `len` images in random order (Fisher-Yates).

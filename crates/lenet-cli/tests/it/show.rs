@@ -36,14 +36,34 @@ fn writes_the_grid() {
     // More than there are.
     assert_eq!(grid(&["--columns", "100", "--rows", "100"]), (said(30), (4662, 216)));
     assert_eq!(grid(&["--split", "test"]), (said(7), (658, 390)));
+    assert_eq!(grid(&["--split", "test", "--index", "5"]), (said(2), (350, 216)));
+    assert_eq!(grid(&["--split", "test", "--index", "5", "--augment"]), (said(16), (658, 738)));
+}
+
+#[test]
+fn warps_follow_from_the_image_and_the_seed() {
+    let folder = folder();
+    let grid = |arguments: &[&str]| {
+        let arguments = [&["show", "--data", "data", "--out", "grid.png", "--augment"], arguments].concat();
+        lenet(folder.path()).args(arguments).assert().success();
+        fs::read(folder.path().join("grid.png")).unwrap()
+    };
+    let first = grid(&[]);
+    assert!(first == grid(&["--index", "0", "--seed", "0"]));
+    assert!(first != grid(&["--index", "3"]));
+    assert!(first != grid(&["--seed", "1"]));
 }
 
 #[test]
 fn bad_usage_exits_2_and_failure_1() {
     let folder = folder();
-    for arguments in [["--rows", "0"], ["--rows", "101"], ["--columns", "x"], ["--split", "both"]] {
+    for arguments in
+        [["--rows", "0"], ["--rows", "101"], ["--columns", "x"], ["--split", "both"], ["--seed", "1"]]
+    {
         lenet(folder.path()).arg("show").args(arguments).assert().code(2).stdout_eq("");
     }
+    let beyond = ["show", "--data", "data", "--index", "30"];
+    assert_eq!(error(lenet(folder.path()).args(beyond)), "index: expected 0 to 29, found 30");
     fs::remove_file(folder.path().join("data/t10k-images-idx3-ubyte")).unwrap();
     for (arguments, about) in [
         (["--data", "data"], "data: expected a folder with t10k-images-idx3-ubyte"),

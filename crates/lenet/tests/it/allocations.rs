@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use allocation_counter::measure;
 use lenet::{
-    CLASSES, Dataset, PIXELS, models,
+    CLASSES, Dataset, PIXELS,
+    augment::Augmentation,
+    models,
     nn::{Network, Scaling},
     optim::Optimizer,
     train::{Recipe, Trainer},
@@ -15,7 +17,14 @@ fn epoch(images: usize) -> u64 {
     let labels = (0..images).map(|i| (i % CLASSES) as u8).collect();
     let data = Dataset::new(vec![77; images * PIXELS], labels).unwrap();
     let optimizer = Optimizer::AdamW { lr: 0.001, weight_decay: 0.1 };
-    let recipe = Recipe { batch_size: 20, label_smoothing: 0.1, ema: 0.9, optimizer, ..Recipe::default() };
+    let recipe = Recipe {
+        batch_size: 20,
+        label_smoothing: 0.1,
+        ema: 0.9,
+        optimizer,
+        augmentation: Some(Augmentation::default()),
+        ..Recipe::default()
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
         let network = Network::new(models::cnn(), Scaling::STANDARD, 0).unwrap();

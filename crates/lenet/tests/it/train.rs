@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use lenet::{
-    CLASSES, Dataset, PIXELS, models,
+    CLASSES, Dataset, PIXELS,
+    augment::Augmentation,
+    models,
     nn::{Network, Scaling},
     optim::{Optimizer, Schedule},
     state::State,
@@ -55,6 +57,11 @@ fn impossible_recipes_are_refused() {
             Recipe { scaling: Scaling::UNIT, ..recipe() },
             1,
             "scaling: expected the network's Scaling { mean: 0.1307",
+        ),
+        (
+            Recipe { augmentation: Some(Augmentation { scale: 2.0, ..Default::default() }), ..recipe() },
+            1,
+            "augmentation.scale: expected 0 to 0.9, found 2",
         ),
         (recipe(), 0, "data: expected at least one image, found none"),
     ] {
@@ -203,4 +210,32 @@ fn a_state_is_for_its_images_and_threads() {
     labels.swap(0, 1);
     let relabelled = Dataset::new(data.images().to_vec(), labels).unwrap();
     assert_eq!(resume(2, &relabelled), "data: expected the images that training began with, found 20 others");
+}
+
+#[test]
+fn images_are_warped_anew_in_each_epoch_whatever_the_threads() {
+    let data = data(130);
+    let losses = |augmentation, threads, seed| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            // So slow that the network stays as it is, and the loss tells of the images alone.
+            let optimizer = Optimizer::Sgd { lr: 1e-30, momentum: 0.0, weight_decay: 0.0 };
+            let recipe = Recipe { optimizer, epochs: 2, batch_size: 60, augmentation, ..Recipe::default() };
+            let network = Network::new(models::lenet5(), recipe.scaling, 0).unwrap();
+            let mut trainer = Trainer::new(network, &data, recipe, seed).unwrap();
+            [(); 2].map(|()| trainer.epoch(|_| ControlFlow::Continue(())).unwrap().loss)
+        })
+    };
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-7;
+    let plain = losses(None, 1, 5);
+    assert!(near(plain[0], plain[1]));
+    let warped = losses(Some(Augmentation::default()), 1, 5);
+    for (a, b) in [(plain[0], warped[0]), (warped[0], warped[1])] {
+        assert!(!near(a, b), "{a} and {b}");
+    }
+    assert!(!near(warped[0], losses(Some(Augmentation::default()), 1, 6)[0]));
+    for threads in 2..5 {
+        let again = losses(Some(Augmentation::default()), threads, 5);
+        assert!(near(warped[0], again[0]) && near(warped[1], again[1]), "{threads} threads: {again:?}");
+    }
 }
