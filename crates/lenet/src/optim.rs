@@ -2,7 +2,6 @@
 
 use std::{f64::consts::PI, ops::Range};
 
-use fearless_simd::{Level, dispatch};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -163,7 +162,6 @@ pub(crate) struct OptimizerState {
     /// Momentum or Adam's first moment, and Adam's second: zeros where the optimiser has no use for them.
     pub moments: [Vec<f32>; 2],
     pub steps: i32,
-    level: Level,
 }
 
 /// A moving average of the parameters: `a = d * a + (1 - d) * p` at the end of step `t`, counted from 1, with
@@ -178,13 +176,7 @@ impl OptimizerState {
     /// No steps yet, for a number of `parameters`, of which those in the ranges `decayed` are subject to weight decay.
     pub fn new(optimizer: Optimizer, parameters: usize, decayed: Vec<Range<usize>>) -> Self {
         let decayed = if optimizer.weight_decay() > 0.0 { decayed } else { Vec::new() };
-        Self {
-            optimizer,
-            decayed,
-            moments: [vec![0.0; parameters], vec![0.0; parameters]],
-            steps: 0,
-            level: Level::new(),
-        }
+        Self { optimizer, decayed, moments: [vec![0.0; parameters], vec![0.0; parameters]], steps: 0 }
     }
 
     /// One step with learning rate `lr` along the sum of `gradients`, added in their order; `average` follows.
@@ -199,20 +191,22 @@ impl OptimizerState {
         average: Option<Average>,
     ) {
         self.steps = self.steps.saturating_add(1);
-        let Self { optimizer, decayed, moments: [first, second], steps, level } = self;
+        let Self { optimizer, decayed, moments: [first, second], steps } = self;
         let change = |chunk: usize, p: &mut [f32], first: &mut [f32], second: &mut [f32]| {
             let start = chunk * CHUNK;
             let mut gradient = [0.0; CHUNK];
             let gradient = &mut gradient[..p.len()];
             for part in gradients {
-                dispatch!(*level, _simd => add(gradient, &part.as_ref()[start..][..p.len()]));
+                for (sum, g) in gradient.iter_mut().zip(&part.as_ref()[start..][..p.len()]) {
+                    *sum += g;
+                }
             }
             for range in decayed.iter() {
                 let clip = |index: usize| index.clamp(start, start + p.len()) - start;
                 let range = clip(range.start)..clip(range.end);
                 optimizer.decay(lr, &mut p[range.clone()], &mut gradient[range]);
             }
-            dispatch!(*level, _simd => optimizer.update(lr, *steps, p, gradient, first, second));
+            optimizer.update(lr, *steps, p, gradient, first, second);
         };
         let chunks =
             (parameters.par_chunks_mut(CHUNK), first.par_chunks_mut(CHUNK), second.par_chunks_mut(CHUNK));
@@ -236,13 +230,6 @@ impl OptimizerState {
     }
 }
 
-#[inline(always)]
-fn add(sums: &mut [f32], values: &[f32]) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += value;
-    }
-}
-
 impl Optimizer {
     fn decay(self, lr: f32, p: &mut [f32], g: &mut [f32]) {
         match self {
@@ -260,7 +247,6 @@ impl Optimizer {
         }
     }
 
-    #[inline(always)]
     fn update(self, lr: f32, steps: i32, p: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32]) {
         match self {
             Self::Sgd { momentum: 0.0, .. } => {
