@@ -6,14 +6,13 @@ use rand_pcg::{
     Pcg64Mcg,
     rand_core::{Rng, SeedableRng},
 };
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Dataset, Error, PIXELS,
     augment::{Augmentation, Augmenter},
     error::require,
-    nn::{LANES, Network, Scaling, Shard, Targets, blocks, piece, smooth},
+    nn::{self, LANES, Network, Scaling, Shard, Share, Targets, blocks, piece, smooth},
     optim::{Average, Optimizer, Schedule},
     state::State,
 };
@@ -249,18 +248,22 @@ impl<'a> Trainer<'a> {
         } = self;
         let (reader, data, targets, smoothing) = (&*network, *data, *targets, recipe.label_smoothing);
         let (all, count) = (blocks(batch.len()), shards.len());
-        let run = |(i, (shard, warper)): (usize, (&mut Shard, &mut Option<Warper>))| {
-            let (first, len) = piece(all, count, i);
-            let share = &batch[first * LANES..batch.len().min((first + len) * LANES)];
-            let images = share.iter().map(|&index| data.image(index as usize));
+        let load = |i, shard: &mut Shard, warper: &mut Option<Warper>| {
+            let (first_block, len) = piece(all, count, i);
+            let first = first_block * LANES;
+            let indices = &batch[first..batch.len().min(first + len * LANES)];
+            let images = indices.iter().map(|&index| data.image(index as usize));
+            let rows = indices.iter().map(|&index| smooth(targets.row(index as usize), smoothing));
+            let share = Share { total: batch.len(), training: Some(key), first_block };
             match warper {
-                Some(warper) => shard.load(reader.scaling(), warper.warp(images, key, first * LANES)),
-                None => shard.load(reader.scaling(), images),
+                Some(warper) => shard.load(reader, share, warper.warp(images, key, first), rows),
+                None => shard.load(reader, share, images, rows),
             }
-            let rows = share.iter().map(|&index| smooth(targets.row(index as usize), smoothing));
-            shard.step(reader, rows, batch.len(), Some(key), first);
         };
-        shards.par_iter_mut().zip(warpers).enumerate().for_each(run);
+        nn::step(reader, shards, warpers, load);
+        if let Some(shard) = shards.first_mut() {
+            shard.update_running(network.parameters_mut());
+        }
 
         let average =
             average.as_mut().map(|network| Average { decay: recipe.ema, values: network.parameters_mut() });

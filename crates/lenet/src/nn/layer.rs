@@ -4,11 +4,12 @@ use fearless_simd::Level;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AvgPool2d, Conv2d, Dropout, Linear, MaxPool2d, Shape,
+    AvgPool2d, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, Shape,
     activation::Activation,
+    batchnorm::Normalization,
     conv2d::Convolution,
     dropout::Dropping,
-    lanes::Lanes,
+    lanes::{LANES, Lanes},
     linear::Product,
     pool::{Pooled, Pooling},
     winograd::Winograd,
@@ -22,6 +23,8 @@ pub enum Layer {
     Conv2d(Conv2d),
     /// Fully connected layer.
     Linear(Linear),
+    /// Batch normalisation.
+    BatchNorm2d(BatchNorm2d),
     /// The largest of each window.
     MaxPool2d(MaxPool2d),
     /// The mean of each window.
@@ -45,10 +48,13 @@ macro_rules! layer_from {
         })*
     };
 }
-layer_from!(Conv2d Linear MaxPool2d AvgPool2d Dropout);
+layer_from!(Conv2d Linear BatchNorm2d MaxPool2d AvgPool2d Dropout);
 
 /// Dimensions beyond this are refused: no digit needs them, and products of a few of them can't overflow.
 const LIMIT: usize = 1 << 16;
+
+/// Names of PyTorch's buffers: what training averages rather than learns.
+pub(super) const RUNNING: [&str; 2] = ["running_mean", "running_var"];
 
 impl Layer {
     /// The type's name, as in PyTorch.
@@ -56,6 +62,7 @@ impl Layer {
         match self {
             Self::Conv2d(_) => "Conv2d",
             Self::Linear(_) => "Linear",
+            Self::BatchNorm2d(_) => "BatchNorm2d",
             Self::MaxPool2d(_) => "MaxPool2d",
             Self::AvgPool2d(_) => "AvgPool2d",
             Self::ReLU => "ReLU",
@@ -65,7 +72,7 @@ impl Layer {
         }
     }
 
-    /// Shapes of weight and bias, empty where the layer has none.
+    /// Shapes of weight and bias, and of what PyTorch calls buffers, empty where the layer has none.
     pub(crate) fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
         match *self {
             Self::Conv2d(Conv2d { in_channels, out_channels, kernel_size, .. }) => vec![
@@ -75,8 +82,17 @@ impl Layer {
             Self::Linear(Linear { in_features, out_features }) => {
                 vec![("weight", vec![out_features, in_features]), ("bias", vec![out_features])]
             }
+            Self::BatchNorm2d(BatchNorm2d { num_features }) => {
+                ["weight", "bias", RUNNING[0], RUNNING[1]].map(|name| (name, vec![num_features])).into()
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// What a part of a batch normalisation begins with; parts of other layers begin at random.
+    pub(crate) fn constant(&self, part: &str) -> Option<f32> {
+        let one = part == "weight" || part == RUNNING[1];
+        matches!(self, Self::BatchNorm2d(_)).then_some(if one { 1.0 } else { 0.0 })
     }
 
     /// Inputs that one output is summed from: PyTorch draws weights and biases uniformly from +-1/sqrt of it.
@@ -133,8 +149,11 @@ impl Layer {
             Self::Dropout(Dropout { p }) if !(0.0..1.0).contains(&p) => {
                 Err(("p of at least 0 and below 1".into(), p.to_string()))
             }
+            Self::BatchNorm2d(BatchNorm2d { num_features }) if num_features != input.channels => {
+                Err((format!("{num_features} channels"), input.to_string()))
+            }
             Self::Flatten => Ok(Shape::flat(input.len())),
-            Self::ReLU | Self::Tanh | Self::Dropout(_) => Ok(input),
+            Self::BatchNorm2d(_) | Self::ReLU | Self::Tanh | Self::Dropout(_) => Ok(input),
         }
     }
 
@@ -158,6 +177,7 @@ impl Layer {
             Self::Linear(layer) => Some(Box::new(Product::new(layer, blocks))),
             Self::MaxPool2d(layer) => Some(Box::new(pooling(Pooled::Max, layer.kernel_size, layer.stride))),
             Self::AvgPool2d(layer) => Some(Box::new(pooling(Pooled::Mean, layer.kernel_size, layer.stride))),
+            Self::BatchNorm2d(_) => Some(Box::new(Normalization::new(input))),
             Self::Dropout(Dropout { p }) => Some(Box::new(Dropping { p, len: input.len() })),
             Self::ReLU | Self::Tanh | Self::Flatten => None,
         }
@@ -201,6 +221,15 @@ pub(super) struct Pass {
     pub training: Option<u64>,
     /// The index in the batch of the first block.
     pub first_block: usize,
+    /// Samples in the blocks: the lanes after the last one are idle.
+    pub samples: usize,
+}
+
+impl Pass {
+    /// How many lanes of a block hold samples.
+    pub fn filled(&self, block: usize) -> usize {
+        self.samples.saturating_sub(block * LANES).min(LANES)
+    }
 }
 
 /// A layer at work on one thread, with the memory that it needs. In a step of training: `forward` and
@@ -226,6 +255,11 @@ pub(super) trait Operator: Send + Sync {
 
     /// Writes the sums that `backward` kept to itself.
     fn finish(&mut self, _gradient: &mut [f32]) {}
+
+    /// The operator, if it needs sums over the whole batch, from all threads, before it can do its work.
+    fn normalization(&mut self) -> Option<&mut Normalization> {
+        None
+    }
 
     /// Whether the operator takes the whole batch in one call rather than block by block.
     fn takes_whole_batch(&self) -> bool {

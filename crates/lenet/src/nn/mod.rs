@@ -11,6 +11,7 @@ mod lanes;
 mod layer;
 mod conv2d;
 mod winograd;
+mod batchnorm;
 mod pool;
 mod activation;
 mod dropout;
@@ -25,6 +26,7 @@ mod tests;
 
 use std::fmt;
 
+pub use batchnorm::BatchNorm2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub(crate) use lanes::{LANES, blocks, piece};
@@ -35,7 +37,7 @@ pub use loss::{Targets, answer};
 pub use network::{Architecture, LayerSummary, Network, Reader, Scaling, Tensor};
 pub use pool::{AvgPool2d, MaxPool2d};
 pub(crate) use single::Single;
-pub(crate) use workspace::{Shard, Workspace};
+pub(crate) use workspace::{Shard, Share, Workspace, step};
 
 /// The shape of one sample: (channels, height, width).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LANES, Layer, Shape, Shard, Single, Targets, Workspace, blocks,
+    LANES, Layer, Shape, Shard, Share, Single, Targets, Workspace, blocks,
+    layer::RUNNING,
     loss::{row, softmax},
+    step,
 };
 use crate::{CLASSES, Error, PIXELS, SIDE};
 
@@ -35,6 +37,8 @@ pub struct LayerSummary<'a> {
     pub output: Shape,
     /// Weights and biases.
     pub parameters: usize,
+    /// Running averages, which follow the weights and biases in the network's parameters and are not learned.
+    pub buffers: usize,
     /// Multiplications by a weight that one image takes, forward.
     pub multiply_adds: usize,
 }
@@ -88,11 +92,12 @@ impl Architecture {
             }
             let input = shape;
             shape = layer.output(input).map_err(|(expected, found)| wrong(name, expected, found))?;
-            let parameters = layer
-                .parameter_shapes()
-                .iter()
-                .map(|(_, shape)| shape.iter().fold(1_u64, |product, &n| product.saturating_mul(n as u64)))
-                .fold(0, u64::saturating_add);
+            let (mut parameters, mut buffers) = (0_u64, 0);
+            for (part, shape) in layer.parameter_shapes() {
+                let len = shape.iter().fold(1_u64, |product, &n| product.saturating_mul(n as u64));
+                let sum = if RUNNING.contains(&part) { &mut buffers } else { &mut parameters };
+                *sum = sum.saturating_add(len);
+            }
             let elements: u64 =
                 [shape.channels, shape.height, shape.width].map(|n| n as u64).iter().product();
             if elements > MAX_ELEMENTS || parameters > MAX_PARAMETERS {
@@ -104,6 +109,7 @@ impl Architecture {
                 layer,
                 output: shape,
                 parameters: parameters as usize,
+                buffers: buffers as usize,
                 multiply_adds: layer.multiply_adds(shape),
             });
         }
@@ -176,7 +182,8 @@ const CHUNK: usize = 48;
 const FEW: usize = 4;
 
 impl Network {
-    /// A network with PyTorch's default initialisation: weights and biases uniform in `+-1/sqrt(fan_in)`.
+    /// A network with PyTorch's default initialisation: weights and biases uniform in `+-1/sqrt(fan_in)`, those of batch
+    /// normalisation 1 and 0.
     ///
     /// # Errors
     /// As [`Architecture::summary`], and [`Error::Setting`] if `scaling` is not finite or divides by zero.
@@ -186,10 +193,15 @@ impl Network {
         let mut parameters = Vec::new();
         for row in architecture.summary()? {
             let bound = 1.0 / (row.layer.fan_in() as f32).sqrt();
-            parameters.extend((0..row.parameters).map(|_| {
-                let unit = (random.next_u32() >> 8) as f32 / (1 << 24) as f32;
-                (2.0 * unit - 1.0) * bound
-            }));
+            for (part, shape) in row.layer.parameter_shapes() {
+                let constant = row.layer.constant(part);
+                parameters.extend((0..shape.iter().product()).map(|_| {
+                    constant.unwrap_or_else(|| {
+                        let unit = (random.next_u32() >> 8) as f32 / (1 << 24) as f32;
+                        (2.0 * unit - 1.0) * bound
+                    })
+                }));
+            }
         }
         Ok(Self { architecture, scaling, parameters, level: Level::new() })
     }
@@ -249,7 +261,7 @@ impl Network {
         self.logits(images).into_iter().map(softmax).collect()
     }
 
-    /// The mean loss over `images` (image, row, column), dropout off, and its gradient, in the order of
+    /// The mean loss over `images` (image, row, column), one batch with dropout off, and its gradient, in the order of
     /// [`parameters`](Self::parameters).
     ///
     /// # Panics
@@ -257,9 +269,13 @@ impl Network {
     pub fn gradient(&self, images: &[u8], targets: Targets) -> (f32, Vec<f32>) {
         let samples = targets.len();
         assert_eq!(images.len(), samples * PIXELS, "one target for each image");
-        let mut shard = Shard::new(self, samples);
-        shard.load(self.scaling, images.chunks_exact(PIXELS));
-        shard.step(self, (0..samples).map(|sample| targets.row(sample)), samples, None, 0);
+        let mut shards = [Shard::new(self, samples)];
+        let share = Share { total: samples, training: None, first_block: 0 };
+        step(self, &mut shards, &mut [()], |_, shard, ()| {
+            let rows = (0..samples).map(|sample| targets.row(sample));
+            shard.load(self, share, images.chunks_exact(PIXELS), rows);
+        });
+        let [shard] = shards;
         ((shard.loss / samples as f64) as f32, shard.into_gradient())
     }
 

@@ -18,6 +18,7 @@ use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use super::{
     Layer, Network, Shape,
     activation::Activation,
+    batchnorm::running_scale,
     conv2d::{Geometry, pad},
     lanes::{LANES, Lanes, TILE, piece, with_const, zeros},
     layer::{Operator, Pass},
@@ -141,6 +142,17 @@ fn multiply_rows<S: Simd, const R: usize>(
     }
 }
 
+/// `x = scale (group) * x + shift (group)`
+#[inline(always)]
+fn scale_groups<S: Simd>(simd: S, scale: &[Lanes], shift: &[Lanes], plane: usize, x: &mut [Lanes]) {
+    for ((x, scale), shift) in x.chunks_exact_mut(plane).zip(scale).zip(shift) {
+        let (scale, shift) = (scale.load(simd), shift.load(simd));
+        for x in x {
+            x.store(scale.mul_add(x.load(simd), shift));
+        }
+    }
+}
+
 /// `x` of `shape` to a row of features.
 fn flatten(shape: Shape, x: &[Lanes], y: &mut [Lanes]) {
     let plane = shape.height * shape.width;
@@ -166,10 +178,24 @@ fn side_by_side(rows: &[f32], len: usize) -> Vec<Lanes> {
 
 /// What is done to the image.
 enum Work<'a> {
-    Convolve { shape: Geometry, padded: Vec<Lanes>, weight: Vec<Lanes>, bias: Vec<Lanes> },
-    Multiply { weight: &'a [f32], bias: &'a [f32] },
+    Convolve {
+        shape: Geometry,
+        padded: Vec<Lanes>,
+        weight: Vec<Lanes>,
+        bias: Vec<Lanes>,
+    },
+    Multiply {
+        weight: &'a [f32],
+        bias: &'a [f32],
+    },
     Flatten(Shape),
     Pool(Box<dyn Operator>),
+    /// `x = scale * x + shift`, for each group of channels.
+    Scale {
+        scale: Vec<Lanes>,
+        shift: Vec<Lanes>,
+        plane: usize,
+    },
     Activate(Activation),
 }
 
@@ -192,7 +218,7 @@ impl<'a> Single<'a> {
         let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
         for row in network.rows() {
             let output = row.output;
-            let (own, others) = parameters.split_at(row.parameters);
+            let (own, others) = parameters.split_at(row.parameters + row.buffers);
             parameters = others;
             let (weight, bias) = own.split_at(own.len().saturating_sub(output.channels));
             let mut add = |work, output: Shape| steps.push((work, zeros(grouped(output).len())));
@@ -217,6 +243,13 @@ impl<'a> Single<'a> {
                     if let Some(operator) = row.layer.operator(grouped(input), grouped(output), 0) {
                         add(Work::Pool(operator), output);
                     }
+                }
+                Layer::BatchNorm2d(_) => {
+                    let (scale, shift): (Vec<f32>, Vec<f32>) =
+                        (0..input.channels).map(|channel| running_scale(own, channel)).unzip();
+                    let (scale, shift) = (side_by_side(&scale, 1), side_by_side(&shift, 1));
+                    let plane = input.height * input.width;
+                    steps.push((Work::Scale { scale, shift, plane }, Vec::new()));
                 }
                 Layer::ReLU | Layer::Tanh => {
                     if let Some(activation) = row.layer.activation() {
@@ -248,7 +281,11 @@ impl<'a> Single<'a> {
                 }
                 Work::Flatten(shape) => flatten(*shape, x, y),
                 Work::Pool(operator) => {
-                    operator.forward(Pass { level, training: None, first_block: 0 }, &[], x, y);
+                    operator.forward(Pass { level, training: None, first_block: 0, samples: 1 }, &[], x, y);
+                }
+                Work::Scale { scale, shift, plane } => {
+                    dispatch!(level, simd => scale_groups(simd, scale, shift, *plane, x));
+                    continue;
                 }
                 Work::Activate(activation) => {
                     activation.forward(level, x);

@@ -5,9 +5,12 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::{
     Network, Scaling, Shape,
     activation::Activation,
+    batchnorm::{Direction, Normalization},
     dropout::Dropping,
     lanes::{LANES, Lanes, blocks, zeros},
     layer::{Operator, Pass},
@@ -33,19 +36,15 @@ impl Step {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "values and gradients of both sides")]
     fn backward(
         &mut self,
         network: &Network,
         pass: Pass,
-        (x, y): (&[Lanes], &[Lanes]),
-        dy: &mut [Lanes],
+        x: &[Lanes],
+        dy: &[Lanes],
         dx: Option<&mut [Lanes]>,
         gradient: &mut [f32],
     ) {
-        if let Some(activation) = self.activation {
-            activation.backward(pass.level, y, dy);
-        }
         let range = self.parameters.clone();
         let parameters = &network.parameters()[range.clone()];
         self.operator.backward(pass, parameters, x, dy, dx, &mut gradient[range]);
@@ -61,6 +60,8 @@ pub(crate) struct Workspace {
     values: Vec<Vec<Lanes>>,
     /// Whether each of `values` holds all blocks, or the one at work.
     kept: Vec<bool>,
+    /// In training, the steps that need sums over the whole batch.
+    barriers: Vec<usize>,
     samples: usize,
 }
 
@@ -88,11 +89,16 @@ impl Workspace {
                         None
                     }
                     // Two activations in a row each need their output: the second works on a copy.
-                    _ => Some(Box::new(Dropping { p: 0.0, len: input.len() }) as Box<dyn Operator>),
+                    _ => Some(copy(input)),
                 },
             };
-            if let Some(operator) = operator {
-                let parameters = start..start + row.parameters;
+            if let Some(mut operator) = operator {
+                if steps.is_empty() && operator.normalization().is_some() {
+                    // Sums are gathered from what a step has made.
+                    let (operator, parameters) = (copy(input), 0..0);
+                    steps.push(Step { operator, activation: None, parameters, input, output: input });
+                }
+                let parameters = start..start + row.parameters + row.buffers;
                 start = parameters.end;
                 let activation = row.layer.activation();
                 steps.push(Step { operator, activation, parameters, input, output });
@@ -100,11 +106,14 @@ impl Workspace {
             input = output;
         }
         let whole = steps.iter().position(|step| step.operator.takes_whole_batch()).unwrap_or(steps.len());
+        let barriers = steps.iter_mut().map(|step| step.operator.normalization().is_some());
+        let barriers: Vec<usize> =
+            barriers.enumerate().filter_map(|(i, is_one)| (keep && is_one).then_some(i)).collect();
         let kept: Vec<bool> = (0..=steps.len()).map(|i| keep || i == 0 || i >= whole).collect();
         let lens = std::iter::once(PIXELS).chain(steps.iter().map(|step| step.output.len()));
         let values =
             lens.zip(&kept).map(|(len, &kept)| zeros(if kept { blocks * len } else { len })).collect();
-        Self { steps, whole, values, kept, samples: 0 }
+        Self { steps, whole, values, kept, barriers, samples: 0 }
     }
 
     /// Takes in `images`, each (row, column), scaled.
@@ -130,35 +139,67 @@ impl Workspace {
 
     /// The logits (block, class) of the loaded images.
     pub fn infer(&mut self, network: &Network) -> &[Lanes] {
-        self.forward(network, None, 0);
+        self.forward(network, None, 0, 0);
         &self.values[self.steps.len()][..blocks(self.samples) * CLASSES]
     }
 
-    fn pass(network: &Network, training: Option<u64>, first_block: usize) -> Pass {
-        Pass { level: network.level(), training, first_block }
+    /// The pass of `blocks`, of which `first_block` is the place of the first of all in the batch.
+    fn pass(
+        &self,
+        network: &Network,
+        training: Option<u64>,
+        first_block: usize,
+        blocks: &Range<usize>,
+    ) -> Pass {
+        let samples = self.samples.min(blocks.end * LANES) - blocks.start * LANES;
+        Pass { level: network.level(), training, first_block: first_block + blocks.start, samples }
     }
 
-    fn forward(&mut self, network: &Network, training: Option<u64>, first_block: usize) {
-        let blocks = blocks(self.samples);
+    /// The steps from one barrier on to the next.
+    fn stage(&self, stage: usize) -> Range<usize> {
+        let start = if stage == 0 { 0 } else { self.barriers[stage - 1] };
+        start..self.barriers.get(stage).copied().unwrap_or(self.steps.len())
+    }
+
+    fn forward(&mut self, network: &Network, training: Option<u64>, first_block: usize, stage: usize) {
+        let (blocks, steps) = (blocks(self.samples), self.stage(stage));
+        let whole = self.whole.clamp(steps.start, steps.end);
         for block in 0..blocks {
-            let pass = Self::pass(network, training, first_block + block);
-            for i in 0..self.whole {
-                self.forward_step(i, network, pass, block..block + 1);
+            for i in steps.start..whole {
+                self.forward_step(i, network, training, first_block, block..block + 1);
             }
         }
-        let pass = Self::pass(network, training, first_block);
-        for i in self.whole..self.steps.len() {
-            self.forward_step(i, network, pass, 0..blocks);
+        for i in whole..steps.end {
+            self.forward_step(i, network, training, first_block, 0..blocks);
         }
     }
 
-    fn forward_step(&mut self, i: usize, network: &Network, pass: Pass, blocks: Range<usize>) {
+    fn forward_step(
+        &mut self,
+        i: usize,
+        network: &Network,
+        training: Option<u64>,
+        first_block: usize,
+        blocks: Range<usize>,
+    ) {
+        let pass = self.pass(network, training, first_block, &blocks);
         let step = &mut self.steps[i];
         let x = part(blocks.clone(), self.kept[i], step.input);
         let y = part(blocks, self.kept[i + 1], step.output);
         let (before, after) = self.values.split_at_mut(i + 1);
-        step.forward(network, pass, &before[i][x], &mut after[0][y]);
+        let y = &mut after[0][y];
+        step.forward(network, pass, &before[i][x], y);
+        if self.barriers.contains(&(i + 1))
+            && let Some(normalization) = self.steps[i + 1].operator.normalization()
+        {
+            normalization.gather(pass, y, None);
+        }
     }
+}
+
+/// Who passes on what it gets.
+fn copy(shape: Shape) -> Box<dyn Operator> {
+    Box::new(Dropping { p: 0.0, len: shape.len() })
 }
 
 /// Where `blocks` of an activation are.
@@ -166,13 +207,26 @@ fn part(blocks: Range<usize>, kept: bool, shape: Shape) -> Range<usize> {
     if kept { blocks.start * shape.len()..blocks.end * shape.len() } else { 0..blocks.len() * shape.len() }
 }
 
+/// A thread's share of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    /// Samples in the whole batch.
+    pub total: usize,
+    /// The key of the step's random numbers, none for no dropout.
+    pub training: Option<u64>,
+    /// The place of the share's first block in the batch.
+    pub first_block: usize,
+}
+
 /// One thread's share of a training step: forward, loss and backward of its samples, with a gradient of its own.
 pub(crate) struct Shard {
     workspace: Workspace,
-    /// `gradients[i]` is the gradient of `values[i]`: all blocks from the first step on that takes the whole batch,
-    /// else the one at work.
+    /// `gradients[i]` is the gradient of `values[i]`: of all blocks, or of the one at work.
     gradients: Vec<Vec<Lanes>>,
     kept: Vec<bool>,
+    share: Share,
+    /// For each sample a row of probabilities.
+    targets: Vec<[f32; CLASSES]>,
     /// Gradient of the network's parameters.
     gradient: Vec<f32>,
     /// Summed loss of the last step's images.
@@ -185,7 +239,10 @@ impl Shard {
     /// A share of up to `samples`.
     pub fn new(network: &Network, samples: usize) -> Self {
         let workspace = Workspace::new(network, samples, true);
-        let kept: Vec<bool> = (0..workspace.values.len()).map(|i| i > 0 && i >= workspace.whole).collect();
+        // All blocks from the first step on that takes the whole batch, and where sums are gathered over it.
+        let kept: Vec<bool> = (0..workspace.values.len())
+            .map(|i| i > 0 && (i >= workspace.whole || workspace.barriers.contains(&(i - 1))))
+            .collect();
         let lens = std::iter::once(0).chain(workspace.steps.iter().map(|step| step.output.len()));
         let gradients = lens
             .zip(&kept)
@@ -195,62 +252,120 @@ impl Shard {
             workspace,
             gradients,
             kept,
+            share: Share { total: 0, training: None, first_block: 0 },
+            targets: Vec::with_capacity(samples),
             gradient: vec![0.0; network.parameters().len()],
             loss: 0.0,
             correct: 0,
         }
     }
 
-    /// As [`Workspace::load`].
-    pub fn load<'a>(&mut self, scaling: Scaling, images: impl ExactSizeIterator<Item = &'a [u8]>) {
-        self.workspace.load(scaling, images);
-    }
-
-    /// Forward, loss over `total` samples and backward of the loaded images, whose `targets` are rows of
-    /// probabilities. `training` is the key of the step's random numbers, none for
-    /// no dropout; `first_block` is the place of the first image in the whole batch.
-    pub fn step(
+    /// Takes in the parameters of `network` and a share of a batch: images, and for each a row of probabilities.
+    pub fn load<'a>(
         &mut self,
         network: &Network,
+        share: Share,
+        images: impl ExactSizeIterator<Item = &'a [u8]>,
         targets: impl Iterator<Item = [f32; CLASSES]>,
-        total: usize,
-        training: Option<u64>,
-        first_block: usize,
     ) {
+        self.share = share;
+        self.targets.clear();
+        self.targets.extend(targets);
+        self.workspace.load(network.scaling(), images);
         self.workspace.prepare(network);
-        self.workspace.forward(network, training, first_block);
+    }
 
-        let (whole, last) = (self.workspace.whole, self.workspace.steps.len());
-        let blocks = blocks(self.workspace.samples);
-        let logits = &self.workspace.values[last][..blocks * CLASSES];
-        (self.loss, self.correct) =
-            cross_entropy(logits, targets, total, &mut self.gradients[last][..blocks * CLASSES]);
-
-        let pass = Workspace::pass(network, training, first_block);
-        for i in (whole..last).rev() {
-            self.backward_step(i, network, pass, 0..blocks);
-        }
-        for block in 0..blocks {
-            let pass = Workspace::pass(network, training, first_block + block);
-            for i in (0..whole).rev() {
-                self.backward_step(i, network, pass, block..block + 1);
+    /// Goes forward from the barrier before `stage`, and after the last one back to the barrier behind it.
+    fn forward(&mut self, network: &Network, stage: usize) {
+        let Share { training, first_block, total } = self.share;
+        self.workspace.forward(network, training, first_block, stage);
+        if stage == self.workspace.barriers.len() {
+            let len = blocks(self.workspace.samples) * CLASSES;
+            let (logits, gradient) = (self.workspace.values.last(), self.gradients.last_mut());
+            if let (Some(logits), Some(gradient)) = (logits, gradient) {
+                let targets = self.targets.iter().copied();
+                (self.loss, self.correct) =
+                    cross_entropy(&logits[..len], targets, total, &mut gradient[..len]);
             }
-        }
-        for step in &mut self.workspace.steps {
-            step.operator.finish(&mut self.gradient[step.parameters.clone()]);
+            self.through_activation(
+                self.workspace.steps.len() - 1,
+                network,
+                0..blocks(self.workspace.samples),
+            );
+            self.backward(network, stage);
         }
     }
 
-    fn backward_step(&mut self, i: usize, network: &Network, pass: Pass, blocks: Range<usize>) {
+    /// Goes back from the barrier after `stage` to the one before it.
+    fn backward(&mut self, network: &Network, stage: usize) {
+        let (blocks, steps) = (blocks(self.workspace.samples), self.workspace.stage(stage));
+        // The layer at a barrier goes back only when the sums over its gradient are known.
+        let start = if stage == 0 { 0 } else { steps.start + 1 };
+        let end = if stage == self.workspace.barriers.len() { steps.end } else { steps.end + 1 };
+        let whole = self.workspace.whole.clamp(start, end);
+        for i in (whole..end).rev() {
+            self.backward_step(i, network, 0..blocks);
+        }
+        for block in 0..blocks {
+            for i in (start..whole).rev() {
+                self.backward_step(i, network, block..block + 1);
+            }
+        }
+        if stage == 0 {
+            for step in &mut self.workspace.steps {
+                step.operator.finish(&mut self.gradient[step.parameters.clone()]);
+            }
+        }
+    }
+
+    /// `blocks` of step `i`, when the gradient of its output is known.
+    fn backward_step(&mut self, i: usize, network: &Network, blocks: Range<usize>) {
+        let Share { training, first_block, .. } = self.share;
+        let pass = self.workspace.pass(network, training, first_block, &blocks);
         let Workspace { steps, values, kept, .. } = &mut self.workspace;
         let step = &mut steps[i];
-        let (input, output) = (step.input, step.output);
-        let x = &values[i][part(blocks.clone(), kept[i], input)];
-        let y = &values[i + 1][part(blocks.clone(), kept[i + 1], output)];
+        let x = &values[i][part(blocks.clone(), kept[i], step.input)];
         let (before, after) = self.gradients.split_at_mut(i + 1);
-        let dy = &mut after[0][part(blocks.clone(), self.kept[i + 1], output)];
-        let dx = (i > 0).then(|| &mut before[i][part(blocks, self.kept[i], input)]);
-        step.backward(network, pass, (x, y), dy, dx, &mut self.gradient);
+        let dy = &after[0][part(blocks.clone(), self.kept[i + 1], step.output)];
+        let dx = (i > 0).then(|| &mut before[i][part(blocks.clone(), self.kept[i], step.input)]);
+        step.backward(network, pass, x, dy, dx, &mut self.gradient);
+        if i > 0 {
+            self.through_activation(i - 1, network, blocks);
+        }
+    }
+
+    /// Makes the gradient of what step `i` puts out that of what its operator does.
+    fn through_activation(&mut self, i: usize, network: &Network, blocks: Range<usize>) {
+        let Share { training, first_block, .. } = self.share;
+        let pass = self.workspace.pass(network, training, first_block, &blocks);
+        let Workspace { steps, values, kept, barriers, .. } = &mut self.workspace;
+        let step = &mut steps[i];
+        let y = &values[i + 1][part(blocks.clone(), kept[i + 1], step.output)];
+        let dy = &mut self.gradients[i + 1][part(blocks.clone(), self.kept[i + 1], step.output)];
+        if let Some(activation) = step.activation {
+            activation.backward(pass.level, y, dy);
+        }
+        if barriers.contains(&i)
+            && let Some(normalization) = step.operator.normalization()
+        {
+            let x = &values[i][part(blocks, kept[i], step.input)];
+            normalization.gather(pass, x, Some(dy));
+        }
+    }
+
+    fn normalization(&mut self, barrier: usize) -> Option<&mut Normalization> {
+        let step = self.workspace.barriers[barrier];
+        self.workspace.steps[step].operator.normalization()
+    }
+
+    /// Moves the running averages among the network's `parameters` towards what the last step's batch had.
+    pub fn update_running(&mut self, parameters: &mut [f32]) {
+        for &barrier in &self.workspace.barriers {
+            let step = &mut self.workspace.steps[barrier];
+            if let Some(normalization) = step.operator.normalization() {
+                normalization.update_running(&mut parameters[step.parameters.clone()]);
+            }
+        }
     }
 
     /// The gradient that the last step left.
@@ -263,5 +378,43 @@ impl Shard {
 impl AsRef<[f32]> for Shard {
     fn as_ref(&self) -> &[f32] {
         &self.gradient
+    }
+}
+
+/// Loss and gradients of a batch of which each of `shards` has a share, which `load` gives it along with one of `aids`.
+///
+/// A thread for each goes as far as the next layer that needs sums over the whole batch; there they wait for each
+/// other.
+pub(crate) fn step<T: Send>(
+    network: &Network,
+    shards: &mut [Shard],
+    aids: &mut [T],
+    load: impl Fn(usize, &mut Shard, &mut T) + Sync,
+) {
+    let barriers = shards.first().map_or(0, |shard| shard.workspace.barriers.len());
+    shards.par_iter_mut().zip(aids).enumerate().for_each(|(i, (shard, aid))| {
+        load(i, shard, aid);
+        shard.forward(network, 0);
+    });
+    for stage in 1..=barriers {
+        add_up(shards, stage - 1, Direction::Forward);
+        shards.par_iter_mut().for_each(|shard| shard.forward(network, stage));
+    }
+    for stage in (0..barriers).rev() {
+        add_up(shards, stage, Direction::Backward);
+        shards.par_iter_mut().for_each(|shard| shard.backward(network, stage));
+    }
+}
+
+/// Tells every shard the sums of all at a barrier, added in their order.
+fn add_up(shards: &mut [Shard], barrier: usize, direction: Direction) {
+    let Some((first, others)) = shards.split_first_mut() else { return };
+    let Some(total) = first.normalization(barrier) else { return };
+    total.begin(direction);
+    for normalization in others.iter_mut().filter_map(|shard| shard.normalization(barrier)) {
+        total.add(direction, normalization);
+    }
+    for normalization in others.iter_mut().filter_map(|shard| shard.normalization(barrier)) {
+        normalization.take(direction, total);
     }
 }

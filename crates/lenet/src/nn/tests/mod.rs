@@ -89,7 +89,7 @@ fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mu
     let mut gradient = vec![f32::NAN; parameters.len()];
     let (fast_x, fast_dy) = (to_lanes(&x.data, input.len()), to_lanes(&dy.data, output.len()));
     let (mut fast_y, mut fast_dx);
-    let pass = Pass { level, training: None, first_block: 0 };
+    let pass = Pass { level, training: None, first_block: 0, samples: samples };
     if let Some(activation) = layer.activation() {
         (fast_y, fast_dx) = (fast_x, fast_dy);
         activation.forward(level, &mut fast_y);
@@ -244,7 +244,7 @@ fn dropout_keeps_the_mean_and_repeats_its_mask() {
     let mut operator = layer.operator(shape, shape, 3).unwrap();
     let ones = vec![Lanes([1.0; LANES]); 3000];
     for level in levels() {
-        let pass = Pass { level, training: Some(7), first_block: 4 };
+        let pass = Pass { level, training: Some(7), first_block: 4, samples: 24 };
         let (mut y, mut dx) = (zeros(3000), zeros(3000));
         operator.forward(pass, &[], &ones, &mut y);
         operator.backward(pass, &[], &ones, &ones, Some(&mut dx), &mut []);

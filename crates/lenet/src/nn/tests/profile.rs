@@ -64,7 +64,7 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
         "backward us",
         "peak"
     );
-    let pass = Pass { level, training: Some(1), first_block: 0 };
+    let pass = Pass { level, training: Some(1), first_block: 0, samples: IMAGES };
     let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
     let (mut total, mut work) = (0.0, 0);
     for (i, row) in architecture.summary().unwrap().into_iter().enumerate() {
