@@ -89,7 +89,7 @@ fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mu
     let mut gradient = vec![f32::NAN; parameters.len()];
     let (fast_x, fast_dy) = (to_lanes(&x.data, input.len()), to_lanes(&dy.data, output.len()));
     let (mut fast_y, mut fast_dx);
-    let pass = Pass { level, training: None, first_block: 0, samples: samples };
+    let pass = Pass { level, training: None, first_block: 0, samples };
     if let Some(activation) = layer.activation() {
         (fast_y, fast_dx) = (fast_x, fast_dy);
         activation.forward(level, &mut fast_y);
