@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the same work in lenet and in its peers, side by side, and records the figures.
 
-    ./run.py                      everything, five rounds: about twenty minutes
+    ./run.py                      everything, five rounds: about forty minutes
     ./run.py --quick              one short round, nothing recorded
     ./run.py --only lenet,pytorch
 

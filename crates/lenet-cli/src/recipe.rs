@@ -55,7 +55,7 @@ impl RecipeArgs {
     pub fn load(&self, model: Model) -> anyhow::Result<Recipe> {
         let mut recipe = match &self.recipe {
             Source::Default => Recipe::default(),
-            Source::Tutorial => tutorial::recipe(model),
+            Source::Tutorial => tutorial::recipe(model)?,
             Source::File(path) => read(path)?,
         };
         recipe.epochs = self.epochs.map_or(recipe.epochs, |epochs| epochs as usize);

@@ -32,7 +32,7 @@ fn table(architecture: &Architecture) -> anyhow::Result<String> {
     );
     let mut line = |name: &str, kind: &str, output: &str, parameters, multiply_adds| {
         let (parameters, multiply_adds) = (grouped(parameters), grouped(multiply_adds));
-        let line = format!("{name:<9} {kind:<10} {output:>12} {parameters:>11} {multiply_adds:>14}");
+        let line = format!("{name:<9} {kind:<11} {output:>12} {parameters:>11} {multiply_adds:>14}");
         let _ = writeln!(text, "{}", line.trim_end());
     };
     line("input", "", "(1, 28, 28)", 0, 0);

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use anyhow::anyhow;
 use lenet::{
     Dataset,
     metrics::Evaluation,
@@ -34,14 +35,18 @@ pub struct Args {
 
 /// What the tutorial does with a model, in ten epochs of batches of 100. Its `Normalize((0,), (128,))` is applied to
 /// pixels between 0 and 1, so that the convolutional networks see almost nothing.
-pub fn recipe(model: Model) -> Recipe {
+///
+/// # Errors
+/// If the tutorial has no such network.
+pub fn recipe(model: Model) -> anyhow::Result<Recipe> {
     let almost_black = Scaling { mean: 0.0, std: 128.0 };
     let (scaling, optimizer) = match model {
         Model::Mlp => (Scaling::UNIT, Optimizer::Sgd { lr: 0.01, momentum: 0.0, weight_decay: 0.0 }),
         Model::Cnn => (almost_black, Optimizer::Adam { lr: 0.01 }),
         Model::Lenet5 => (almost_black, Optimizer::Adam { lr: 0.001 }),
+        Model::Vgg => return Err(missing(model)),
     };
-    Recipe {
+    Ok(Recipe {
         name: "tutorial".into(),
         epochs: 10,
         batch_size: 100,
@@ -49,16 +54,21 @@ pub fn recipe(model: Model) -> Recipe {
         scaling,
         optimizer,
         ..Recipe::default()
-    }
+    })
+}
+
+fn missing(model: Model) -> anyhow::Error {
+    anyhow!("tutorial: expected mlp, cnn or lenet5, found {}", model.name())
 }
 
 /// The accuracies that the tutorial prints after each epoch, in per cent.
-fn published(model: Model) -> [f64; 10] {
-    match model {
+fn published(model: Model) -> anyhow::Result<[f64; 10]> {
+    Ok(match model {
         Model::Mlp => [84.11, 87.53, 89.01, 89.76, 90.29, 90.69, 91.10, 91.48, 91.74, 91.96],
         Model::Cnn => [81.74, 85.38, 86.37, 87.75, 88.00, 88.17, 88.81, 88.34, 88.86, 88.75],
         Model::Lenet5 => [89.46, 93.14, 94.69, 95.84, 96.43, 96.99, 97.14, 97.66, 98.05, 98.22],
-    }
+        Model::Vgg => return Err(missing(model)),
+    })
 }
 
 /// What the tutorial gets wrong.
@@ -91,10 +101,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 /// Trains one network as the tutorial does, and measures it as its code does, on the training images.
 fn repeat(model: Model, seed: u64, train: &Dataset, test: &Dataset) -> anyhow::Result<()> {
-    let recipe = recipe(model);
+    let recipe = recipe(model)?;
     let network = Network::new(model.architecture(), recipe.scaling, seed)?;
     let mut trainer = Trainer::new(network, train, recipe, seed)?;
-    for (epoch, published) in published(model).into_iter().enumerate() {
+    for (epoch, published) in published(model)?.into_iter().enumerate() {
         trainer.epoch(|_| ControlFlow::Continue(()));
         let [on_train, on_test] = [train, test].map(|data| {
             Evaluation::new(data.labels(), &trainer.network().predict(data.images()))

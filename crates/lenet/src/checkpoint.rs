@@ -155,7 +155,7 @@ impl<'a> Tensors<'a> {
         architecture: Architecture,
         scaling: Scaling,
     ) -> Result<Network, Error> {
-        let expected: usize = architecture.summary()?.iter().map(|row| row.parameters).sum();
+        let expected: usize = architecture.summary()?.iter().map(|row| row.parameters + row.buffers).sum();
         let found = self.file.iter().map(|(_, view)| view.data().len()).sum::<usize>() / size_of::<f32>();
         if expected > found {
             return Err(Error::malformed(
@@ -193,7 +193,10 @@ impl<'a> Tensors<'a> {
     /// Makes sure that there are no other tensors than those that were asked for.
     pub fn end(self) -> Result<(), Error> {
         let mut names = self.file.names();
-        names.retain(|name| self.known.iter().all(|known| known != name));
+        // A batch normalisation's count of batches changes nothing at PyTorch's momentum.
+        names.retain(|name| {
+            !name.ends_with(".num_batches_tracked") && self.known.iter().all(|known| known != name)
+        });
         if names.is_empty() {
             return Ok(());
         }

@@ -8,6 +8,9 @@ Computed in float64 and stored as float32. tests/it/golden.rs repeats the formul
     MODEL/{logits,loss}                 on 16 images with the labels 0..9, 0..5
     MODEL/TENSOR                        the loss's gradient of a parameter; if sampled, its entries at MODEL/TENSOR/index,
                                         with the whole tensor's Euclidean norm and largest magnitude beside them
+    batchnorm/{loss,TENSOR}             of a network with batch normalisation in training, and its gradient of a parameter
+    batchnorm/running/TENSOR            its buffers after that step
+    batchnorm/logits                    in inference with these
     TARGETS/{loss,gradient}             cross-entropy with rows of probabilities, or with label smoothing
     optim/OPTIMIZER                     (step, parameter): parameters after each of ten steps
     schedules/SCHEDULE                  (step): learning rates, where 1 is the optimiser's own
@@ -164,6 +167,30 @@ def model_goldens(name, layers):
             yield f"{name}/{key}/max", gradient.abs().max()
 
 
+def batchnorm_goldens():
+    model = fill(nn.Sequential(OrderedDict(
+        conv1=nn.Conv2d(1, 3, 5, stride=2),
+        bn1=nn.BatchNorm2d(3),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(3, 5, 3, stride=2),
+        bn2=nn.BatchNorm2d(5),
+        tanh2=nn.Tanh(),
+        flatten=nn.Flatten(),
+        fc=nn.Linear(125, 10),
+    ))).double()
+    x = torch.tensor(images()[:, None] / 255)
+    loss = nn.functional.cross_entropy(model(x), torch.arange(IMAGES) % 10)
+    loss.backward()
+    yield "batchnorm/loss", loss
+    for key, parameter in model.named_parameters():
+        if key not in ("conv1.bias", "conv2.bias"):  # taken away again by the normalisation
+            yield f"batchnorm/{key}", parameter.grad
+    for key, buffer in model.named_buffers():
+        if not key.endswith("num_batches_tracked"):
+            yield f"batchnorm/running/{key}", buffer
+    yield "batchnorm/logits", model.eval()(x)
+
+
 def loss_goldens(name, targets, smoothing):
     logits = torch.tensor(4 * uniform(130, IMAGES, 10), requires_grad=True)
     loss = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
@@ -202,6 +229,7 @@ def goldens():
         yield from layer_goldens(name, layer, shape)
     for name, layers in MODELS.items():
         yield from model_goldens(name, layers)
+    yield from batchnorm_goldens()
     soft = torch.tensor(uniform(131, IMAGES, 10) + 1)
     soft /= soft.sum(1, keepdim=True)
     yield from loss_goldens("soft_targets", soft, 0)

@@ -11,53 +11,81 @@ fn summary(model: &str) -> OutputAssert {
 }
 
 #[test]
-fn layers_of_the_three_models() {
+fn layers_of_the_models() {
     summary("mlp").success().stdout_eq(str![[r#"
 mlp
 
 layer     type             output  parameters  multiply-adds
-input                 (1, 28, 28)
-flatten   Flatten     (784, 1, 1)
-layer1    Linear      (784, 1, 1)     615,440        614,656
-relu      ReLU        (784, 1, 1)
-layer2    Linear       (10, 1, 1)       7,850          7,840
-total                                 623,290        622,496
+input                  (1, 28, 28)
+flatten   Flatten      (784, 1, 1)
+layer1    Linear       (784, 1, 1)     615,440        614,656
+relu      ReLU         (784, 1, 1)
+layer2    Linear        (10, 1, 1)       7,850          7,840
+total                                  623,290        622,496
 
 "#]]);
     summary("cnn").success().stdout_eq(str![[r#"
 cnn
 
 layer     type             output  parameters  multiply-adds
-input                 (1, 28, 28)
-conv      Conv2d     (10, 28, 28)         260        196,000
-relu1     ReLU       (10, 28, 28)
-pool      MaxPool2d  (10, 27, 27)
-dropout   Dropout    (10, 27, 27)
-flatten   Flatten    (7290, 1, 1)
-fc        Linear      (128, 1, 1)     933,248        933,120
-relu2     ReLU        (128, 1, 1)
-output    Linear       (10, 1, 1)       1,290          1,280
-total                                 934,798      1,130,400
+input                  (1, 28, 28)
+conv      Conv2d      (10, 28, 28)         260        196,000
+relu1     ReLU        (10, 28, 28)
+pool      MaxPool2d   (10, 27, 27)
+dropout   Dropout     (10, 27, 27)
+flatten   Flatten     (7290, 1, 1)
+fc        Linear       (128, 1, 1)     933,248        933,120
+relu2     ReLU         (128, 1, 1)
+output    Linear        (10, 1, 1)       1,290          1,280
+total                                  934,798      1,130,400
+
+"#]]);
+    summary("vgg").success().stdout_eq(str![[r#"
+vgg
+
+layer     type             output  parameters  multiply-adds
+input                  (1, 28, 28)
+conv1     Conv2d      (20, 28, 28)         200        141,120
+bn1       BatchNorm2d (20, 28, 28)          40
+relu1     ReLU        (20, 28, 28)
+conv2     Conv2d      (20, 28, 28)       3,620      2,822,400
+bn2       BatchNorm2d (20, 28, 28)          40
+relu2     ReLU        (20, 28, 28)
+pool1     MaxPool2d   (20, 14, 14)
+conv3     Conv2d      (40, 14, 14)       7,240      1,411,200
+bn3       BatchNorm2d (40, 14, 14)          80
+relu3     ReLU        (40, 14, 14)
+conv4     Conv2d      (40, 14, 14)      14,440      2,822,400
+bn4       BatchNorm2d (40, 14, 14)          80
+relu4     ReLU        (40, 14, 14)
+pool2     MaxPool2d     (40, 7, 7)
+conv5     Conv2d        (80, 7, 7)      28,880      1,411,200
+bn5       BatchNorm2d   (80, 7, 7)         160
+relu5     ReLU          (80, 7, 7)
+flatten   Flatten     (3920, 1, 1)
+dropout   Dropout     (3920, 1, 1)
+fc        Linear        (10, 1, 1)      39,210         39,200
+total                                   93,990      8,647,520
 
 "#]]);
     summary("lenet5").success().stdout_eq(str![[r#"
 lenet5
 
 layer     type             output  parameters  multiply-adds
-input                 (1, 28, 28)
-conv1     Conv2d      (6, 28, 28)         156        117,600
-tanh1     Tanh        (6, 28, 28)
-pool1     AvgPool2d   (6, 14, 14)
-conv2     Conv2d     (16, 10, 10)       2,416        240,000
-tanh2     Tanh       (16, 10, 10)
-pool2     AvgPool2d    (16, 5, 5)
-conv3     Conv2d      (120, 1, 1)      48,120         48,000
-tanh3     Tanh        (120, 1, 1)
-flatten   Flatten     (120, 1, 1)
-fc1       Linear       (84, 1, 1)      10,164         10,080
-tanh4     Tanh         (84, 1, 1)
-fc2       Linear       (10, 1, 1)         850            840
-total                                  61,706        416,520
+input                  (1, 28, 28)
+conv1     Conv2d       (6, 28, 28)         156        117,600
+tanh1     Tanh         (6, 28, 28)
+pool1     AvgPool2d    (6, 14, 14)
+conv2     Conv2d      (16, 10, 10)       2,416        240,000
+tanh2     Tanh        (16, 10, 10)
+pool2     AvgPool2d     (16, 5, 5)
+conv3     Conv2d       (120, 1, 1)      48,120         48,000
+tanh3     Tanh         (120, 1, 1)
+flatten   Flatten      (120, 1, 1)
+fc1       Linear        (84, 1, 1)      10,164         10,080
+tanh4     Tanh          (84, 1, 1)
+fc2       Linear        (10, 1, 1)         850            840
+total                                   61,706        416,520
 
 "#]]);
     summary("lenet4").code(2).stdout_eq("");

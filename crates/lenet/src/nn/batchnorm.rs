@@ -148,7 +148,7 @@ impl Normalization {
 /// mean and running variance.
 pub(super) fn running_scale(parameters: &[f32], channel: usize) -> (f32, f32) {
     let [weight, bias, mean, var] = of_channel(parameters, channel);
-    let scale = weight / (var + EPS).sqrt();
+    let scale = weight / (var.max(0.0) + EPS).sqrt();
     (scale as f32, (bias - mean * scale) as f32)
 }
 

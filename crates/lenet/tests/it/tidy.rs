@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-/// Files that are data: not text, or longer than [`LONGEST`].
+/// Files that are data: not text, or longer than [`LONGEST`]. So are the benchmarks' records.
 const DATA: [&str; 8] = [
     "Cargo.lock",
     "benchmarks/Cargo.lock",
@@ -38,7 +38,8 @@ fn the_sources_are_as_promised() {
     git.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(&root);
     let paths = git.output().map_or(String::new(), |output| String::from_utf8(output.stdout).unwrap());
     let ours = paths.lines().any(|path| path == "crates/lenet/tests/it/tidy.rs");
-    for path in paths.lines().filter(|path| ours && root.join(path).exists() && !DATA.contains(path)) {
+    let data = |path: &str| DATA.contains(&path) || path.starts_with("benchmarks/record/");
+    for path in paths.lines().filter(|path| ours && root.join(path).exists() && !data(path)) {
         let text = String::from_utf8(fs::read(root.join(path)).unwrap()).unwrap_or_default();
         assert!((1..=LONGEST).contains(&text.len()), "{path}: expected text of 1 to {LONGEST} bytes");
         let mark = MARKS.split(' ').find(|mark| text.contains(mark));
@@ -51,7 +52,7 @@ fn the_sources_are_as_promised() {
             );
         }
         let layer = path.strip_prefix("crates/lenet/src/nn/").and_then(|file| file.strip_suffix(".rs"));
-        if layer.is_some_and(|layer| "activation conv2d dropout lanes layer linear pool".contains(layer)) {
+        if layer.is_some_and(|layer| "activation batchnorm conv2d dropout lanes layer linear pool winograd".contains(layer)) {
             assert_eq!(word_of(&text, DIGITS), None, "{path}: expected a layer for any images and classes");
         }
         assert!(path != ".ci/run" || text.contains("exec ./check"), "{path}: expected to call ./check");

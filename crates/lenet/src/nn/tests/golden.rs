@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 
 use crate::{
     PIXELS, models,
-    nn::{Network, Scaling, Targets},
+    nn::{self, Architecture, Network, Scaling, Shard, Share, Targets},
     optim::{Optimizer, OptimizerState, Schedule},
     train::Recipe,
 };
@@ -290,6 +290,65 @@ fn fast_networks() {
             check(&format!("{name}/{}", tensor.name), SINGLE, tensor.values);
         }
     }
+}
+
+/// A batch in two shares, whose sums only together are those of the batch.
+#[test]
+fn fast_batch_normalisation() {
+    let architecture = Architecture::new("test")
+        .layer("conv1", nn::Conv2d::new(1, 3, 5).stride(2))
+        .layer("bn1", nn::BatchNorm2d::new(3))
+        .layer("relu1", nn::Layer::ReLU)
+        .layer("conv2", nn::Conv2d::new(3, 5, 3).stride(2))
+        .layer("bn2", nn::BatchNorm2d::new(5))
+        .layer("tanh2", nn::Layer::Tanh)
+        .layer("flatten", nn::Layer::Flatten)
+        .layer("fc", nn::Linear::new(125, 10));
+    let mut network = Network::new(architecture, Scaling::UNIT, 0).unwrap();
+    let twins = [
+        Conv2d { inputs: 1, outputs: 3, kernel: 5, stride: 2, padding: 0 },
+        BatchNorm2d { channels: 3 },
+        Conv2d { inputs: 3, outputs: 5, kernel: 3, stride: 2, padding: 0 },
+        BatchNorm2d { channels: 5 },
+        Linear { inputs: 125, outputs: 10 },
+    ];
+    let values: Vec<f32> = parameters(&twins)
+        .into_iter()
+        .zip([0, 3, 0, 5, 0])
+        .flat_map(|(p, channels)| [p.weight, p.bias, vec![0.0; channels], vec![1.0; channels]].concat())
+        .map(|value| value as f32)
+        .collect();
+    network.parameters_mut().copy_from_slice(&values);
+
+    let (images, labels) = (images(), labels());
+    let targets = Targets::Classes(&labels);
+    let (first, second) = (11, IMAGES - 11);
+    let mut shards = [Shard::new(&network, first), Shard::new(&network, second)];
+    nn::step(&network, &mut shards, &mut [0..first, first..IMAGES], |i, shard, samples| {
+        let share = Share { total: IMAGES, training: None, first_block: i };
+        let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
+        shard.load(&network, share, pixels.chunks_exact(PIXELS), samples.clone().map(|i| targets.row(i)));
+    });
+    check("batchnorm/loss", SINGLE, &[(shards[0].loss + shards[1].loss) / IMAGES as f64]);
+    shards[0].update_running(network.parameters_mut());
+    let [one, other] = shards.map(Shard::into_gradient);
+    let sum = one.iter().zip(&other).map(|(a, b)| a + b).collect::<Vec<f32>>();
+    let mut gradient = network.clone();
+    gradient.parameters_mut().copy_from_slice(&sum);
+    for (tensor, gradient) in network.tensors().zip(gradient.tensors()) {
+        if tensor.name.contains("running") {
+            check(&format!("batchnorm/running/{}", tensor.name), SINGLE, tensor.values);
+            assert!(gradient.values.iter().all(|&value| value == 0.0), "{}", tensor.name);
+        } else if tensor.name.starts_with("conv") && tensor.name.ends_with("bias") {
+            // The normalisation takes it away again.
+            assert!(gradient.values.iter().all(|value| value.abs() < 1e-6), "{}", tensor.name);
+        } else {
+            check(&format!("batchnorm/{}", tensor.name), SINGLE, gradient.values);
+        }
+    }
+    check("batchnorm/logits", SINGLE, network.logits(&images).as_flattened());
+    let one_by_one: Vec<_> = images.chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
+    check("batchnorm/logits", SINGLE, one_by_one.as_flattened());
 }
 
 #[test]

@@ -8,9 +8,10 @@ use fearless_simd::Level;
 
 use self::naive::{Parameters, Tensor, distinct, random_layers};
 use super::{
-    Architecture, AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Scaling, Shape, Single,
-    Targets,
+    Architecture, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Scaling, Shape,
+    Single, Targets,
     activation::Activation,
+    batchnorm::Direction,
     lanes::{LANES, Lanes, blocks, zeros},
     layer::Pass,
     loss::{cross_entropy, smooth},
@@ -63,6 +64,7 @@ fn fast(twin: &naive::Layer) -> Option<Layer> {
         naive::Layer::Linear { inputs, outputs } => Linear::new(inputs, outputs).into(),
         naive::Layer::MaxPool2d { kernel, stride } => MaxPool2d::new(kernel).stride(stride).into(),
         naive::Layer::AvgPool2d { kernel, stride } => AvgPool2d::new(kernel).stride(stride).into(),
+        naive::Layer::BatchNorm2d { channels } => BatchNorm2d::new(channels).into(),
         naive::Layer::Relu => Layer::ReLU,
         naive::Layer::Tanh => Layer::Tanh,
         naive::Layer::Dropout { .. } => return None,
@@ -82,10 +84,17 @@ fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mu
     let p = Parameters { weight: distinct(random, fan_in * outputs), bias: distinct(random, outputs) };
     let x = Tensor { shape, data: distinct(random, input.len() * samples) };
     let y = twin.forward(&p, &x);
-    let dy = Tensor { shape: y.shape, data: distinct(random, y.data.len()) };
+    // Shifted, for sums of what is symmetric about 0 cancel to nothing but rounding.
+    let dy = distinct(random, y.data.len()).into_iter().map(|dy| dy + 0.5).collect();
+    let dy = Tensor { shape: y.shape, data: dy };
     let (dx, dp) = twin.backward(&p, &x, &dy);
 
-    let parameters: Vec<f32> = [p.weight, p.bias].concat().iter().map(|&v| v as f32).collect();
+    let mut parameters: Vec<f32> = [p.weight, p.bias].concat().iter().map(|&v| v as f32).collect();
+    let learned = parameters.len();
+    if let Layer::BatchNorm2d(_) = layer {
+        // Running averages, which training doesn't look at.
+        parameters.extend(vec![f32::NAN; learned]);
+    }
     let mut gradient = vec![f32::NAN; parameters.len()];
     let (fast_x, fast_dy) = (to_lanes(&x.data, input.len()), to_lanes(&dy.data, output.len()));
     let (mut fast_y, mut fast_dx);
@@ -99,23 +108,46 @@ fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mu
         (fast_y, fast_dx) = (zeros(fast_dy.len()), vec![Lanes([f32::NAN; LANES]); fast_x.len()]);
         let at_once = if operator.takes_whole_batch() { blocks(samples) } else { random.usize(1..3) };
         let (inputs, outputs) = (at_once * input.len(), at_once * output.len());
+        let passes = || {
+            (0..)
+                .step_by(at_once * LANES)
+                .map(|first| Pass { samples: samples.saturating_sub(first).min(at_once * LANES), ..pass })
+        };
         // The second step shows what the first has left behind.
         for _ in 0..2 {
             operator.prepare(&parameters);
-            for (x, y) in fast_x.chunks(inputs).zip(fast_y.chunks_mut(outputs)) {
+            if let Some(normalization) = operator.normalization() {
+                for (pass, x) in passes().zip(fast_x.chunks(inputs)) {
+                    normalization.gather(pass, x, None);
+                }
+                normalization.begin(Direction::Forward);
+            }
+            for (pass, (x, y)) in passes().zip(fast_x.chunks(inputs).zip(fast_y.chunks_mut(outputs))) {
                 operator.forward(pass, &parameters, x, y);
             }
+            if let Some(normalization) = operator.normalization() {
+                for (pass, (x, dy)) in passes().zip(fast_x.chunks(inputs).zip(fast_dy.chunks(outputs))) {
+                    normalization.gather(pass, x, Some(dy));
+                }
+                normalization.begin(Direction::Backward);
+            }
             let xs = fast_x.chunks(inputs).zip(fast_dx.chunks_mut(inputs));
-            for ((x, dx), dy) in xs.zip(fast_dy.chunks(outputs)) {
+            for (pass, ((x, dx), dy)) in passes().zip(xs.zip(fast_dy.chunks(outputs))) {
                 operator.backward(pass, &parameters, x, dy, Some(dx), &mut gradient);
             }
             operator.finish(&mut gradient);
         }
+        let idle =
+            fast_dx.iter().skip(samples / LANES * input.len()).flat_map(|lanes| &lanes.0[samples % LANES..]);
+        assert!(
+            samples % LANES == 0 || idle.clone().all(|&dx| dx == 0.0),
+            "{twin:?} of {shape:?}, {level:?}"
+        );
     }
     let what = format!("{twin:?} of {shape:?}, {level:?}");
     assert_close(&format!("{what} y"), &y.data, &to_rows(&fast_y, output.len(), samples));
     assert_close(&format!("{what} dx"), &dx.data, &to_rows(&fast_dx, input.len(), samples));
-    let gradient: Vec<f64> = gradient.into_iter().map(f64::from).collect();
+    let gradient: Vec<f64> = gradient.into_iter().take(learned).map(f64::from).collect();
     assert_close(&format!("{what} gradient"), &[dp.weight, dp.bias].concat(), &gradient);
 }
 
@@ -177,6 +209,9 @@ fn random_network(random: &mut fastrand::Rng) -> Network {
     let activations = [Layer::Tanh, Layer::ReLU, Layer::Dropout(Dropout::new(0.5))];
     for _ in 0..3 {
         let inputs = add(activations[random.usize(..3)]).channels;
+        if random.bool() {
+            add(BatchNorm2d::new(inputs).into());
+        }
         let (kernel, stride, padding) = (random.usize(1..7), random.usize(1..3), random.usize(..3));
         add(Conv2d::new(inputs, random.usize(1..20), kernel).stride(stride).padding(padding).into());
         add(activations[random.usize(..3)]);
@@ -198,7 +233,12 @@ fn random_network(random: &mut fastrand::Rng) -> Network {
         layers.into_iter().enumerate().fold(Architecture::new("random"), |architecture, (i, layer)| {
             architecture.layer(i.to_string(), layer)
         });
-    Network::new(architecture, Scaling::STANDARD, random.u64(..)).unwrap()
+    let mut network = Network::new(architecture, Scaling::STANDARD, random.u64(..)).unwrap();
+    for parameter in network.parameters_mut() {
+        // So that a running variance is not 1, and stays positive.
+        *parameter *= 0.75 + 0.5 * random.f32();
+    }
+    network
 }
 
 #[test]

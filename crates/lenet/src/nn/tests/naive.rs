@@ -43,6 +43,10 @@ pub enum Layer {
         kernel: usize,
         stride: usize,
     },
+    /// `weight (x - mean) / sqrt(var + 1e-5) + bias`, with mean and variance of the channel over the whole batch.
+    BatchNorm2d {
+        channels: usize,
+    },
     /// Flat at zero.
     Relu,
     Tanh,
@@ -59,6 +63,7 @@ impl Layer {
         match *self {
             Conv2d { inputs, outputs, kernel, .. } => Some((inputs * kernel * kernel, outputs)),
             Linear { inputs, outputs } => Some((inputs, outputs)),
+            BatchNorm2d { channels } => Some((1, channels)),
             _ => None,
         }
     }
@@ -73,7 +78,7 @@ impl Layer {
             MaxPool2d { kernel, stride } | AvgPool2d { kernel, stride } => {
                 [n, c, (h - kernel) / stride + 1, (w - kernel) / stride + 1]
             }
-            Relu | Tanh | Dropout { .. } => [n, c, h, w],
+            BatchNorm2d { .. } | Relu | Tanh | Dropout { .. } => [n, c, h, w],
         }
     }
 
@@ -108,11 +113,20 @@ impl Layer {
                     }
                 }
             }
-            Relu | Tanh | Dropout { .. } => (0..n * channels * h * w).for_each(|i| visit(i, i, i)),
+            BatchNorm2d { .. } | Relu | Tanh | Dropout { .. } => {
+                (0..n * channels * h * w).for_each(|i| visit(i, i, i))
+            }
         }
     }
 
     pub fn forward(&self, p: &Parameters, x: &Tensor) -> Tensor {
+        if let BatchNorm2d { .. } = self {
+            let [mean, var] = moments(x);
+            let value = |([_, c, ..], x): ([usize; 4], &f64)| {
+                p.weight[c] * (x - mean[c]) / (var[c] + EPS).sqrt() + p.bias[c]
+            };
+            return Tensor { shape: x.shape, data: indices(x.shape).zip(&x.data).map(value).collect() };
+        }
         let shape = self.output_shape(x.shape);
         let mut y: Vec<f64> = indices(shape)
             .map(|[_, o, ..]| match self {
@@ -130,12 +144,16 @@ impl Layer {
             Relu => y[o] = x[i].max(0.0),
             Tanh => y[o] = x[i].tanh(),
             Dropout { mask } => y[o] = mask[w] * x[i],
+            BatchNorm2d { .. } => {}
         });
         Tensor { shape, data: y }
     }
 
     /// Gradients of the input and the parameters, given the output's.
     pub fn backward(&self, p: &Parameters, x: &Tensor, dy: &Tensor) -> (Tensor, Parameters) {
+        if let BatchNorm2d { .. } = self {
+            return normalization_backward(p, x, dy);
+        }
         let mut dx = vec![0.0; x.data.len()];
         let mut dp = Parameters { weight: vec![0.0; p.weight.len()], bias: vec![0.0; p.bias.len()] };
         if self.fans().is_some() {
@@ -156,9 +174,45 @@ impl Layer {
             MaxPool2d { .. } | Relu => {}
             Tanh => dx[i] = (1.0 - y[o] * y[o]) * dy[o],
             Dropout { mask } => dx[i] = mask[w] * dy[o],
+            BatchNorm2d { .. } => {}
         });
         (Tensor { shape, data: dx }, dp)
     }
+}
+
+/// Added to a variance.
+const EPS: f64 = 1e-5;
+
+/// Mean and variance of each channel over the batch.
+pub fn moments(x: &Tensor) -> [Vec<f64>; 2] {
+    let [_, channels, ..] = x.shape;
+    let pixels = (x.data.len() / channels) as f64;
+    let mut means = vec![0.0; channels];
+    indices(x.shape).zip(&x.data).for_each(|([_, c, ..], x)| means[c] += x / pixels);
+    let mut vars = vec![0.0; channels];
+    indices(x.shape).zip(&x.data).for_each(|([_, c, ..], x)| vars[c] += (x - means[c]).powi(2) / pixels);
+    [means, vars]
+}
+
+/// By the chain rule through each pixel's own value, the mean and the variance.
+fn normalization_backward(p: &Parameters, x: &Tensor, dy: &Tensor) -> (Tensor, Parameters) {
+    let [mean, var] = moments(x);
+    let channels = mean.len();
+    let pixels = (x.data.len() / channels) as f64;
+    let elements = || indices(x.shape).map(|[_, c, ..]| c).zip(&x.data).zip(&dy.data);
+    let mut dp = Parameters { weight: vec![0.0; channels], bias: vec![0.0; channels] };
+    let (mut dmean, mut dvar) = (vec![0.0; channels], vec![0.0; channels]);
+    for ((c, x), dy) in elements() {
+        let deviation = (var[c] + EPS).sqrt();
+        dp.weight[c] += dy * (x - mean[c]) / deviation;
+        dp.bias[c] += dy;
+        dmean[c] -= dy * p.weight[c] / deviation;
+        dvar[c] -= 0.5 * dy * p.weight[c] * (x - mean[c]) / deviation.powi(3);
+    }
+    let dx = elements().map(|((c, x), dy)| {
+        dy * p.weight[c] / (var[c] + EPS).sqrt() + (dmean[c] + dvar[c] * 2.0 * (x - mean[c])) / pixels
+    });
+    (Tensor { shape: x.shape, data: dx.collect() }, dp)
 }
 
 /// All indices of a four-dimensional array, row-major.
@@ -235,6 +289,7 @@ pub fn random_layers(rng: &mut fastrand::Rng, batch: usize) -> Vec<(Layer, [usiz
         Linear { inputs: inputs * h * w, outputs },
         MaxPool2d { kernel, stride },
         AvgPool2d { kernel, stride },
+        BatchNorm2d { channels: inputs },
         Relu,
         Tanh,
         Dropout { mask },
@@ -255,7 +310,7 @@ pub fn distinct(rng: &mut fastrand::Rng, len: usize) -> Vec<f64> {
 /// Asserts that `gradient` is that of `f` at `x`: central differences agree within 1e-6 of the largest.
 fn check_gradient(what: &str, x: &[f64], gradient: &[f64], f: impl Fn(Vec<f64>) -> f64) {
     const STEP: f64 = 1e-5;
-    let largest = gradient.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+    let largest = gradient.iter().fold(1e-3, |a: f64, b| a.max(b.abs()));
     for i in 0..x.len() {
         let at = |step| {
             let mut x = x.to_vec();
