@@ -52,7 +52,9 @@ fn the_sources_are_as_promised() {
             );
         }
         let layer = path.strip_prefix("crates/lenet/src/nn/").and_then(|file| file.strip_suffix(".rs"));
-        if layer.is_some_and(|layer| "activation batchnorm conv2d dropout lanes layer linear pool winograd".contains(layer)) {
+        if layer.is_some_and(|layer| {
+            "activation batchnorm conv2d dropout lanes layer linear pool winograd".contains(layer)
+        }) {
             assert_eq!(word_of(&text, DIGITS), None, "{path}: expected a layer for any images and classes");
         }
         assert!(path != ".ci/run" || text.contains("exec ./check"), "{path}: expected to call ./check");
