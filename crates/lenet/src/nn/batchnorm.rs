@@ -147,8 +147,14 @@ impl Normalization {
 /// What a channel is multiplied by, and what is then added to it, in inference; `parameters` are weight, bias, running
 /// mean and running variance.
 pub(super) fn running_scale(parameters: &[f32], channel: usize) -> (f32, f32) {
-    let [weight, bias, mean, var] = of_channel(parameters, channel);
-    let scale = weight / (var.max(0.0) + EPS).sqrt();
+    let [.., mean, var] = of_channel(parameters, channel);
+    scale_by(parameters, channel, (mean, var.max(0.0)))
+}
+
+/// As [`running_scale`], with a given mean and variance.
+fn scale_by(parameters: &[f32], channel: usize, (mean, var): (f64, f64)) -> (f32, f32) {
+    let [weight, bias, ..] = of_channel(parameters, channel);
+    let scale = weight / (var + EPS).sqrt();
     (scale as f32, (bias - mean * scale) as f32)
 }
 
@@ -224,11 +230,7 @@ impl Operator for Normalization {
             let channel = i % self.shape.channels;
             let (scale, shift) = match self.moments(channel) {
                 None => running_scale(parameters, channel),
-                Some((mean, var)) => {
-                    let [weight, bias, ..] = of_channel(parameters, channel);
-                    let scale = weight / (var + EPS).sqrt();
-                    (scale as f32, (bias - mean * scale) as f32)
-                }
+                Some(moments) => scale_by(parameters, channel, moments),
             };
             dispatch!(pass.level, simd => scale_plane(simd, (scale, shift), x, y));
         }
