@@ -171,7 +171,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.json {
         report.line(format_args!(
             "{name}: {} parameters, {} training images, {} {} images{}, threads: {}",
-            trainer.network().parameters().len(),
+            trainer.network().architecture().summary()?.iter().map(|row| row.parameters).sum::<usize>(),
             train.len(),
             measure.data.len(),
             measure.name(),
