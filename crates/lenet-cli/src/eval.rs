@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use lenet::{CLASSES, Dataset, metrics::Evaluation};
+use lenet::{CLASSES, Dataset, image::Steps, metrics::Evaluation, recognize::Recognizer};
 use serde_json::json;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     model::NetworkArgs,
     output::print,
     picture::{self, Tile},
+    pictures,
 };
 
 /// Measure a trained network: accuracy, each digit's precision and recall, the confusion matrix
@@ -24,6 +25,12 @@ pub struct Args {
     network: NetworkArgs,
     #[command(flatten)]
     data: DataArgs,
+    /// Measure it on pictures instead: a folder with labels.tsv (file, label, source), or an IDX file of images
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data"])]
+    pictures: Option<PathBuf>,
+    /// With --pictures: leave out a step of what makes digits of a picture, to see what it is worth
+    #[arg(long, value_name = "STEP", requires = "pictures")]
+    without: Vec<String>,
     /// Images to measure it on
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
@@ -38,6 +45,12 @@ pub struct Args {
 /// Prints the figures, and writes the pictures if asked to.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let network = args.network.load()?;
+    if let Some(path) = &args.pictures {
+        let steps = args.without.iter().try_fold(Steps::default(), |steps, name| {
+            steps.without(name).with_context(|| format!("--without: expected a step, found {name}"))
+        })?;
+        return print(pictures::evaluate(&Recognizer::new(network).with_steps(steps), path)?);
+    }
     let data = args.data.load(args.split)?;
     let evaluation = Evaluation::new(data.labels(), &network.predict(data.images()))?;
     if args.json {

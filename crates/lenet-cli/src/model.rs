@@ -86,6 +86,12 @@ impl NetworkArgs {
     }
 }
 
+/// The network in a file that `lenet train` wrote, or the one inside the program.
+pub fn load_or_built_in(path: Option<&Path>) -> anyhow::Result<Network> {
+    let path = path.context("--model: expected a file, found none, and no network is inside the program")?;
+    Ok(checkpoint::from_bytes(&read(path)?).with_context(|| path.display().to_string())?.0)
+}
+
 /// Reads a whole file of a size that a network can have.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     const LIMIT: u64 = 1 << 30;

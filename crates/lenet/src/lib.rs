@@ -67,6 +67,8 @@ pub mod train;
 pub mod metrics;
 pub mod checkpoint;
 pub mod state;
+pub mod image;
+pub mod recognize;
 
 pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
 pub use error::Error;
