@@ -171,6 +171,9 @@ impl Recognizer {
     /// that fits best.
     fn read_line(&self, ink: &Grey, line: Vec<Part>, height: usize) -> Vec<Digit> {
         let alone = self.guess(ink, line.iter().map(|part| vec![part]).collect());
+        if alone.iter().all(|guess| guess.is_sure(height)) {
+            return alone.into_iter().map(Guess::into_digit).collect();
+        }
         let mut pieces: Vec<Piece> = Vec::new();
         for (index, (part, guess)) in line.into_iter().zip(alone).enumerate() {
             let (sure, low) = (guess.is_sure(height), guess.is_low(height));
