@@ -55,7 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Mistakes in a picture, at most.
-const MISTAKES: usize = 48;
+pub const MISTAKES: usize = 48;
 
 /// The result in one line: `accuracy 98.87% (95% interval 98.64% to 99.06%), 9887 of 10000`.
 pub fn headline(evaluation: &Evaluation) -> String {
@@ -151,7 +151,8 @@ pub fn save_pictures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) 
     picture::sheet(&title, &tiles, 8).save(&folder.join("mistakes.png"))
 }
 
-fn percent(part: f64) -> String {
+/// `98.87%`
+pub fn percent(part: f64) -> String {
     format!("{:.2}%", 100.0 * part)
 }
 

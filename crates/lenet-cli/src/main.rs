@@ -17,6 +17,7 @@ mod terminal;
 
 mod show;
 mod train;
+mod report;
 mod eval;
 mod predict;
 mod summary;

@@ -45,7 +45,7 @@ fn table(architecture: &Architecture) -> anyhow::Result<String> {
 }
 
 /// `616,520`; nothing for 0.
-fn grouped(number: usize) -> String {
+pub fn grouped(number: usize) -> String {
     if number == 0 {
         return String::new();
     }

@@ -31,6 +31,7 @@ use crate::{
     model::Model,
     output::{check_writable, print, write_atomically},
     recipe::RecipeArgs,
+    report::Training,
 };
 
 /// Train a network, measure it after each epoch, and save it
@@ -68,6 +69,9 @@ pub struct Args {
     /// Where to save the network [default: MODEL.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write a page about the training: learning curves, confusion matrix, mistakes, recipe and machine
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Print one JSON object for each epoch and a last one with the result
     #[arg(long)]
     json: bool,
@@ -162,14 +166,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         format!("{}.safetensors", name.display()).into()
     });
     check_writable(&path, size_of_val(trainer.network().parameters()) as u64)?;
+    if let Some(report) = &args.report {
+        ensure!(
+            *report != path,
+            "{}: expected another file for --report than for the network, found one for both",
+            path.display()
+        );
+        check_writable(report, 1 << 20)?;
+    }
     if let Some(folder) = &folder {
         // Twice, because each state is written beside the one before.
         folder.keep(trainer.state())?;
         folder.keep(trainer.state())?;
     }
-    let report = Report::new(args.json, epochs, train.len(), measure.name());
+    let log = Log::new(args.json, epochs, train.len(), measure.name());
     if !args.json {
-        report.line(format_args!(
+        log.line(format_args!(
             "{name}: {} parameters, {} training images, {} {} images{}, threads: {}",
             trainer.network().architecture().summary()?.iter().map(|row| row.parameters).sum::<usize>(),
             train.len(),
@@ -184,10 +196,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut evaluation = None;
     let mut network = trainer.network().clone();
     for done in trainer.state().epochs()..epochs {
-        report.bar.set_prefix(format!("epoch {:>2}/{epochs}", done + 1));
+        log.bar.set_prefix(format!("epoch {:>2}/{epochs}", done + 1));
         let epoch_started = Instant::now();
         let observe = |progress: Progress| {
-            report.bar.set_position((done * train.len() + progress.images) as u64);
+            log.bar.set_position((done * train.len() + progress.images) as u64);
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let Some(epoch) = trainer.epoch(observe) else { break };
@@ -195,12 +207,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ensure!(epoch.loss.is_finite(), DIVERGED);
         network = trainer.network().clone();
         evaluation = if args.test_once { None } else { Some(measure.evaluate(&network)?) };
+        trainer.note(evaluation.as_ref().map(Evaluation::accuracy), time.as_secs_f64());
         if let Some(folder) = &folder {
             folder.keep(trainer.state())?;
         }
-        report.epoch(done + 1, epoch, evaluation.as_ref(), time)?;
+        log.epoch(done + 1, epoch, evaluation.as_ref(), time)?;
     }
-    report.bar.finish_and_clear();
+    log.bar.finish_and_clear();
 
     let done = trainer.state().epochs();
     if done == 0 {
@@ -219,9 +232,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         interrupted: done < epochs,
     };
     write_atomically(&path, &checkpoint::to_bytes(&network, &provenance)?)?;
-    report.end(&network, &provenance, &evaluation, started.elapsed(), &path)?;
+    log.end(&network, &provenance, &evaluation, started.elapsed(), &path)?;
+    if let Some(report) = &args.report {
+        let mut history = trainer.state().history().to_vec();
+        if let Some(last) = history.last_mut() {
+            last.measured = Some(accuracy);
+        }
+        let training = Training {
+            network: &network,
+            provenance: &provenance,
+            history: &history,
+            images: train.len(),
+            measured: (measure.name(), &measure.data),
+            evaluation: &evaluation,
+        };
+        write_atomically(report, training.page()?.as_bytes())?;
+    }
     if let (true, false, Some(folder)) = (provenance.interrupted, args.json, &folder) {
-        report.line(format_args!("go on with --resume {}", folder.path().display()))?;
+        log.line(format_args!("go on with --resume {}", folder.path().display()))?;
     }
     Ok(if provenance.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
@@ -243,7 +271,7 @@ fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 /// How training is told: a bar and lines, or JSON.
-struct Report {
+struct Log {
     json: bool,
     epochs: usize,
     /// Training images.
@@ -254,7 +282,7 @@ struct Report {
     bar: ProgressBar,
 }
 
-impl Report {
+impl Log {
     fn new(json: bool, epochs: usize, images: usize, measured: &'static str) -> Self {
         let bar = if json || !std::io::stdout().is_terminal() {
             ProgressBar::hidden()

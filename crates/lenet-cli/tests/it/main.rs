@@ -15,6 +15,7 @@ mod interrupt;
 mod output;
 mod predict;
 mod recipe;
+mod report;
 mod server;
 mod show;
 mod summary;

@@ -96,7 +96,7 @@ fn errors_name_file_line_and_key() {
     let folder = folder();
     for (from, to, expected) in [
         ("epochs = 4", "epochs = 'x'", "line 3, epochs = 'x': invalid type: string \"x\", expected usize"),
-        ("epochs = 4", "epochs = 0", "line 3: epochs: expected 1 to 1000000, found 0"),
+        ("epochs = 4", "epochs = 0", "line 3: epochs: expected 1 to 100000, found 0"),
         ("epochs = 4", "", "missing field `epochs`"),
         ("epochs = 4", "epochs = 4\nepochs = 5", "line 4, epochs = 5: duplicate key"),
         ("ema", "emma", "line 7, emma = 0.9: unknown field `emma`, expected one of "),

@@ -170,11 +170,17 @@ fn bad_usage_exits_2_and_failure_1() {
         ));
     }
     // Before the work, not after it.
-    for (out, wrong) in
-        [("data", "expected a file to write, found a folder"), ("nowhere/net", "could not be written: [..]")]
+    for (path, wrong) in
+        [("data", "expected a file to write, found a folder"), ("nowhere/file", "could not be written: [..]")]
     {
-        let failed = train(folder.path(), "--out").arg(out).assert().code(1).stdout_eq("");
-        failed.stderr_eq(format!("error: {out}: {wrong}\n"));
+        for option in ["--out", "--report"] {
+            let failed = train(folder.path(), option).arg(path).assert().code(1).stdout_eq("");
+            failed.stderr_eq(format!("error: {path}: {wrong}\n"));
+        }
     }
+    let failed = train(folder.path(), "--out file --report file").assert().code(1).stdout_eq("");
+    failed.stderr_eq(
+        "error: file: expected another file for --report than for the network, found one for both\n",
+    );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -284,6 +284,13 @@ impl Network {
         self.architecture.summary().expect("a network's architecture is good")
     }
 
+    /// The SIMD level that it works at on this machine, such as `AVX512` or `SSE4.2`.
+    pub fn simd(&self) -> String {
+        // Its `Debug` form is the level's name, then what proves that the machine has it.
+        let level = format!("{:?}", self.level);
+        level.split('(').next().unwrap_or_default().to_uppercase().replace('_', ".")
+    }
+
     pub(crate) fn level(&self) -> Level {
         self.level
     }
