@@ -15,7 +15,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::{
     eval::{MISTAKES, headline, percent},
     picture,
-    summary::grouped,
+    summary::{grouped, totals},
 };
 
 /// What the page is about.
@@ -39,9 +39,7 @@ impl Training<'_> {
         let Self { network, provenance, history, images, measured: (measured, _), evaluation } = *self;
         let name = network.architecture().name();
         let recipe = &provenance.recipe;
-        let rows = network.architecture().summary()?;
-        let (parameters, multiply_adds) =
-            rows.iter().fold((0, 0), |sum, row| (sum.0 + row.parameters, sum.1 + row.multiply_adds));
+        let (parameters, multiply_adds) = totals(network.architecture())?;
         let mistakes = evaluation.mistakes();
         let seconds: f64 = history.iter().filter_map(|epoch| epoch.seconds).sum();
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();

@@ -67,6 +67,7 @@ pub mod train;
 pub mod metrics;
 pub mod checkpoint;
 pub mod state;
+pub mod pretrained;
 
 pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
 pub use error::Error;

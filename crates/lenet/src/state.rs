@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -111,7 +112,7 @@ impl State {
             let (name, shape) = ((*name).to_owned(), vec![values.len()]);
             Tensor { name, shape, values }
         });
-        checkpoint::write(networks.chain(moments), &metadata)
+        checkpoint::write(networks.chain(moments), Dtype::F32, &metadata)
     }
 
     /// The state that [`to_bytes`](Self::to_bytes) wrote.
@@ -213,7 +214,7 @@ mod tests {
             shape: shape.clone(),
             values,
         });
-        checkpoint::write(tensors, &value).unwrap()
+        checkpoint::write(tensors, Dtype::F32, &value).unwrap()
     }
 
     #[track_caller]
@@ -306,7 +307,10 @@ mod tests {
                 &found(|name, _| name.push('?')),
                 &format!("{name}: expected a tensor of this name, found none"),
             );
-            assert_refused(&found(|_, values| values.truncate(3)), &format!("{name}: expected F32 of ["));
+            assert_refused(
+                &found(|_, values| values.truncate(3)),
+                &format!("{name}: expected F32 or F16 of ["),
+            );
             assert_refused(
                 &found(|_, values| values[1] = f32::INFINITY),
                 &format!("{name}: expected finite numbers, found inf"),

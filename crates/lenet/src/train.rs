@@ -41,6 +41,9 @@ pub struct Recipe {
     /// themselves.
     #[serde(default)]
     pub ema: f32,
+    /// Probability that a [`Dropout`](nn::Dropout) layer zeroes an element, instead of what the architecture says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f32>,
     /// How the learning rate goes from the first step to the last.
     pub schedule: Schedule,
     /// What the network is fed.
@@ -62,6 +65,7 @@ impl Default for Recipe {
             warmup: 0.0,
             label_smoothing: 0.0,
             ema: 0.0,
+            dropout: None,
             schedule: Schedule::Cosine,
             scaling: Scaling::STANDARD,
             optimizer: Optimizer::Adam { lr: 0.002 },
@@ -85,9 +89,12 @@ impl Recipe {
         for (name, max, value) in [("epochs", MAX_EPOCHS, epochs), ("batch_size", MAX_BATCH, batch_size)] {
             require(name, (1..=max).contains(&value), &format!("1 to {max}"), value)?;
         }
-        for (name, share) in
-            [("warmup", self.warmup), ("label_smoothing", self.label_smoothing), ("ema", self.ema)]
-        {
+        for (name, share) in [
+            ("warmup", self.warmup),
+            ("label_smoothing", self.label_smoothing),
+            ("ema", self.ema),
+            ("dropout", self.dropout.unwrap_or(0.0)),
+        ] {
             require(name, (0.0..1.0).contains(&share), "at least 0 and below 1", share)?;
         }
         self.augmentation.map_or(Ok(()), |augmentation| augmentation.check())?;
@@ -152,10 +159,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Setting`] if the recipe asks for something impossible or scales otherwise than `network`, or `data` is
     /// empty.
-    pub fn new(network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
+    pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.check()?;
         let (wanted, found) = (network.scaling(), recipe.scaling);
         require("scaling", wanted == found, &format!("the network's {wanted:?}"), format!("{found:?}"))?;
+        if let Some(p) = recipe.dropout {
+            network.set_dropout(p);
+        }
         let threads = threads(&recipe);
         Self::on(data, State::new(network, recipe, seed, threads, data))
     }
