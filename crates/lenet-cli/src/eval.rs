@@ -1,18 +1,19 @@
 //! `lenet eval`: what a network gets right and wrong, as text, JSON and pictures.
 
 use std::{
-    fmt::Write,
+    fmt::{Display, Write},
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
+use clap::builder::ArgPredicate;
 use lenet::{CLASSES, Dataset, image::Steps, metrics::Evaluation, recognize::Recognizer};
 use serde_json::json;
 
 use crate::{
     data::{DataArgs, Split},
-    model::NetworkArgs,
+    model::{self, FormatArgs},
     output::print,
     picture::{self, Tile},
     pictures,
@@ -21,11 +22,23 @@ use crate::{
 /// Measure a trained network: accuracy, each digit's precision and recall, the confusion matrix
 #[derive(clap::Args)]
 pub struct Args {
+    /// The networks: lenet5 or vgg, which are inside the program, or .safetensors files
+    ///
+    /// Files are those that `lenet train` wrote, or hold a PyTorch state_dict. Several networks are measured each by
+    /// itself, and together by the mean of their probabilities.
+    #[arg(
+        value_name = "NETWORK",
+        default_value = "lenet5",
+        default_value_if("pictures", ArgPredicate::IsPresent, model::RECOGNIZER)
+    )]
+    networks: Vec<PathBuf>,
     #[command(flatten)]
-    network: NetworkArgs,
+    format: FormatArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Measure it on pictures instead: a folder with labels.tsv (file, label, source), or an IDX file of images
+    ///
+    /// It is read as `lenet recognize` does, with the first of the networks, once finding all digits and once as one.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data"])]
     pictures: Option<PathBuf>,
     /// With --pictures: leave out a step of what makes digits of a picture, to see what it is worth
@@ -44,18 +57,40 @@ pub struct Args {
 
 /// Prints the figures, and writes the pictures if asked to.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let network = args.network.load()?;
     if let Some(path) = &args.pictures {
         let steps = args.without.iter().try_fold(Steps::default(), |steps, name| {
             steps.without(name).with_context(|| format!("--without: expected a step, found {name}"))
         })?;
-        return print(pictures::evaluate(&Recognizer::new(network).with_steps(steps), path)?);
+        return print(pictures::evaluate(
+            &Recognizer::new(args.format.load(&args.networks[0])?).with_steps(steps),
+            path,
+        )?);
     }
     let data = args.data.load(args.split)?;
-    let evaluation = Evaluation::new(data.labels(), &network.predict(data.images()))?;
+    let mut sums = vec![[0.0; CLASSES]; data.len()];
+    let mut members = Vec::new();
+    for source in &args.networks {
+        let probabilities = args.format.load(source)?.predict(data.images());
+        let evaluation =
+            Evaluation::new(data.labels(), &probabilities).with_context(|| source.display().to_string())?;
+        members.push(Member { source, evaluation });
+        for (sum, row) in sums.iter_mut().zip(&probabilities) {
+            *sum = std::array::from_fn(|class| sum[class] + row[class]);
+        }
+    }
+    let count = members.len() as f32;
+    let means: Vec<_> = sums.iter().map(|sum| sum.map(|value| value / count)).collect();
+    let evaluation = Evaluation::new(data.labels(), &means)?;
     if args.json {
-        print(format_args!("{}\n", json(&evaluation)))?;
+        let mut object = json(&evaluation);
+        if members.len() > 1 {
+            object["networks"] = members.iter().map(Member::json).collect();
+        }
+        print(format_args!("{object}\n"))?;
     } else {
+        if members.len() > 1 {
+            print(table(&members))?;
+        }
         print(text(&evaluation))?;
     }
     if let Some(folder) = &args.out {
@@ -67,8 +102,62 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One of the networks that are measured.
+struct Member<'a> {
+    source: &'a Path,
+    evaluation: Evaluation,
+}
+
+impl Member<'_> {
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "network": self.source.display().to_string(),
+            "accuracy": self.evaluation.accuracy(),
+            "halves": halves(&self.evaluation),
+        })
+    }
+}
+
+/// A line for each network, and one for their mean and standard deviation; together they follow.
+fn table(members: &[Member]) -> String {
+    let mut text = "accuracy  first half  second half  network\n".to_owned();
+    let mut line = |[whole, first, second]: [f64; 3], name: &dyn Display| {
+        let _ =
+            writeln!(text, "{:>8}  {:>10}  {:>11}  {name}", percent(whole), percent(first), percent(second));
+    };
+    let rows: Vec<[f64; 3]> = members
+        .iter()
+        .map(|member| {
+            let [first, second] = halves(&member.evaluation);
+            [member.evaluation.accuracy(), first, second]
+        })
+        .collect();
+    for (row, member) in rows.iter().zip(members) {
+        line(*row, &member.source.display());
+    }
+    let count = rows.len() as f64;
+    let mean = |column: usize| rows.iter().map(|row| row[column]).sum::<f64>() / count;
+    let means = [0, 1, 2].map(mean);
+    let deviation = |column: usize| {
+        let squares = rows.iter().map(|row| (row[column] - means[column]).powi(2));
+        (squares.sum::<f64>() / (count - 1.0)).sqrt()
+    };
+    line(means, &"mean");
+    line([0, 1, 2].map(deviation), &"standard deviation");
+    text + "\ntogether\n"
+}
+
+/// The accuracy on the first half of the images and on the second: MNIST's test images come from two groups of writers.
+fn halves(evaluation: &Evaluation) -> [f64; 2] {
+    let (middle, end) = (evaluation.total() / 2, evaluation.total());
+    [evaluation.accuracy_in(0..middle), evaluation.accuracy_in(middle..end)]
+}
+
+/// Shares of the answers that are left when the least confident are refused.
+const COVERAGES: [f64; 3] = [0.99, 0.95, 0.9];
+
 /// Mistakes in a picture, at most.
-const MISTAKES: usize = 48;
+pub const MISTAKES: usize = 48;
 
 /// The result in one line: `accuracy 98.87% (95% interval 98.64% to 99.06%), 9887 of 10000`.
 pub fn headline(evaluation: &Evaluation) -> String {
@@ -83,9 +172,14 @@ pub fn headline(evaluation: &Evaluation) -> String {
     )
 }
 
-/// The headline, a table of the digits, and the confusion matrix, where "." is none.
+/// The headline, calibration, a table of the digits, and the confusion matrix, where "." is none.
 pub fn text(evaluation: &Evaluation) -> String {
-    let mut text = format!("{}\n\ndigit  precision   recall  images\n", headline(evaluation));
+    let [first, second] = halves(evaluation).map(percent);
+    let mut text = format!("{}\nfirst half {first}, second half {second}\n", headline(evaluation));
+    let _ = writeln!(text, "calibration error {}", percent(evaluation.calibration_error()));
+    let right = |share| format!("{:.0}%: {}", 100.0 * share, percent(evaluation.accuracy_at(share)));
+    let _ = write!(text, "accuracy of the most confident {}", COVERAGES.map(right).join(", "));
+    text += "\n\ndigit  precision   recall  images\n";
     let part = |part: Option<f64>| part.map_or("-".to_owned(), percent);
     for digit in 0..CLASSES {
         let _ = writeln!(
@@ -127,6 +221,9 @@ pub fn json(evaluation: &Evaluation) -> serde_json::Value {
     json!({
         "accuracy": evaluation.accuracy(),
         "interval": evaluation.interval(),
+        "halves": halves(evaluation),
+        "calibration_error": evaluation.calibration_error(),
+        "accuracy_at_coverage": COVERAGES.map(|share| json!([share, evaluation.accuracy_at(share)])),
         "correct": evaluation.correct(),
         "total": evaluation.total(),
         "per_digit": per_digit,
@@ -164,7 +261,8 @@ pub fn save_pictures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) 
     picture::sheet(&title, &tiles, 8).save(&folder.join("mistakes.png"))
 }
 
-fn percent(part: f64) -> String {
+/// `98.87%`
+pub fn percent(part: f64) -> String {
     format!("{:.2}%", 100.0 * part)
 }
 
@@ -196,6 +294,9 @@ mod tests {
             text(&evaluation().0),
             str![[r#"
 accuracy 97.50% (95% interval 94.28% to 98.93%), 195 of 200
+first half 98.00%, second half 97.00%
+calibration error 2.45%
+accuracy of the most confident 99%: 97.47%, 95%: 97.89%, 90%: 97.78%
 
 digit  precision   recall  images
     0    100.00%  100.00%      25
@@ -247,6 +348,9 @@ true 9      .      .      .      .      .      .      .      .      .      .
             json!({
                 "accuracy": 0.975,
                 "interval": [low, high],
+                "halves": [0.98, 0.97],
+                "calibration_error": evaluation.calibration_error(),
+                "accuracy_at_coverage": COVERAGES.map(|share| json!([share, evaluation.accuracy_at(share)])),
                 "correct": 195,
                 "total": 200,
                 "per_digit": per_digit,

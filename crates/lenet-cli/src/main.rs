@@ -20,8 +20,10 @@ mod terminal;
 
 mod show;
 mod train;
+mod report;
 mod eval;
 mod predict;
+mod models;
 mod summary;
 mod tutorial;
 mod fetch;
@@ -35,6 +37,7 @@ enum Command {
     Train(train::Args),
     Eval(eval::Args),
     Predict(predict::Args),
+    Models(models::Args),
     Summary(summary::Args),
     Tutorial(tutorial::Args),
     Fetch(fetch::Args),
@@ -68,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Train(args) => return train::run(args),
         Command::Eval(args) => eval::run(args)?,
         Command::Predict(args) => predict::run(args)?,
+        Command::Models(args) => models::run(args)?,
         Command::Summary(args) => summary::run(args)?,
         Command::Tutorial(args) => tutorial::run(args)?,
         Command::Fetch(args) => fetch::run(args)?,

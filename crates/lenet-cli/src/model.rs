@@ -1,16 +1,14 @@
 //! Models by name, and networks in files.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use lenet::{
-    checkpoint, models,
+    checkpoint::{self, Provenance},
+    models,
     nn::{Architecture, Network, Scaling},
+    pretrained,
 };
 
 /// The architectures that the program trains.
@@ -46,17 +44,24 @@ impl Model {
             Self::Vgg => models::vgg(),
         }
     }
+
+    /// The trained network that is inside the program, and where it comes from, if there is one.
+    pub fn pretrained(self) -> Option<(Network, Provenance)> {
+        match self {
+            Self::Mlp | Self::Cnn => None,
+            Self::Lenet5 => Some(pretrained::lenet5()),
+            Self::Vgg => Some(pretrained::vgg()),
+        }
+    }
 }
 
-/// A network in a file, for each command that uses a trained one.
+/// Where trained networks come from, for each command that uses one.
 #[derive(clap::Args)]
-pub struct NetworkArgs {
-    /// The network: a .safetensors file that `lenet train` wrote, or that holds a PyTorch state_dict
-    file: PathBuf,
+pub struct FormatArgs {
     /// The architecture of a file that doesn't tell it, as PyTorch writes them
     #[arg(long, value_name = "MODEL")]
     architecture: Option<Model>,
-    /// What that network was trained to be fed, (pixel / 255 - MEAN) / STD [default: 0.1307,0.3081]
+    /// What that network was trained to be fed, (pixel / 255 - MEAN) / STD [default: mean and deviation of MNIST]
     #[arg(long, value_name = "MEAN,STD", value_parser = scaling, requires = "architecture", allow_hyphen_values = true)]
     scaling: Option<Scaling>,
 }
@@ -67,14 +72,19 @@ fn scaling(text: &str) -> Result<Scaling, String> {
         Some((mean, std)) if f32::is_finite(mean) && f32::is_finite(std) && std > 0.0 => {
             Ok(Scaling { mean, std })
         }
-        _ => Err("expected two numbers such as 0.1307,0.3081, the second above 0".into()),
+        _ => Err("expected two numbers such as 0.5,0.25, the second above 0".into()),
     }
 }
 
-impl NetworkArgs {
-    /// Reads the network.
-    pub fn load(&self) -> anyhow::Result<Network> {
-        let bytes = read(&self.file)?;
+impl FormatArgs {
+    /// The network of a name, if it is inside the program, or of a file.
+    pub fn load(&self, source: &Path) -> anyhow::Result<Network> {
+        let shipped = Model::value_variants().iter().find(|model| source == Path::new(model.name()));
+        if let (None, Some((network, _))) = (self.architecture, shipped.and_then(|model| model.pretrained()))
+        {
+            return Ok(network);
+        }
+        let bytes = read(source)?;
         let network = match self.architecture {
             Some(model) => {
                 let scaling = self.scaling.unwrap_or(Scaling::STANDARD);
@@ -82,15 +92,12 @@ impl NetworkArgs {
             }
             None => checkpoint::from_bytes(&bytes).map(|(network, _)| network),
         };
-        network.with_context(|| self.file.display().to_string())
+        network.with_context(|| source.display().to_string())
     }
 }
 
-/// The network in a file that `lenet train` wrote, or the one inside the program.
-pub fn load_or_built_in(path: Option<&Path>) -> anyhow::Result<Network> {
-    let path = path.context("--model: expected a file, found none, and no network is inside the program")?;
-    Ok(checkpoint::from_bytes(&read(path)?).with_context(|| path.display().to_string())?.0)
-}
+/// The network that reads pictures unless another is asked for.
+pub const RECOGNIZER: &str = "vgg";
 
 /// Reads a whole file of a size that a network can have.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

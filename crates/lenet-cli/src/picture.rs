@@ -114,6 +114,22 @@ pub fn confusion(title: &str, evaluation: &Evaluation) -> Picture {
     picture
 }
 
+/// The PNG file of one digit, `image` (row, column), as black ink on nothing.
+pub fn ink(image: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let pixels: Vec<u8> = image.iter().flat_map(|&value| [0, value]).collect();
+    Ok(png(Size::new_equal(SIDE as u32), png::ColorType::GrayscaleAlpha, &pixels)?)
+}
+
+/// `pixels` (row, column, channel) as a PNG file.
+fn png(size: Size, colour: png::ColorType, pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, size.width, size.height);
+    encoder.set_color(colour);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header()?.write_image_data(pixels)?;
+    Ok(bytes)
+}
+
 /// The largest font in which no line is wider than `width`, or the smallest.
 fn font_for<'a>(lines: impl Iterator<Item = &'a str>, width: u32) -> &'static MonoFont<'static> {
     let longest = lines.map(str::len).max().unwrap_or(0) as u32;
@@ -154,13 +170,7 @@ impl Picture {
 
     /// Writes the picture to `path` as PNG.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, self.size.width, self.size.height);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        encoder
-            .write_header()
-            .and_then(|mut writer| writer.write_image_data(&self.pixels))
+        let bytes = png(self.size, png::ColorType::Rgb, &self.pixels)
             .with_context(|| format!("{}: could not be encoded", path.display()))?;
         output::write_atomically(path, &bytes)
     }

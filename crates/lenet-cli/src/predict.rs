@@ -7,15 +7,17 @@ use serde_json::json;
 
 use crate::{
     data,
-    model::NetworkArgs,
+    model::FormatArgs,
     output::{print, write_atomically},
 };
 
 /// Read the digits of images without labels, as Kaggle's Digit Recognizer asks
 #[derive(clap::Args)]
 pub struct Args {
+    /// The network: lenet5 or vgg, which are inside the program, or a .safetensors file
+    network: PathBuf,
     #[command(flatten)]
-    network: NetworkArgs,
+    format: FormatArgs,
     /// The images: a .csv file in the form of Kaggle's test.csv (pixel0,...,pixel783), or an IDX file, raw or .gz
     images: PathBuf,
     /// Where to write the answers [default: stdout]
@@ -28,7 +30,7 @@ pub struct Args {
 
 /// Writes an answer for each image; ids count from 1.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let network = args.network.load()?;
+    let network = args.format.load(&args.network)?;
     let logits = network.logits(&data::read_images(&args.images)?);
     let mut text = if args.json { String::new() } else { "ImageId,Label\n".to_owned() };
     for (id, logits) in (1..).zip(&logits) {

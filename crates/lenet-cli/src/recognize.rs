@@ -16,7 +16,8 @@ use serde_json::json;
 
 use crate::{
     decode::{self, Decoded},
-    explain, model,
+    explain,
+    model::{self, FormatArgs},
     output::print,
 };
 
@@ -26,9 +27,11 @@ pub struct Args {
     /// Pictures (PNG, JPEG, BMP, GIF, WebP, PNM, TIFF), folders of them, or - for stdin
     #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
-    /// The network, a .safetensors file that `lenet train` wrote, instead of the one inside the program
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    /// The network: lenet5 or vgg, which are inside the program, or a .safetensors file
+    #[arg(long, value_name = "FILE", default_value = model::RECOGNIZER)]
+    model: PathBuf,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Print one JSON object for each picture, with boxes and probabilities
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -51,7 +54,7 @@ const AT_ONCE: usize = 256;
 
 /// Reads all pictures that can be read; the exit status tells whether any could not.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let recognizer = Recognizer::new(model::load_or_built_in(args.model.as_deref())?);
+    let recognizer = Recognizer::new(args.format.load(&args.model)?);
     if let Some(folder) = &args.explain {
         fs::create_dir_all(folder).with_context(|| format!("{}: could not be created", folder.display()))?;
     }

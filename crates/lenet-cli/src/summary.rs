@@ -39,13 +39,19 @@ fn table(architecture: &Architecture) -> anyhow::Result<String> {
     for row in &rows {
         line(row.name, row.layer.type_name(), &row.output.to_string(), row.parameters, row.multiply_adds);
     }
-    let sums = rows.iter().fold((0, 0), |sum, row| (sum.0 + row.parameters, sum.1 + row.multiply_adds));
-    line("total", "", "", sums.0, sums.1);
+    let (parameters, multiply_adds) = totals(architecture)?;
+    line("total", "", "", parameters, multiply_adds);
     Ok(text)
 }
 
+/// All weights and biases, and the multiply-adds that one image takes.
+pub fn totals(architecture: &Architecture) -> anyhow::Result<(usize, usize)> {
+    let rows = architecture.summary()?;
+    Ok(rows.iter().fold((0, 0), |sum, row| (sum.0 + row.parameters, sum.1 + row.multiply_adds)))
+}
+
 /// `616,520`; nothing for 0.
-fn grouped(number: usize) -> String {
+pub fn grouped(number: usize) -> String {
     if number == 0 {
         return String::new();
     }

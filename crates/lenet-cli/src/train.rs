@@ -18,9 +18,9 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lenet::{
     Dataset,
     checkpoint::{self, Provenance, Validation},
-    metrics::Evaluation,
-    nn::Network,
-    train::{Epoch, Progress, Trainer},
+    metrics::{self, Evaluation},
+    nn::{Architecture, Network},
+    train::{Epoch, Progress, Recipe, Trainer},
 };
 use serde_json::json;
 
@@ -28,9 +28,11 @@ use crate::{
     checkpoint::Folder,
     data::{DataArgs, Split},
     eval::headline,
-    model::Model,
+    model::{self, Model},
     output::{check_writable, print, write_atomically},
     recipe::RecipeArgs,
+    report::Training,
+    summary::totals,
 };
 
 /// Train a network, measure it after each epoch, and save it
@@ -68,6 +70,17 @@ pub struct Args {
     /// Where to save the network [default: MODEL.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Save in half precision: half the size, and measured as saved
+    #[arg(long)]
+    half: bool,
+    /// Take the temperature of confidence from a network that the same recipe trained with --validate
+    ///
+    /// Training with --validate fits one on the images held out; training on all images has none left to fit it on.
+    #[arg(long, value_name = "FILE", conflicts_with = "validate")]
+    twin: Option<PathBuf>,
+    /// Write a page about the training: learning curves, confusion matrix, mistakes, recipe and machine
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Print one JSON object for each epoch and a last one with the result
     #[arg(long)]
     json: bool,
@@ -121,9 +134,27 @@ impl Measure {
         if self.validation { "validation" } else { "test" }
     }
 
+    /// The temperature that suits these images best.
+    fn temperature(&self, network: &Network) -> f32 {
+        metrics::temperature(self.data.labels(), &network.logits(self.data.images()))
+    }
+
     fn evaluate(&self, network: &Network) -> anyhow::Result<Evaluation> {
         Evaluation::new(self.data.labels(), &network.predict(self.data.images())).context(DIVERGED)
     }
+}
+
+/// The temperature of a network that was trained alike, but for images held out.
+fn twin_temperature(path: &Path, architecture: &Architecture, recipe: &Recipe) -> anyhow::Result<f32> {
+    let bytes = model::read(path)?;
+    let read = || {
+        let (twin, provenance) = checkpoint::from_bytes(&bytes)?;
+        ensure!(provenance.validation.is_some(), "validation: expected images held out, found none");
+        let alike = twin.architecture().summary()? == architecture.summary()? && provenance.recipe == *recipe;
+        ensure!(alike, "recipe: expected the same architecture and recipe, found another");
+        Ok(twin.temperature())
+    };
+    read().with_context(|| path.display().to_string())
 }
 
 const DIVERGED: &str = "training diverged: try another seed or a lower learning rate";
@@ -161,17 +192,30 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let name = Path::new(&name).file_name().unwrap_or_default();
         format!("{}.safetensors", name.display()).into()
     });
+    let temperature = args
+        .twin
+        .as_deref()
+        .map(|twin| twin_temperature(twin, trainer.network().architecture(), &recipe))
+        .transpose()?;
     check_writable(&path, size_of_val(trainer.network().parameters()) as u64)?;
+    if let Some(report) = &args.report {
+        ensure!(
+            *report != path,
+            "{}: expected another file for --report than for the network, found one for both",
+            path.display()
+        );
+        check_writable(report, 1 << 20)?;
+    }
     if let Some(folder) = &folder {
         // Twice, because each state is written beside the one before.
         folder.keep(trainer.state())?;
         folder.keep(trainer.state())?;
     }
-    let report = Report::new(args.json, epochs, train.len(), measure.name());
+    let log = Log::new(args.json, epochs, train.len(), measure.name());
     if !args.json {
-        report.line(format_args!(
+        log.line(format_args!(
             "{name}: {} parameters, {} training images, {} {} images{}, threads: {}",
-            trainer.network().architecture().summary()?.iter().map(|row| row.parameters).sum::<usize>(),
+            totals(trainer.network().architecture())?.0,
             train.len(),
             measure.data.len(),
             measure.name(),
@@ -181,34 +225,23 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 
     let started = Instant::now();
-    let mut evaluation = None;
-    let mut network = trainer.network().clone();
-    for done in trainer.state().epochs()..epochs {
-        report.bar.set_prefix(format!("epoch {:>2}/{epochs}", done + 1));
-        let epoch_started = Instant::now();
-        let observe = |progress: Progress| {
-            report.bar.set_position((done * train.len() + progress.images) as u64);
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let Some(epoch) = trainer.epoch(observe) else { break };
-        let time = epoch_started.elapsed();
-        ensure!(epoch.loss.is_finite(), DIVERGED);
-        network = trainer.network().clone();
-        evaluation = if args.test_once { None } else { Some(measure.evaluate(&network)?) };
-        if let Some(folder) = &folder {
-            folder.keep(trainer.state())?;
-        }
-        report.epoch(done + 1, epoch, evaluation.as_ref(), time)?;
-    }
-    report.bar.finish_and_clear();
-
+    let each = (!args.test_once).then_some(&measure);
+    let (mut network, evaluation) = epochs_of(&mut trainer, each, folder.as_ref(), &log, &stop)?;
     let done = trainer.state().epochs();
     if done == 0 {
         // The exit status says it too, where stderr is closed.
         let _ = writeln!(std::io::stderr(), "interrupted before the first epoch ended: no network was saved");
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    let evaluation = evaluation.map_or_else(|| measure.evaluate(&network), Ok)?;
+    if args.half {
+        network.round_to_half();
+    }
+    let temperature = if measure.validation { Some(measure.temperature(&network)) } else { temperature };
+    network = network.with_temperature(temperature.unwrap_or(1.0))?;
+    let evaluation = match evaluation {
+        Some(evaluation) if !args.half && temperature.is_none() => evaluation,
+        _ => measure.evaluate(&network)?,
+    };
     let accuracy = evaluation.accuracy();
     let provenance = Provenance {
         recipe,
@@ -219,11 +252,59 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         interrupted: done < epochs,
     };
     write_atomically(&path, &checkpoint::to_bytes(&network, &provenance)?)?;
-    report.end(&network, &provenance, &evaluation, started.elapsed(), &path)?;
+    log.end(&network, &provenance, &evaluation, started.elapsed(), &path)?;
+    if let Some(report) = &args.report {
+        let mut history = trainer.state().history().to_vec();
+        if let Some(last) = history.last_mut() {
+            last.measured = Some(accuracy);
+        }
+        let training = Training {
+            network: &network,
+            provenance: &provenance,
+            history: &history,
+            images: train.len(),
+            measured: (measure.name(), &measure.data),
+            evaluation: &evaluation,
+        };
+        write_atomically(report, training.page()?.as_bytes())?;
+    }
     if let (true, false, Some(folder)) = (provenance.interrupted, args.json, &folder) {
-        report.line(format_args!("go on with --resume {}", folder.path().display()))?;
+        log.line(format_args!("go on with --resume {}", folder.path().display()))?;
     }
     Ok(if provenance.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// Trains to the recipe's end or until `stop`, measuring after each epoch if `measure` is given: the network after the
+/// last whole epoch, and its evaluation.
+fn epochs_of(
+    trainer: &mut Trainer,
+    measure: Option<&Measure>,
+    folder: Option<&Folder>,
+    log: &Log,
+    stop: &AtomicBool,
+) -> anyhow::Result<(Network, Option<Evaluation>)> {
+    let mut evaluation = None;
+    let mut network = trainer.network().clone();
+    for done in trainer.state().epochs()..log.epochs {
+        log.bar.set_prefix(format!("epoch {:>2}/{}", done + 1, log.epochs));
+        let started = Instant::now();
+        let observe = |progress: Progress| {
+            log.bar.set_position((done * log.images + progress.images) as u64);
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let Some(epoch) = trainer.epoch(observe) else { break };
+        let time = started.elapsed();
+        ensure!(epoch.loss.is_finite(), DIVERGED);
+        network = trainer.network().clone();
+        evaluation = measure.map(|measure| measure.evaluate(&network)).transpose()?;
+        trainer.note(evaluation.as_ref().map(Evaluation::accuracy), time.as_secs_f64());
+        if let Some(folder) = folder {
+            folder.keep(trainer.state())?;
+        }
+        log.epoch(done + 1, epoch, evaluation.as_ref(), time)?;
+    }
+    log.bar.finish_and_clear();
+    Ok((network, evaluation))
 }
 
 /// What a shell reports of a program that Ctrl-C ended.
@@ -243,7 +324,7 @@ fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 /// How training is told: a bar and lines, or JSON.
-struct Report {
+struct Log {
     json: bool,
     epochs: usize,
     /// Training images.
@@ -254,7 +335,7 @@ struct Report {
     bar: ProgressBar,
 }
 
-impl Report {
+impl Log {
     fn new(json: bool, epochs: usize, images: usize, measured: &'static str) -> Self {
         let bar = if json || !std::io::stdout().is_terminal() {
             ProgressBar::hidden()

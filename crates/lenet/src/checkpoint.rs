@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, fmt::Display};
 
+use half::f16;
 use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
@@ -53,11 +54,19 @@ const KEY: &str = "lenet";
 struct Metadata {
     architecture: Architecture,
     scaling: Scaling,
+    #[serde(default = "untempered")]
+    temperature: f32,
     #[serde(flatten)]
     provenance: Provenance,
 }
 
-/// The network as a safetensors file: the same bytes for the same network and provenance.
+/// The temperature of a network that none was fitted to.
+fn untempered() -> f32 {
+    1.0
+}
+
+/// The network as a safetensors file: the same bytes for the same network and provenance. It is in half precision if
+/// that changes no parameter, as after [`Network::round_to_half`].
 ///
 /// # Errors
 /// [`Error::Malformed`] if a layer's name can't stand in the file.
@@ -65,22 +74,24 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
     let metadata = Metadata {
         architecture: network.architecture().clone(),
         scaling: network.scaling(),
+        temperature: network.temperature(),
         provenance: provenance.clone(),
     };
-    write(network.tensors(), &metadata)
+    let half = network.parameters().iter().all(|&value| f16::from_f32(value).to_f32() == value);
+    write(network.tensors(), if half { Dtype::F16 } else { Dtype::F32 }, &metadata)
 }
 
 /// A network that [`to_bytes`] wrote, and where it comes from.
 ///
 /// # Errors
 /// [`Error::Malformed`] if `bytes` are not such a file, whole and undamaged; [`Error::Architecture`] if its layers
-/// don't fit together.
+/// don't fit together; [`Error::Setting`] if its scaling or temperature can't be.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
     let mut tensors = Tensors::read(bytes)?;
     let metadata: Metadata = tensors.metadata("a network's description")?;
     let network = tensors.network("", metadata.architecture, metadata.scaling)?;
     tensors.end()?;
-    Ok((network, metadata.provenance))
+    Ok((network.with_temperature(metadata.temperature)?, metadata.provenance))
 }
 
 /// A network of the given architecture with the weights of a safetensors file that holds a `state_dict` and doesn't
@@ -88,7 +99,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
 ///
 /// # Errors
 /// [`Error::Malformed`] if `bytes` are not such a file, or its tensors are not exactly those of the architecture,
-/// in single precision and finite; [`Error::Architecture`] if its layers don't fit together.
+/// in single or half precision and finite; [`Error::Architecture`] if its layers don't fit together.
 pub fn from_state_dict(bytes: &[u8], architecture: Architecture, scaling: Scaling) -> Result<Network, Error> {
     let mut tensors = Tensors::read(bytes)?;
     if tensors.metadata.is_some() {
@@ -100,22 +111,27 @@ pub fn from_state_dict(bytes: &[u8], architecture: Architecture, scaling: Scalin
     Ok(network)
 }
 
-/// A safetensors file with `metadata` under our key.
+/// A safetensors file of `tensors`, in half or single precision, with `metadata` under our key.
 pub(crate) fn write<'a>(
     tensors: impl Iterator<Item = Tensor<'a>>,
+    precision: Dtype,
     metadata: &impl Serialize,
 ) -> Result<Vec<u8>, Error> {
     let failed = |error: &dyn Display| Error::malformed("network", "what safetensors can hold", error);
     let metadata = serde_json::to_string(metadata).map_err(|error| failed(&error))?;
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .map(|tensor| {
-            let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let values = tensor.values.iter();
+            let bytes = match precision {
+                Dtype::F16 => values.flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+                _ => values.flat_map(|value| value.to_le_bytes()).collect(),
+            };
             (tensor.name, tensor.shape, bytes)
         })
         .collect();
     let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(precision, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, SafeTensorError>>()
         .map_err(|error| failed(&error))?;
     serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).map_err(|error| failed(&error))
@@ -156,7 +172,7 @@ impl<'a> Tensors<'a> {
         scaling: Scaling,
     ) -> Result<Network, Error> {
         let expected: usize = architecture.summary()?.iter().map(|row| row.parameters + row.buffers).sum();
-        let found = self.file.iter().map(|(_, view)| view.data().len()).sum::<usize>() / size_of::<f32>();
+        let found = self.file.iter().map(|(_, view)| view.data().len()).sum::<usize>() / size_of::<f16>();
         if expected > found {
             return Err(Error::malformed(
                 "parameters",
@@ -177,12 +193,18 @@ impl<'a> Tensors<'a> {
     pub fn tensor(&mut self, name: String, shape: &[usize]) -> Result<Vec<f32>, Error> {
         let view =
             self.file.tensor(&name).map_err(|_| Error::malformed(&name, "a tensor of this name", "none"))?;
-        if (view.dtype(), view.shape()) != (Dtype::F32, shape) {
-            let found = format!("{} of {:?}", view.dtype(), view.shape());
-            return Err(Error::malformed(&name, format!("F32 of {shape:?}"), found));
-        }
-        let (words, _) = view.data().as_chunks();
-        let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 if view.shape() == shape => {
+                view.data().as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)).collect()
+            }
+            Dtype::F16 if view.shape() == shape => {
+                view.data().as_chunks().0.iter().map(|word| f16::from_le_bytes(*word).to_f32()).collect()
+            }
+            dtype => {
+                let found = format!("{dtype} of {:?}", view.shape());
+                return Err(Error::malformed(&name, format!("F32 or F16 of {shape:?}"), found));
+            }
+        };
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return Err(Error::malformed(name, "finite numbers", value));
         }
@@ -246,6 +268,35 @@ mod tests {
     }
 
     #[test]
+    fn a_temperature_and_half_precision_come_back() {
+        let mut network = network().with_temperature(1.25).unwrap();
+        let single = to_bytes(&network, &provenance()).unwrap();
+        network.round_to_half();
+        let half = to_bytes(&network, &provenance()).unwrap();
+        assert!(half.len() < single.len() * 6 / 10, "{} of {} bytes", half.len(), single.len());
+        let (found, from) = from_bytes(&half).unwrap();
+        assert_eq!((found.temperature(), found.parameters()), (1.25, network.parameters()));
+        assert_eq!(to_bytes(&found, &from).unwrap(), half);
+    }
+
+    #[test]
+    fn an_impossible_temperature_is_refused() {
+        let text = serde_json::json!({
+            "architecture": models::lenet5(), "scaling": Scaling::STANDARD, "temperature": 0.0,
+            "recipe": Recipe::default(), "seed": 0, "epochs": 1, "interrupted": false,
+        });
+        let network = network();
+        let tensors = network.tensors();
+        let zeros = vec![0; 1 << 20];
+        let views = tensors.map(|tensor| {
+            let bytes = &zeros[..4 * tensor.values.len()];
+            (tensor.name, TensorView::new(Dtype::F32, tensor.shape, bytes).unwrap())
+        });
+        let bytes = serialize(views, Some(HashMap::from([(KEY.into(), text.to_string())]))).unwrap();
+        assert_refused(from_bytes(&bytes), "temperature: expected a finite number above 0, found 0");
+    }
+
+    #[test]
     fn every_truncation_is_refused() {
         let bytes = to_bytes(&network(), &provenance()).unwrap();
         for len in (0..bytes.len()).step_by(997) {
@@ -306,7 +357,7 @@ mod tests {
         };
         let right: (&str, Dtype, &[usize]) = ("layer1.weight", Dtype::F32, &[20, 784]);
         assert!(mlp(right, &[]).is_ok());
-        let shape = "layer1.weight: expected F32 of [20, 784], found ";
+        let shape = "layer1.weight: expected F32 or F16 of [20, 784], found ";
         assert_refused(
             mlp(("layer1.weight", Dtype::F32, &[784, 20]), &[]),
             &format!("{shape}F32 of [784, 20]"),

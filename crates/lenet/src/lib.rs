@@ -67,6 +67,7 @@ pub mod train;
 pub mod metrics;
 pub mod checkpoint;
 pub mod state;
+pub mod pretrained;
 pub mod image;
 pub mod recognize;
 

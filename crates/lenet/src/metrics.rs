@@ -1,6 +1,11 @@
 //! What a network gets right and wrong.
 
-use crate::{CLASSES, Error, nn::answer};
+use std::ops::Range;
+
+use crate::{
+    CLASSES, Error,
+    nn::{answer, softmax},
+};
 
 /// A network's answers to labelled images, counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -8,6 +13,8 @@ pub struct Evaluation {
     /// (true digit, answer)
     confusion: [[usize; CLASSES]; CLASSES],
     mistakes: Vec<Mistake>,
+    /// The probability that the network gave to each answer, and whether it was right, the most confident first.
+    answers: Vec<(f32, bool)>,
 }
 
 /// An image that the network read as another digit.
@@ -39,6 +46,7 @@ impl Evaluation {
         }
         let mut confusion = [[0; CLASSES]; CLASSES];
         let mut mistakes = Vec::new();
+        let mut answers = Vec::with_capacity(labels.len());
         for (index, (&label, probabilities)) in labels.iter().zip(probabilities).enumerate() {
             if usize::from(label) >= CLASSES {
                 return Err(Error::malformed(format!("label {index}"), "0 to 9", label));
@@ -48,14 +56,16 @@ impl Evaluation {
             }
             let answer = answer(probabilities);
             confusion[usize::from(label)][usize::from(answer)] += 1;
+            let confidence = probabilities[usize::from(answer)];
+            answers.push((confidence, answer == label));
             if answer != label {
-                let confidence = probabilities[usize::from(answer)];
                 mistakes.push(Mistake { index, label, answer, confidence });
             }
         }
         // A stable sort: equals stay in the order of their images.
         mistakes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        Ok(Self { confusion, mistakes })
+        answers.sort_by(|a, b| b.0.total_cmp(&a.0));
+        Ok(Self { confusion, mistakes, answers })
     }
 
     /// How often each digit got each answer: (true digit, answer).
@@ -91,6 +101,12 @@ impl Evaluation {
         self.correct() as f64 / self.total() as f64
     }
 
+    /// The part of the answers to some of the images that is right, 0 to 1; 0 if there are none.
+    pub fn accuracy_in(&self, images: Range<usize>) -> f64 {
+        let wrong = self.mistakes.iter().filter(|mistake| images.contains(&mistake.index)).count();
+        (images.len() - wrong) as f64 / images.len().max(1) as f64
+    }
+
     /// Where the accuracy on endlessly many such images lies, with 95% confidence: low and high end, 0 to 1.
     ///
     /// This is the score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical
@@ -111,6 +127,27 @@ impl Evaluation {
         (((middle - reach) / scale).max(0.0), ((middle + reach) / scale).min(1.0))
     }
 
+    /// The part of the answers that is right when the least confident are refused and `coverage` of them is left (both
+    /// 0 to 1); at least one is.
+    pub fn accuracy_at(&self, coverage: f64) -> f64 {
+        let left = (coverage * self.total() as f64).round().clamp(1.0, self.total() as f64) as usize;
+        right(&self.answers[..left]) / left as f64
+    }
+
+    /// The expected calibration error: how far confidence and accuracy lie apart, 0 to 1, in the mean over the answers.
+    ///
+    /// As equation 3 of C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks"
+    /// (2017), with their 15 bins of equal width: `Σ_bins n_bin / n |accuracy(bin) - mean confidence(bin)|`.
+    pub fn calibration_error(&self) -> f64 {
+        const BINS: f32 = 15.0;
+        let bin = |answer: &(f32, bool)| (answer.0 * BINS).min(BINS - 1.0) as usize;
+        let apart = self.answers.chunk_by(|a, b| bin(a) == bin(b)).map(|answers| {
+            let confidence: f64 = answers.iter().map(|answer| f64::from(answer.0)).sum();
+            (right(answers) - confidence).abs()
+        });
+        apart.sum::<f64>() / self.total() as f64
+    }
+
     /// Of the images that the network took for `digit`, the part that is: 0 to 1, `None` if it took none.
     ///
     /// # Panics
@@ -127,6 +164,39 @@ impl Evaluation {
     pub fn recall(&self, digit: usize) -> Option<f64> {
         ratio(self.confusion[digit][digit], self.count(digit))
     }
+}
+
+/// How many answers are right.
+fn right(answers: &[(f32, bool)]) -> f64 {
+    answers.iter().filter(|answer| answer.1).count() as f64
+}
+
+/// The temperature `T` from 0.01 to 100 at which `softmax(logits / T)` gives `labels` the greatest likelihood (Guo et
+/// al. 2017, section 4.2). A network that makes no mistake gets the lowest.
+///
+/// The mean loss is convex in `b = 1/T`, and its derivative is the mean of `Σ_k p_k logit_k - logit_label`.
+///
+/// # Panics
+/// If there is not one row of logits for each label, or a label is not a class.
+pub fn temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
+    assert_eq!(labels.len(), logits.len(), "one row of logits for each label");
+    let slope = |b: f64| -> f64 {
+        let rows = labels.iter().zip(logits);
+        rows.map(|(&label, logits)| {
+            let probabilities = softmax(logits.map(|logit| (b * f64::from(logit)) as f32));
+            let mean: f64 =
+                probabilities.iter().zip(logits).map(|(p, z)| f64::from(*p) * f64::from(*z)).sum();
+            mean - f64::from(logits[usize::from(label)])
+        })
+        .sum()
+    };
+    let (mut low, mut high) = (100_f64.recip().ln(), 100_f64.ln());
+    // Each step halves the range: after 30 it is below the rounding of the result.
+    for _ in 0..30 {
+        let middle = (low + high) / 2.0;
+        if slope(middle.exp()) <= 0.0 { low = middle } else { high = middle }
+    }
+    (-(low + high) / 2.0).exp() as f32
 }
 
 fn ratio(part: usize, whole: usize) -> Option<f64> {
@@ -157,6 +227,7 @@ mod tests {
         let evaluation = Evaluation::new(&labels, &rows).unwrap();
 
         assert_eq!((evaluation.correct(), evaluation.total(), evaluation.accuracy()), (3, 6, 0.5));
+        assert_eq!([0..3, 3..6, 2..2].map(|part| evaluation.accuracy_in(part)), [2.0 / 3.0, 1.0 / 3.0, 0.0]);
         let mut confusion = [[0; CLASSES]; CLASSES];
         (confusion[3][3], confusion[3][5]) = (2, 1);
         (confusion[5][5], confusion[5][3], confusion[8][5]) = (1, 1, 1);
@@ -196,6 +267,29 @@ mod tests {
             assert!((interval.1 - high).abs() < 1e-6, "{correct} of {total}: {interval:?}");
             assert!(0.0 <= interval.0 && interval.1 <= 1.0);
         }
+    }
+
+    /// Two bins: answers of 0.9 and 0.92 of which half are right, and one of 0.55 that is right.
+    #[test]
+    fn calibration_and_coverage_by_hand() {
+        let rows = [row(3, 0.9), row(5, 0.55), row(3, 0.92)];
+        let evaluation = Evaluation::new(&[3, 5, 4], &rows).unwrap();
+        let expected = ((1.0 - 1.82_f64).abs() + (1.0 - 0.55)) / 3.0;
+        assert!((evaluation.calibration_error() - expected).abs() < 1e-7);
+        assert_eq!([0.0, 0.5, 0.7, 1.0].map(|c| evaluation.accuracy_at(c)), [0.0, 0.5, 0.5, 2.0 / 3.0]);
+        let sure = Evaluation::new(&[3, 5], &[row(3, 1.0), row(4, 1.0)]).unwrap();
+        assert_eq!(sure.calibration_error(), 0.5);
+    }
+
+    /// Three of four answers right at a logit `z` over the nine others: `softmax` is 3/4 where `z / T = ln 27`.
+    #[test]
+    fn temperature_makes_confidence_accuracy() {
+        let logits = [0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let found = temperature(&[1, 1, 1, 2], &[logits; 4]);
+        // The wrong label is one of nine: the likelihood asks for 3/4 of the answer only.
+        assert!((found - 5.0 / 27_f32.ln()).abs() < 1e-4, "{found}");
+        assert!(temperature(&[1], &[logits]) < 0.0101);
+        assert!(temperature(&[0], &[logits]) > 99.0);
     }
 
     #[test]

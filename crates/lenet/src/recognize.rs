@@ -281,7 +281,9 @@ impl Guess {
 
     /// Whether it need not be looked at otherwise, in a line of this height.
     fn is_sure(&self, height: usize) -> bool {
-        self.confidence() > 0.8 && self.aspect() < 1.1 && !self.is_low(height)
+        let (confidence, aspect) = (self.confidence(), self.aspect());
+        let good = (confidence > 0.8 && aspect < 1.1) || (confidence > 0.9 && aspect < 1.4);
+        good && !self.is_low(height)
     }
 
     /// Width in heights.

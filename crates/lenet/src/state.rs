@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     error::require,
     nn::{Architecture, Network, Tensor, blocks},
     optim::OptimizerState,
-    train::Recipe,
+    train::{Epoch, Recipe},
 };
 
 /// All that an epoch of training changes, and what it depends on.
@@ -28,8 +29,8 @@ pub struct State {
     pub(crate) threads: usize,
     /// The digest of the training images.
     pub(crate) data: u64,
-    /// Whole epochs done.
-    pub(crate) epochs: usize,
+    /// What each whole epoch did.
+    pub(crate) history: Vec<Epoch>,
 }
 
 /// What the metadata of a file holds.
@@ -41,8 +42,8 @@ struct Metadata {
     seed: u64,
     threads: usize,
     data: u64,
-    epochs: usize,
     steps: i32,
+    history: Vec<Epoch>,
 }
 
 const NETWORK: &str = "network/";
@@ -54,7 +55,7 @@ impl State {
     pub(crate) fn new(network: Network, recipe: Recipe, seed: u64, threads: usize, data: &Dataset) -> Self {
         let average = (recipe.ema > 0.0).then(|| network.clone());
         let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len(), decayed(&network));
-        Self { network, average, optimizer, recipe, seed, threads, data: data.digest(), epochs: 0 }
+        Self { network, average, optimizer, recipe, seed, threads, data: data.digest(), history: Vec::new() }
     }
 
     /// The network: with the average of its parameters, if the recipe asks for it.
@@ -79,7 +80,12 @@ impl State {
 
     /// Whole epochs done.
     pub fn epochs(&self) -> usize {
-        self.epochs
+        self.history.len()
+    }
+
+    /// What each whole epoch did.
+    pub fn history(&self) -> &[Epoch] {
+        &self.history
     }
 
     /// The state as a safetensors file, with one metadata key as [`checkpoint`].
@@ -93,8 +99,8 @@ impl State {
             seed: self.seed,
             threads: self.threads,
             data: self.data,
-            epochs: self.epochs,
             steps: self.optimizer.steps,
+            history: self.history.clone(),
         };
         let networks = [(NETWORK, Some(&self.network)), (AVERAGE, self.average.as_ref())];
         let networks = networks.into_iter().flat_map(|(prefix, network)| {
@@ -106,7 +112,7 @@ impl State {
             let (name, shape) = ((*name).to_owned(), vec![values.len()]);
             Tensor { name, shape, values }
         });
-        checkpoint::write(networks.chain(moments), &metadata)
+        checkpoint::write(networks.chain(moments), Dtype::F32, &metadata)
     }
 
     /// The state that [`to_bytes`](Self::to_bytes) wrote.
@@ -116,12 +122,21 @@ impl State {
     /// counts, and [`Error::Architecture`] if its network, can't be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let mut tensors = Tensors::read(bytes)?;
-        let Metadata { architecture, recipe, seed, threads, data, epochs, steps } =
+        let Metadata { architecture, recipe, seed, threads, data, steps, history } =
             tensors.metadata("the state of training")?;
         recipe.check()?;
         let most = blocks(recipe.batch_size);
         require("threads", (1..=most).contains(&threads), &format!("1 to {most}"), threads)?;
-        require("epochs", epochs <= recipe.epochs, &format!("at most {}", recipe.epochs), epochs)?;
+        let (done, epochs) = (history.len(), recipe.epochs);
+        require("history", done <= epochs, &format!("at most {epochs} epochs"), done)?;
+        for (number, epoch) in (1..).zip(&history) {
+            // JSON has finite numbers only.
+            let (measured, seconds) = (epoch.measured.unwrap_or(0.0), epoch.seconds.unwrap_or(0.0));
+            for (name, value) in [("accuracy", epoch.accuracy), ("measured", measured)] {
+                require(&format!("{name}, epoch {number}"), (0.0..=1.0).contains(&value), "0 to 1", value)?;
+            }
+            require(&format!("seconds, epoch {number}"), seconds >= 0.0, "at least 0", seconds)?;
+        }
         require("steps", steps >= 0, "at least 0", steps)?;
         let average = (recipe.ema > 0.0)
             .then(|| tensors.network(AVERAGE, architecture.clone(), recipe.scaling))
@@ -137,7 +152,7 @@ impl State {
         if let Some(negative) = optimizer.moments[1].iter().find(|value| **value < 0.0) {
             return Err(Error::malformed(MOMENTS[1], "numbers of at least 0", negative));
         }
-        Ok(Self { network, average, optimizer, recipe, seed, threads, data, epochs })
+        Ok(Self { network, average, optimizer, recipe, seed, threads, data, history })
     }
 }
 
@@ -168,7 +183,10 @@ mod tests {
         let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.5, optimizer, ..Recipe::default() };
         let network = Network::new(models::lenet5(), recipe.scaling, 7).unwrap();
         let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap();
-        (0..2).for_each(|_| assert!(trainer.epoch(|_| ControlFlow::Continue(())).is_some()));
+        for measured in [None, Some(0.7)] {
+            assert!(trainer.epoch(|_| ControlFlow::Continue(())).is_some());
+            trainer.note(measured, 0.1);
+        }
         trainer.state().clone()
     }
 
@@ -196,7 +214,7 @@ mod tests {
             shape: shape.clone(),
             values,
         });
-        checkpoint::write(tensors, &value).unwrap()
+        checkpoint::write(tensors, Dtype::F32, &value).unwrap()
     }
 
     #[track_caller]
@@ -211,6 +229,7 @@ mod tests {
         for file in [&bytes, &changed(|_| (), |_, _| ())] {
             let found = State::from_bytes(file).unwrap();
             assert_eq!((found.epochs(), found.seed(), found.recipe()), (2, 8, state().recipe()));
+            assert_eq!(found.history(), state().history());
             assert!(found.network().parameters() == state().network().parameters());
             assert!(found.to_bytes().unwrap() == bytes);
         }
@@ -240,7 +259,6 @@ mod tests {
             ("seed", json!(-1), "metadata: expected the state of training, found "),
             ("threads", json!(0), "threads: expected 1 to 3, found 0"),
             ("threads", json!(4), "threads: expected 1 to 3, found 4"),
-            ("epochs", json!(4), "epochs: expected at most 3, found 4"),
             ("steps", json!(-1), "steps: expected at least 0, found -1"),
         ] {
             assert_refused(&changed(|metadata| metadata[key] = value.clone(), |_, _| ()), message);
@@ -249,6 +267,29 @@ mod tests {
         assert_refused(&batch_size, "batch_size: expected 1 to 4096, found 0");
         let layers = changed(|metadata| metadata["architecture"]["layers"] = json!([]), |_, _| ());
         assert_refused(&layers, "layer (none): expected 10 logits");
+    }
+
+    #[test]
+    fn an_impossible_history_is_refused() {
+        let no_state = "metadata: expected the state of training, found ";
+        for (key, value, message) in [
+            ("loss", json!(null), no_state),
+            ("more", json!(1), no_state),
+            ("accuracy", json!(1.5), "accuracy, epoch 2: expected 0 to 1, found 1.5"),
+            ("measured", json!(-0.1), "measured, epoch 2: expected 0 to 1, found -0.1"),
+            ("seconds", json!(-1), "seconds, epoch 2: expected at least 0, found -1"),
+        ] {
+            let change = |metadata: &mut Value| metadata["history"][1][key] = value.clone();
+            assert_refused(&changed(change, |_, _| ()), message);
+        }
+        for (history, message) in [
+            (json!(2), no_state),
+            (json!([{"loss": 1.0}]), no_state),
+            (json!(vec![state().history()[0]; 4]), "history: expected at most 3 epochs, found 4"),
+        ] {
+            let change = |metadata: &mut Value| metadata["history"] = history.clone();
+            assert_refused(&changed(change, |_, _| ()), message);
+        }
     }
 
     #[test]
@@ -266,7 +307,10 @@ mod tests {
                 &found(|name, _| name.push('?')),
                 &format!("{name}: expected a tensor of this name, found none"),
             );
-            assert_refused(&found(|_, values| values.truncate(3)), &format!("{name}: expected F32 of ["));
+            assert_refused(
+                &found(|_, values| values.truncate(3)),
+                &format!("{name}: expected F32 or F16 of ["),
+            );
             assert_refused(
                 &found(|_, values| values[1] = f32::INFINITY),
                 &format!("{name}: expected finite numbers, found inf"),

@@ -41,6 +41,9 @@ pub struct Recipe {
     /// themselves.
     #[serde(default)]
     pub ema: f32,
+    /// Probability that a [`Dropout`](nn::Dropout) layer zeroes an element, instead of what the architecture says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f32>,
     /// How the learning rate goes from the first step to the last.
     pub schedule: Schedule,
     /// What the network is fed.
@@ -62,6 +65,7 @@ impl Default for Recipe {
             warmup: 0.0,
             label_smoothing: 0.0,
             ema: 0.0,
+            dropout: None,
             schedule: Schedule::Cosine,
             scaling: Scaling::STANDARD,
             optimizer: Optimizer::Adam { lr: 0.002 },
@@ -70,8 +74,8 @@ impl Default for Recipe {
     }
 }
 
-/// Epochs beyond which a recipe is refused: steps shall be countable.
-const MAX_EPOCHS: usize = 1_000_000;
+/// Epochs beyond which a recipe is refused: steps shall be countable, and a file's metadata hold what each epoch did.
+const MAX_EPOCHS: usize = 100_000;
 /// Images in a step beyond which a recipe is refused: each takes memory of its own, and a step can't be broken off.
 const MAX_BATCH: usize = 4096;
 
@@ -85,9 +89,12 @@ impl Recipe {
         for (name, max, value) in [("epochs", MAX_EPOCHS, epochs), ("batch_size", MAX_BATCH, batch_size)] {
             require(name, (1..=max).contains(&value), &format!("1 to {max}"), value)?;
         }
-        for (name, share) in
-            [("warmup", self.warmup), ("label_smoothing", self.label_smoothing), ("ema", self.ema)]
-        {
+        for (name, share) in [
+            ("warmup", self.warmup),
+            ("label_smoothing", self.label_smoothing),
+            ("ema", self.ema),
+            ("dropout", self.dropout.unwrap_or(0.0)),
+        ] {
             require(name, (0.0..1.0).contains(&share), "at least 0 and below 1", share)?;
         }
         self.augmentation.map_or(Ok(()), |augmentation| augmentation.check())?;
@@ -118,12 +125,19 @@ pub struct Progress {
 }
 
 /// What an epoch did.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Epoch {
     /// Mean loss over the epoch's images, each as it was met.
     pub loss: f64,
     /// Share of images that were answered right when they were met.
     pub accuracy: f64,
+    /// Share of other images that the network answers right after the epoch, if [`Trainer::note`] was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<f64>,
+    /// How long the epoch took, if [`Trainer::note`] was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
 }
 
 /// A network in training.
@@ -145,10 +159,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Setting`] if the recipe asks for something impossible or scales otherwise than `network`, or `data` is
     /// empty.
-    pub fn new(network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
+    pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.check()?;
         let (wanted, found) = (network.scaling(), recipe.scaling);
         require("scaling", wanted == found, &format!("the network's {wanted:?}"), format!("{found:?}"))?;
+        if let Some(p) = recipe.dropout {
+            network.set_dropout(p);
+        }
         let threads = threads(&recipe);
         Self::on(data, State::new(network, recipe, seed, threads, data))
     }
@@ -205,6 +222,14 @@ impl<'a> Trainer<'a> {
         &self.state
     }
 
+    /// Adds to the state's history what the caller alone knows of the last epoch: the accuracy on images that it
+    /// measured, from 0 to 1, and the time. Training depends on neither.
+    pub fn note(&mut self, measured: Option<f64>, seconds: f64) {
+        if let Some(epoch) = self.state.history.last_mut() {
+            (epoch.measured, epoch.seconds) = (measured, Some(seconds));
+        }
+    }
+
     /// Sees every image once, in a new order, and tells `observe` after each step. `None` if that breaks off (the
     /// network is then somewhere within the epoch), or the recipe's epochs are over.
     pub fn epoch(&mut self, observe: impl FnMut(Progress) -> ControlFlow<()> + Send) -> Option<Epoch> {
@@ -213,7 +238,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn run_epoch(&mut self, mut observe: impl FnMut(Progress) -> ControlFlow<()>) -> Option<Epoch> {
-        let State { epochs: done, seed, recipe: Recipe { epochs, batch_size, .. }, .. } = self.state;
+        let State { seed, recipe: Recipe { epochs, batch_size, .. }, .. } = self.state;
+        let done = self.state.epochs();
         if done == epochs {
             return None;
         }
@@ -232,8 +258,10 @@ impl<'a> Trainer<'a> {
                 return None;
             }
         }
-        self.state.epochs += 1;
-        Some(Epoch { loss: loss / total as f64, accuracy: correct as f64 / total as f64 })
+        let (loss, accuracy) = (loss / total as f64, correct as f64 / total as f64);
+        let epoch = Epoch { loss, accuracy, measured: None, seconds: None };
+        self.state.history.push(epoch);
+        Some(epoch)
     }
 
     /// One step on the images `batch`, with the key of its random numbers: (summed loss, right answers).

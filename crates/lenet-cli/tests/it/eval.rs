@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use lenet::pretrained;
 use serde_json::Value;
 use snapbox::str;
 
@@ -13,6 +14,9 @@ fn prints_what_is_right_and_wrong() {
     let arguments = ["eval", "net.safetensors", "--data", "data"];
     lenet(folder.path()).args(arguments).assert().success().stderr_eq("").stdout_eq(str![[r#"
 accuracy [..]% (95% interval [..]% to [..]%), [..] of 7
+first half [..]%, second half [..]%
+calibration error [..]%
+accuracy of the most confident 99%: [..]%, 95%: [..]%, 90%: [..]%
 
 digit  precision   recall  images
     0  [..]       3
@@ -38,7 +42,18 @@ fn json_and_pictures() {
     let output = lenet(folder.path()).args(arguments).assert().success().get_output().stdout.clone();
     let result: Value = serde_json::from_slice(&output).unwrap();
     let keys = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
-    assert_eq!(keys(&result), ["accuracy", "confusion", "correct", "interval", "per_digit", "total"]);
+    let expected = [
+        "accuracy",
+        "accuracy_at_coverage",
+        "calibration_error",
+        "confusion",
+        "correct",
+        "halves",
+        "interval",
+        "per_digit",
+        "total",
+    ];
+    assert_eq!(keys(&result), expected);
     assert_eq!(keys(&result["per_digit"][9]), ["count", "digit", "precision", "recall"]);
     assert_eq!(result["accuracy"].as_f64().unwrap(), result["correct"].as_f64().unwrap() / 7.0);
     assert_eq!(result["total"], 7);
@@ -47,6 +62,57 @@ fn json_and_pictures() {
     assert_eq!(png_size(&folder.path().join("pictures/confusion.png")), (708, 700));
     let (_, height) = png_size(&folder.path().join("pictures/mistakes.png"));
     assert!(height > if mistakes > 0 { 100 } else { 50 });
+}
+
+#[test]
+fn several_networks_are_measured_each_and_together() {
+    let folder = folder_with_network();
+    let train = ["train", "mlp", "--data", "data", "--epochs", "2", "--out", "other.safetensors"];
+    lenet(folder.path()).args(train).assert().success();
+    let eval = |networks: &[&str], more: &[&str]| {
+        lenet(folder.path()).args(["eval", "--data", "data"]).args(networks).args(more).assert().success()
+    };
+    let json = |networks: &[&str]| -> Value {
+        serde_json::from_slice(&eval(networks, &["--json"]).get_output().stdout).unwrap()
+    };
+    let networks = ["net.safetensors", "other.safetensors"];
+    let [one, other] = networks.map(|network| json(&[network]));
+    let both = json(&networks);
+    for (found, (network, alone)) in
+        both["networks"].as_array().unwrap().iter().zip(networks.iter().zip([&one, &other]))
+    {
+        assert_eq!(found["network"], *network);
+        assert_eq!((&found["accuracy"], &found["halves"]), (&alone["accuracy"], &alone["halves"]));
+    }
+    // The mean of a network with itself is the network.
+    assert_eq!(json(&[networks[1]; 4])["confusion"], other["confusion"]);
+    eval(&networks, &[]).stdout_eq(str![[r#"
+accuracy  first half  second half  network
+[..]%  [..]%  [..]%  net.safetensors
+[..]%  [..]%  [..]%  other.safetensors
+[..]%  [..]%  [..]%  mean
+[..]%  [..]%  [..]%  standard deviation
+
+together
+accuracy [..] of 7
+...
+"#]]);
+}
+
+#[test]
+fn the_networks_inside_are_as_accurate_as_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = |arguments: &[&str]| -> Value {
+        let eval = lenet(folder.path()).args(["eval", "--json"]).args(arguments).assert().success();
+        serde_json::from_slice(&eval.get_output().stdout).unwrap()
+    };
+    for (arguments, (_, provenance)) in
+        [(&[][..], pretrained::lenet5()), (&["lenet5"], pretrained::lenet5()), (&["vgg"], pretrained::vgg())]
+    {
+        let found = json(arguments)["accuracy"].as_f64().unwrap();
+        // Another SIMD level may tip an image that is on the edge.
+        assert!((found - provenance.test_accuracy.unwrap()).abs() < 2.5e-4, "{arguments:?}: {found}");
+    }
 }
 
 #[test]

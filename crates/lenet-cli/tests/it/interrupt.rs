@@ -36,15 +36,17 @@ fn interrupt(folder: &Path, arguments: &[&str], lines: usize) -> (String, String
 #[test]
 fn after_an_epoch_the_last_whole_one_is_saved() {
     let folder = folder();
-    let arguments = ["--data", "data", "--epochs", "1000000", "--out", "net"];
+    let arguments = ["--data", "data", "--epochs", "100000", "--out", "net", "--report", "page.html"];
     let (said, errors) = interrupt(folder.path(), &arguments, 2);
     assert_eq!(errors, "");
     let (_, provenance) = checkpoint::from_bytes(&fs::read(folder.path().join("net")).unwrap()).unwrap();
     assert!(provenance.interrupted);
     let last = said.lines().last().unwrap();
-    let told = format!("interrupted; saved net after {} of 1000000 epochs, ", provenance.epochs);
+    let told = format!("interrupted; saved net after {} of 100000 epochs, ", provenance.epochs);
     assert!(last.starts_with(&told), "{last}");
     assert_eq!(said.lines().count(), 1 + provenance.epochs + 2);
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains(&format!("Broken off after {} of 100000 epochs.", provenance.epochs)));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod output;
 mod predict;
 mod recipe;
 mod recognize;
+mod report;
 mod server;
 mod show;
 mod suite;

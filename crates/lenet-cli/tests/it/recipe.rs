@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use lenet::nn::{Dropout, Layer};
 use snapbox::{cmd::Command, str};
 
 use crate::{error, folder, lenet};
@@ -19,6 +20,7 @@ batch_size = 10
 warmup = 0.1
 label_smoothing = 0.05
 ema = 0.9
+dropout = 0.3
 
 [schedule.OneCycle]
 pct_start = 0.3
@@ -81,7 +83,15 @@ fn what_is_printed_can_be_read_and_followed() {
         fs::write(folder.path().join("printed.toml"), &printed).unwrap();
         String::from_utf8(printed).unwrap()
     };
-    for arguments in ["", "mlp --recipe tutorial", "--recipe full.toml"] {
+    for arguments in [
+        "",
+        "mlp --recipe tutorial",
+        "--recipe full.toml",
+        "--recipe fast",
+        "mlp --recipe best",
+        "--recipe best",
+        "vgg --recipe best",
+    ] {
         assert_eq!(printed(arguments), printed("--recipe printed.toml"));
     }
     let train = ["train", "--data", "data", "--recipe", "full.toml", "--epochs", "2"];
@@ -92,28 +102,42 @@ fn what_is_printed_can_be_read_and_followed() {
 }
 
 #[test]
+fn dropout_of_the_recipe_goes_before_that_of_the_architecture() {
+    let folder = folder();
+    let recipe = FULL.replace("dropout = 0.3", "dropout = 0.75").replace("epochs = 4", "epochs = 1");
+    fs::write(folder.path().join("my.toml"), recipe).unwrap();
+    let train = ["train", "cnn", "--data", "data", "--recipe", "my.toml"];
+    lenet(folder.path()).args(train).assert().success();
+    let bytes = fs::read(folder.path().join("cnn.safetensors")).unwrap();
+    let (network, _) = lenet::checkpoint::from_bytes(&bytes).unwrap();
+    let expected = Layer::from(Dropout::new(0.75));
+    assert!(network.architecture().summary().unwrap().iter().any(|row| *row.layer == expected));
+}
+
+#[test]
 fn errors_name_file_line_and_key() {
     let folder = folder();
     for (from, to, expected) in [
         ("epochs = 4", "epochs = 'x'", "line 3, epochs = 'x': invalid type: string \"x\", expected usize"),
-        ("epochs = 4", "epochs = 0", "line 3: epochs: expected 1 to 1000000, found 0"),
+        ("epochs = 4", "epochs = 0", "line 3: epochs: expected 1 to 100000, found 0"),
         ("epochs = 4", "", "missing field `epochs`"),
         ("epochs = 4", "epochs = 4\nepochs = 5", "line 4, epochs = 5: duplicate key"),
         ("ema", "emma", "line 7, emma = 0.9: unknown field `emma`, expected one of "),
         ("ema = 0.9", "ema = 1", "line 7: ema: expected at least 0 and below 1, found 1"),
+        ("dropout = 0.3", "dropout = 1.0", "line 8: dropout: expected at least 0 and below 1, found 1"),
         ("0.05\n", "5\n", "line 6: label_smoothing: expected at least 0 and below 1, found 5"),
-        ("OneCycle", "Circle", "line 9, [schedule.Circle]: unknown variant `Circle`, expected one of "),
-        ("pct_start = 0.3", "pct_start = 3", "line 10: pct_start: expected at least 0 and below 1, found 3"),
+        ("OneCycle", "Circle", "line 10, [schedule.Circle]: unknown variant `Circle`, expected one of "),
+        ("pct_start = 0.3", "pct_start = 3", "line 11: pct_start: expected at least 0 and below 1, found 3"),
         (
             "std = 0.5",
             "std = 0",
-            "line 14: scaling: expected a mean and a positive std that keep pixels finite",
+            "line 15: scaling: expected a mean and a positive std that keep pixels finite",
         ),
-        ("lr = 0.003", "lr = nan", "line 19: lr: expected a positive number, found NaN"),
-        ("lr = 0.003", "", "line 18, [optimizer.AdamW]: missing field `lr`"),
-        ("lr = 0.003", "rate = 1\u{7}", "line 19, rate = 1: "),
-        ("weight_decay", "momentum", "line 20, momentum = 0.05: unexpected keys in table: momentum"),
-        ("[scaling]", "[[[[\"", "line 14, [[[[\": "),
+        ("lr = 0.003", "lr = nan", "line 20: lr: expected a positive number, found NaN"),
+        ("lr = 0.003", "", "line 19, [optimizer.AdamW]: missing field `lr`"),
+        ("lr = 0.003", "rate = 1\u{7}", "line 20, rate = 1: "),
+        ("weight_decay", "momentum", "line 21, momentum = 0.05: unexpected keys in table: momentum"),
+        ("[scaling]", "[[[[\"", "line 15, [[[[\": "),
     ] {
         fs::write(folder.path().join("my.toml"), FULL.replacen(from, to, 1)).unwrap();
         let found = error(print_recipe(folder.path(), "--recipe my.toml"));
@@ -122,8 +146,8 @@ fn errors_name_file_line_and_key() {
     fs::write(folder.path().join("my.toml"), b"name = '\xff'").unwrap();
     let found = error(print_recipe(folder.path(), "--recipe my.toml"));
     assert!(found.starts_with("my.toml: content: expected text: invalid utf-8"), "{found}");
-    let found = error(print_recipe(folder.path(), "--recipe best"));
-    assert_eq!(found, "best: expected default, tutorial or a file, found none of them");
+    let found = error(print_recipe(folder.path(), "--recipe none"));
+    assert_eq!(found, "none: expected default, fast, best, tutorial or a file, found none of them");
     let found = error(print_recipe(folder.path(), "--recipe data"));
     assert!(found.starts_with("data: could not be read: "), "{found}");
 }

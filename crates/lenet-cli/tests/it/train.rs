@@ -9,7 +9,7 @@ use lenet::{
 use serde_json::Value;
 use snapbox::{cmd::Command, str};
 
-use crate::{folder, lenet};
+use crate::{error, folder, lenet};
 
 /// `lenet train --data data` in `folder`, with more arguments.
 fn train(folder: &Path, arguments: &str) -> Command {
@@ -100,6 +100,35 @@ saved lenet5.safetensors after 1 of 1 epochs, [..] s
 }
 
 #[test]
+fn a_twin_gives_its_temperature_and_half_precision_halves_the_file() {
+    let folder = folder();
+    let network =
+        |name: &str| checkpoint::from_bytes(&fs::read(folder.path().join(name)).unwrap()).unwrap().0;
+    train(folder.path(), "--epochs 2 --validate 6 --out twin").assert().success();
+    train(folder.path(), "--epochs 2 --out plain").assert().success();
+    train(folder.path(), "--epochs 2 --twin twin --half --out half").assert().success();
+    let [twin, mut plain, half] = ["twin", "plain", "half"].map(network);
+    assert_ne!(twin.temperature(), 1.0);
+    assert_eq!((plain.temperature(), half.temperature()), (1.0, twin.temperature()));
+    plain.round_to_half();
+    assert_eq!(plain.parameters(), half.parameters());
+    let size = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
+    assert!(size("half") < size("plain") * 6 / 10);
+
+    for (arguments, wrong) in [
+        ("--twin plain", "plain: validation: expected images held out, found none"),
+        ("--twin twin --epochs 3", "twin: recipe: expected the same architecture and recipe, found another"),
+        (
+            "mlp --epochs 2 --twin twin",
+            "twin: recipe: expected the same architecture and recipe, found another",
+        ),
+        ("--twin none", "none: could not be read: [..]"),
+    ] {
+        snapbox::assert_data_eq!(error(train(folder.path(), arguments)), wrong);
+    }
+}
+
+#[test]
 fn test_once_measures_the_last_network_as_always() {
     let folder = folder();
     let lines = |arguments: &str| -> Vec<Value> {
@@ -149,6 +178,7 @@ fn bad_usage_exits_2_and_failure_1() {
         "mlp cnn",
         "--validate 0",
         "--validate 5 --test-once",
+        "--validate 5 --twin x",
         "--epochs 0",
         "--epochs 2.5",
         "--batch-size 0",
@@ -170,11 +200,17 @@ fn bad_usage_exits_2_and_failure_1() {
         ));
     }
     // Before the work, not after it.
-    for (out, wrong) in
-        [("data", "expected a file to write, found a folder"), ("nowhere/net", "could not be written: [..]")]
+    for (path, wrong) in
+        [("data", "expected a file to write, found a folder"), ("nowhere/file", "could not be written: [..]")]
     {
-        let failed = train(folder.path(), "--out").arg(out).assert().code(1).stdout_eq("");
-        failed.stderr_eq(format!("error: {out}: {wrong}\n"));
+        for option in ["--out", "--report"] {
+            let failed = train(folder.path(), option).arg(path).assert().code(1).stdout_eq("");
+            failed.stderr_eq(format!("error: {path}: {wrong}\n"));
+        }
     }
+    let failed = train(folder.path(), "--out file --report file").assert().code(1).stdout_eq("");
+    failed.stderr_eq(
+        "error: file: expected another file for --report than for the network, found one for both\n",
+    );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

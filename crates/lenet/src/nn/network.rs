@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use fearless_simd::Level;
+use half::f16;
 use rand_pcg::{
     Pcg64Mcg,
     rand_core::{Rng, SeedableRng},
@@ -16,7 +17,7 @@ use super::{
     loss::{row, softmax},
     step,
 };
-use crate::{CLASSES, Error, PIXELS, SIDE};
+use crate::{CLASSES, Error, PIXELS, SIDE, error::require};
 
 /// The layers of a network, in order and by name, from `(1, 28, 28)` to ten logits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,6 +171,7 @@ pub struct Tensor<'a> {
 pub struct Network {
     architecture: Architecture,
     scaling: Scaling,
+    temperature: f32,
     /// All tensors, one after the other in the order of `state_dict`.
     parameters: Vec<f32>,
     level: Level,
@@ -203,7 +205,7 @@ impl Network {
                 }));
             }
         }
-        Ok(Self { architecture, scaling, parameters, level: Level::new() })
+        Ok(Self { architecture, scaling, temperature: 1.0, parameters, level: Level::new() })
     }
 
     /// The network's layers.
@@ -214,6 +216,31 @@ impl Network {
     /// What becomes of pixels before the first layer.
     pub fn scaling(&self) -> Scaling {
         self.scaling
+    }
+
+    /// What logits are divided by before they become probabilities: 1 unless it was fitted
+    /// ([`metrics::temperature`](crate::metrics::temperature)).
+    pub fn temperature(&self) -> f32 {
+        self.temperature
+    }
+
+    /// The same network, more confident than before or less.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `temperature` is not finite and above 0.
+    pub fn with_temperature(self, temperature: f32) -> Result<Self, Error> {
+        let good = temperature.is_finite() && temperature > 0.0;
+        require("temperature", good, "a finite number above 0", temperature)?;
+        Ok(Self { temperature, ..self })
+    }
+
+    /// Sets the probability of all dropout layers.
+    pub(crate) fn set_dropout(&mut self, p: f32) {
+        for (_, layer) in &mut self.architecture.layers {
+            if let Layer::Dropout(dropout) = layer {
+                dropout.p = p;
+            }
+        }
     }
 
     /// All parameters, tensor after tensor.
@@ -261,12 +288,21 @@ impl Network {
         Reader { network: self, workspaces, single: Single::new(self, self.level) }
     }
 
-    /// The probability of each digit for each of `images` (image, row, column).
+    /// The probability of each digit for each of `images` (image, row, column): the softmax of the logits over the
+    /// temperature.
     ///
     /// # Panics
     /// If `images` doesn't hold whole images.
     pub fn predict(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
-        self.logits(images).into_iter().map(softmax).collect()
+        let probabilities = |logits: [f32; CLASSES]| softmax(logits.map(|logit| logit / self.temperature));
+        self.logits(images).into_iter().map(probabilities).collect()
+    }
+
+    /// Rounds all parameters to the nearest numbers of half precision, which takes half the room in a file.
+    pub fn round_to_half(&mut self) {
+        for value in &mut self.parameters {
+            *value = f16::from_f32(*value).to_f32();
+        }
     }
 
     /// The mean loss over `images` (image, row, column), one batch with dropout off, and its gradient, in the order of
@@ -290,6 +326,13 @@ impl Network {
     pub(crate) fn rows(&self) -> Vec<LayerSummary<'_>> {
         // A network is only made of an architecture that has a summary, and never changes it.
         self.architecture.summary().expect("a network's architecture is good")
+    }
+
+    /// The SIMD level that it works at on this machine, such as `AVX512` or `SSE4.2`.
+    pub fn simd(&self) -> String {
+        // Its `Debug` form is the level's name, then what proves that the machine has it.
+        let level = format!("{:?}", self.level);
+        level.split('(').next().unwrap_or_default().to_uppercase().replace('_', ".")
     }
 
     pub(crate) fn level(&self) -> Level {

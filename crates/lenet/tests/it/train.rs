@@ -26,7 +26,7 @@ fn impossible_recipes_are_refused() {
         schedule(Schedule::OneCycle { pct_start, div_factor, final_div_factor })
     };
     for (recipe, images, error) in [
-        (Recipe { epochs: 0, ..recipe() }, 1, "epochs: expected 1 to 1000000, found 0"),
+        (Recipe { epochs: 0, ..recipe() }, 1, "epochs: expected 1 to 100000, found 0"),
         (Recipe { batch_size: 0, ..recipe() }, 1, "batch_size: expected 1 to 4096, found 0"),
         (Recipe { batch_size: 4097, ..recipe() }, 1, "batch_size: expected 1 to 4096, found 4097"),
         (Recipe { warmup: 1.0, ..recipe() }, 1, "warmup: expected at least 0 and below 1, found 1"),
