@@ -117,10 +117,7 @@ fn find(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Reads an IDX file, through gzip where it begins as gzip does, never further than its header promises.
-fn read_idx(
-    path: &Path,
-    read: fn(Box<dyn Read>) -> Result<Vec<u8>, lenet::Error>,
-) -> anyhow::Result<Vec<u8>> {
+pub fn read_idx<T>(path: &Path, read: fn(Box<dyn Read>) -> Result<T, lenet::Error>) -> anyhow::Result<T> {
     let open = || -> io::Result<Box<dyn Read>> {
         let mut file = BufReader::new(File::open(path)?);
         let gzip = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);

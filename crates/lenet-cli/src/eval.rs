@@ -7,14 +7,16 @@ use std::{
 };
 
 use anyhow::Context;
-use lenet::{CLASSES, Dataset, metrics::Evaluation};
+use clap::builder::ArgPredicate;
+use lenet::{CLASSES, Dataset, image::Steps, metrics::Evaluation, recognize::Recognizer};
 use serde_json::json;
 
 use crate::{
     data::{DataArgs, Split},
-    model::FormatArgs,
+    model::{self, FormatArgs},
     output::print,
     picture::{self, Tile},
+    pictures,
 };
 
 /// Measure a trained network: accuracy, each digit's precision and recall, the confusion matrix
@@ -24,12 +26,24 @@ pub struct Args {
     ///
     /// Files are those that `lenet train` wrote, or hold a PyTorch state_dict. Several networks are measured each by
     /// itself, and together by the mean of their probabilities.
-    #[arg(value_name = "NETWORK", default_value = "lenet5")]
+    #[arg(
+        value_name = "NETWORK",
+        default_value = "lenet5",
+        default_value_if("pictures", ArgPredicate::IsPresent, model::RECOGNIZER)
+    )]
     networks: Vec<PathBuf>,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
     data: DataArgs,
+    /// Measure it on pictures instead: a folder with labels.tsv (file, label, source), or an IDX file of images
+    ///
+    /// It is read as `lenet recognize` does, with the first of the networks, once finding all digits and once as one.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data"])]
+    pictures: Option<PathBuf>,
+    /// With --pictures: leave out a step of what makes digits of a picture, to see what it is worth
+    #[arg(long, value_name = "STEP", requires = "pictures")]
+    without: Vec<String>,
     /// Images to measure it on
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
@@ -43,6 +57,15 @@ pub struct Args {
 
 /// Prints the figures, and writes the pictures if asked to.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(path) = &args.pictures {
+        let steps = args.without.iter().try_fold(Steps::default(), |steps, name| {
+            steps.without(name).with_context(|| format!("--without: expected a step, found {name}"))
+        })?;
+        return print(pictures::evaluate(
+            &Recognizer::new(args.format.load(&args.networks[0])?).with_steps(steps),
+            path,
+        )?);
+    }
     let data = args.data.load(args.split)?;
     let mut sums = vec![[0.0; CLASSES]; data.len()];
     let mut members = Vec::new();

@@ -9,9 +9,12 @@ use clap::Parser;
 
 mod checkpoint;
 mod data;
+mod decode;
+mod explain;
 mod model;
 mod output;
 mod picture;
+mod pictures;
 mod recipe;
 mod terminal;
 
@@ -24,6 +27,7 @@ mod models;
 mod summary;
 mod tutorial;
 mod fetch;
+mod recognize;
 
 /// Handwritten digits: look at MNIST, train small networks on it, measure them and use them.
 #[derive(Parser)]
@@ -37,6 +41,7 @@ enum Command {
     Summary(summary::Args),
     Tutorial(tutorial::Args),
     Fetch(fetch::Args),
+    Recognize(recognize::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Summary(args) => summary::run(args)?,
         Command::Tutorial(args) => tutorial::run(args)?,
         Command::Fetch(args) => fetch::run(args)?,
+        Command::Recognize(args) => return recognize::run(args),
     }
     Ok(ExitCode::SUCCESS)
 }

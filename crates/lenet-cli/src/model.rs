@@ -96,6 +96,9 @@ impl FormatArgs {
     }
 }
 
+/// The network that reads pictures unless another is asked for.
+pub const RECOGNIZER: &str = "vgg";
+
 /// Reads a whole file of a size that a network can have.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     const LIMIT: u64 = 1 << 30;

@@ -8,7 +8,7 @@ use embedded_graphics::{
     mono_font::{MonoFont, MonoTextStyle, ascii},
     pixelcolor::Rgb888,
     prelude::*,
-    primitives::Rectangle,
+    primitives::{PrimitiveStyle, Rectangle},
     text::{Alignment, Baseline, Text, TextStyleBuilder},
 };
 use lenet::{CLASSES, SIDE, metrics::Evaluation};
@@ -151,6 +151,21 @@ impl Picture {
         let mut picture = Self { size: area.size, pixels };
         picture.fill(area, PAGE);
         picture
+    }
+
+    /// A grey picture of this width: (row, column).
+    pub fn grey(width: usize, values: &[u8]) -> Self {
+        let size = Size::new(width as u32, (values.len() / width.max(1)) as u32);
+        Self { size, pixels: values.iter().flat_map(|&value| [value; 3]).collect() }
+    }
+
+    /// Draws a box (left, top, width, height) with its answer above it, in the colour of what is right, or is `wrong`.
+    pub fn frame(&mut self, [x, y, width, height]: [usize; 4], answer: &str, wrong: bool) {
+        let colour = if wrong { WRONG } else { RIGHT };
+        let area = Rectangle::new(Point::new(x as i32, y as i32), Size::new(width as u32, height as u32));
+        let Ok(()) = area.offset(1).into_styled(PrimitiveStyle::with_stroke(colour, 1)).draw(self);
+        let top = (y as i32 - FONT.character_size.height as i32).max(0);
+        self.text(answer, Point::new((x + width / 2) as i32, top), FONT, colour, Alignment::Center);
     }
 
     /// Writes the picture to `path` as PNG.

@@ -33,6 +33,18 @@ pub fn read_images(mut bytes: impl Read) -> Result<Vec<u8>, Error> {
     values("pixels", count * PIXELS, bytes)
 }
 
+/// Reads a file of images of any size: their width, their height, and (image, row, column).
+///
+/// # Errors
+/// As [`read_images`].
+pub fn read_any_images(mut bytes: impl Read) -> Result<(usize, usize, Vec<u8>), Error> {
+    let [count, rows, columns] = header(&mut bytes)?;
+    let len = rows.checked_mul(columns).and_then(|pixels| pixels.checked_mul(count));
+    let len = len.filter(|_| rows > 0 && columns > 0);
+    let len = len.ok_or_else(|| Error::malformed("image size", "pixels", format!("{rows}x{columns}")))?;
+    Ok((columns, rows, values("pixels", len, bytes)?))
+}
+
 /// Reads a file of labels: (image), of any value.
 ///
 /// # Errors

@@ -68,6 +68,8 @@ pub mod metrics;
 pub mod checkpoint;
 pub mod state;
 pub mod pretrained;
+pub mod image;
+pub mod recognize;
 
 pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
 pub use error::Error;

@@ -269,14 +269,22 @@ impl Network {
     /// If `images` doesn't hold whole images.
     pub fn logits(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
         let mut logits = vec![[0.0; CLASSES]; images.len() / PIXELS];
-        let threads = rayon::current_num_threads().min(logits.len().div_ceil(CHUNK));
-        self.reader(threads).logits(images, &mut logits);
+        let threads = match logits.len() {
+            0..=FEW => 0,
+            many => rayon::current_num_threads().min(many.div_ceil(CHUNK)),
+        };
+        self.reader_of(threads, CHUNK.min(logits.len())).logits(images, &mut logits);
         logits
     }
 
     /// What reads images again and again on a number of rayon's threads, with no memory taken after this.
     pub fn reader(&self, threads: usize) -> Reader<'_> {
-        let workspaces = (0..threads.max(1)).map(|_| Workspace::for_inference(self, CHUNK)).collect();
+        self.reader_of(threads.max(1), CHUNK)
+    }
+
+    /// What reads up to `chunk` images at a time on each thread; without threads, no more than [`FEW`] images.
+    fn reader_of(&self, threads: usize, chunk: usize) -> Reader<'_> {
+        let workspaces = (0..threads).map(|_| Workspace::for_inference(self, chunk)).collect();
         Reader { network: self, workspaces, single: Single::new(self, self.level) }
     }
 

@@ -1,0 +1,209 @@
+//! `lenet recognize`: the digits in pictures.
+
+use std::{
+    fmt::{self, Write as _},
+    fs,
+    io::{Cursor, IsTerminal, Read},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use lenet::recognize::{Reading, Recognizer};
+use rayon::prelude::*;
+use serde_json::json;
+
+use crate::{
+    decode::{self, Decoded},
+    explain,
+    model::{self, FormatArgs},
+    output::print,
+};
+
+/// Read the digits in pictures: photos, scans, drawings
+#[derive(clap::Args)]
+pub struct Args {
+    /// Pictures (PNG, JPEG, BMP, GIF, WebP, PNM, TIFF), folders of them, or - for stdin
+    #[arg(required = true, value_name = "IMAGE")]
+    pictures: Vec<PathBuf>,
+    /// The network: lenet5 or vgg, which are inside the program, or a .safetensors file
+    #[arg(long, value_name = "FILE", default_value = model::RECOGNIZER)]
+    model: PathBuf,
+    #[command(flatten)]
+    format: FormatArgs,
+    /// Print one JSON object for each picture, with boxes and probabilities
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print a line of CSV for each picture: path, text, weakest confidence, remarks, error
+    #[arg(long)]
+    csv: bool,
+    /// Take all that is written in a picture for one digit
+    #[arg(long)]
+    single: bool,
+    /// Also write what was made of each picture, step by step, as PNG files to a folder
+    #[arg(long, value_name = "DIR")]
+    explain: Option<PathBuf>,
+    /// Refuse pictures of more million pixels
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    megapixels: u32,
+}
+
+/// Pictures that are read at once, before what they say is printed.
+const AT_ONCE: usize = 256;
+
+/// Reads all pictures that can be read; the exit status tells whether any could not.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let recognizer = Recognizer::new(args.format.load(&args.model)?);
+    if let Some(folder) = &args.explain {
+        fs::create_dir_all(folder).with_context(|| format!("{}: could not be created", folder.display()))?;
+    }
+    let mut good = true;
+    let mut pictures = Vec::new();
+    for path in &args.pictures {
+        good &= list(path, &mut pictures);
+    }
+    let folders = args.pictures.iter().any(|path| path.is_dir());
+    let bar = progress(folders && !std::io::stdout().is_terminal(), pictures.len());
+    if args.csv {
+        print("path,text,confidence,remarks,error\n")?;
+    }
+    for some in pictures.chunks(AT_ONCE) {
+        // Their lines in the order of the pictures, whichever is done first.
+        let lines: Vec<_> = some
+            .par_iter()
+            .map(|path| {
+                let answer = read(path, &recognizer, &args);
+                bar.inc(1);
+                (args.line(path, &answer), answer.err())
+            })
+            .collect();
+        for (path, (line, error)) in some.iter().zip(lines) {
+            bar.suspend(|| print(line))?;
+            if let Some(error) = error {
+                good = false;
+                bar.suspend(|| report(path, &error));
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Reading> {
+    let decoded =
+        if path == Path::new("-") { stdin(args.megapixels)? } else { decode::open(path, args.megapixels)? };
+    let explanation = recognizer.explain(&decoded.picture()?, args.single);
+    if let Some(folder) = &args.explain {
+        let name = if path == Path::new("-") {
+            "stdin".into()
+        } else {
+            path.to_string_lossy().replace(['/', '\\'], "_")
+        };
+        explain::save(folder, &name, &explanation)?;
+    }
+    Ok(explanation.reading)
+}
+
+fn stdin(megapixels: u32) -> anyhow::Result<Decoded> {
+    const LIMIT: u64 = 1 << 30;
+    let mut bytes = Vec::new();
+    std::io::stdin().take(LIMIT + 1).read_to_end(&mut bytes).context("could not be read")?;
+    ensure!(bytes.len() as u64 <= LIMIT, "size: expected at most {LIMIT} bytes, found more");
+    decode::decode(Cursor::new(bytes), megapixels)
+}
+
+/// Adds a file, or all that are in a folder, by name; those whose names begin with a dot are none of the user's pictures.
+/// Returns whether all folders could be read.
+fn list(path: &Path, pictures: &mut Vec<PathBuf>) -> bool {
+    if !path.is_dir() {
+        pictures.push(path.to_owned());
+        return true;
+    }
+    let entries = fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    match entries {
+        Ok(entries) => {
+            let hidden =
+                |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+            let mut paths: Vec<_> =
+                entries.iter().map(fs::DirEntry::path).filter(|path| !hidden(path)).collect();
+            paths.sort();
+            // Links to folders are not followed: they may go round in a circle.
+            paths.retain(|path| !(path.is_symlink() && path.is_dir()));
+            paths.iter().filter(|path| !list(path, pictures)).count() == 0
+        }
+        Err(error) => {
+            report(path, &anyhow::Error::from(error).context("could not be read"));
+            false
+        }
+    }
+}
+
+fn report(path: &Path, error: &anyhow::Error) {
+    // Where stderr is closed, nobody can be told.
+    let _ = std::io::Write::write_fmt(
+        &mut std::io::stderr(),
+        format_args!("error: {}: {error:#}\n", path.display()),
+    );
+}
+
+fn progress(visible: bool, pictures: usize) -> ProgressBar {
+    if !visible {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("[{wide_bar}] {pos} of {len} pictures, {eta} left")
+        // Only a wrong template fails.
+        .expect("a good template")
+        .progress_chars("=> ");
+    ProgressBar::new(pictures as u64).with_style(style)
+}
+
+impl Args {
+    /// What is printed of a picture.
+    fn line(&self, path: &Path, answer: &anyhow::Result<Reading>) -> String {
+        let path = path.display().to_string();
+        match answer {
+            Ok(reading) if self.json => {
+                let mut object = json!({ "path": path });
+                // A reading is a map of what JSON has.
+                let fields = serde_json::to_value(reading).expect("a reading is JSON");
+                object.as_object_mut().into_iter().for_each(|object| {
+                    object.extend(fields.as_object().cloned().unwrap_or_default());
+                });
+                format!("{object}\n")
+            }
+            Ok(reading) if self.csv => {
+                let remarks = reading.remarks.join("; ");
+                let weakest = reading.weakest().map_or(String::new(), |weakest| format!("{weakest:.4}"));
+                format!("{},{},{weakest},{},\n", Cell(&path), Cell(&reading.text), Cell(&remarks))
+            }
+            Ok(reading) => {
+                let mut line = format!("{path}: {}", reading.text.replace('\n', " "));
+                if let Some(weakest) = reading.weakest() {
+                    let _ = write!(line, " (weakest digit {:.0}%)", 100.0 * weakest);
+                } else {
+                    let _ = write!(line, "({})", reading.remarks.join(", "));
+                }
+                line + "\n"
+            }
+            Err(error) if self.json => {
+                format!("{}\n", json!({ "path": path, "error": format!("{error:#}") }))
+            }
+            Err(error) if self.csv => format!("{},,,,{}\n", Cell(&path), Cell(&format!("{error:#}"))),
+            Err(_) => String::new(),
+        }
+    }
+}
+
+/// A value in a line of CSV (RFC 4180).
+struct Cell<'a>(&'a str);
+
+impl fmt::Display for Cell<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        if self.0.contains(['"', ',', '\n', '\r']) {
+            write!(out, "\"{}\"", self.0.replace('"', "\"\""))
+        } else {
+            out.write_str(self.0)
+        }
+    }
+}

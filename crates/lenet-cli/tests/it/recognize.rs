@@ -1,0 +1,229 @@
+//! `lenet recognize`
+
+use std::{fs, io::Cursor, path::Path};
+
+use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use serde_json::Value;
+use snapbox::str;
+
+use crate::{folder_with_network, lenet};
+
+/// Two bars on a page of 60 x 40, the left one longer: an L lies on its side if the page does.
+fn page() -> DynamicImage {
+    let ink = |x: u32, y: u32| {
+        ((20..24).contains(&x) && (8..32).contains(&y)) || ((38..42).contains(&x) && (10..32).contains(&y))
+    };
+    GrayImage::from_fn(60, 40, |x, y| Luma([if ink(x, y) { 20 } else { 230 }])).into()
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// What `lenet recognize --model net.safetensors` with `arguments` writes to stdout, its errors and its exit status.
+fn recognize(folder: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
+    let output =
+        lenet(folder).args(["recognize", "--model", "net.safetensors"]).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+/// The boxes of the digits in a line of JSON.
+fn boxes(line: &str) -> Vec<Value> {
+    let object: Value = serde_json::from_str(line).unwrap();
+    object["digits"].as_array().unwrap().iter().map(|digit| digit["box"].clone()).collect()
+}
+
+#[test]
+fn every_format_is_known_by_its_content() {
+    let folder = folder_with_network();
+    let (page, mut files) = (page(), Vec::new());
+    let deep = |page: &DynamicImage| DynamicImage::from(page.to_luma16());
+    for (image, format) in [
+        (page.clone(), ImageFormat::Png),
+        (page.to_rgb8().into(), ImageFormat::Png),
+        (page.to_rgba8().into(), ImageFormat::Png),
+        (page.to_luma_alpha8().into(), ImageFormat::Png),
+        (deep(&page), ImageFormat::Png),
+        (page.to_rgba16().into(), ImageFormat::Png),
+        (page.clone(), ImageFormat::Jpeg),
+        (page.to_rgb8().into(), ImageFormat::Jpeg),
+        (page.to_rgb8().into(), ImageFormat::Bmp),
+        (page.to_rgba8().into(), ImageFormat::Gif),
+        (page.to_rgb8().into(), ImageFormat::WebP),
+        (page.clone(), ImageFormat::Pnm),
+        (page.clone(), ImageFormat::Tiff),
+        (deep(&page), ImageFormat::Tiff),
+    ] {
+        let name = format!("{:02}.txt", files.len());
+        fs::write(folder.path().join(&name), encoded(&image, format)).unwrap();
+        files.push(name);
+    }
+    let arguments: Vec<_> = ["--json"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let (stdout, stderr, status) = recognize(folder.path(), &arguments);
+    assert_eq!((stderr.as_str(), status, stdout.lines().count()), ("", Some(0), files.len()));
+    for (line, file) in stdout.lines().zip(&files) {
+        let object: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(object["path"], **file, "in the order of the arguments");
+        let digits = object["digits"].as_array().unwrap();
+        assert_eq!(digits.len(), 2, "{line}");
+        for (digit, x) in digits.iter().zip([20, 38]) {
+            assert!(digit["box"][0].as_i64().unwrap().abs_diff(x) <= 1, "{line}");
+            assert_eq!(digit["probabilities"].as_array().unwrap().len(), 10);
+            assert_eq!(digit["line"], 0);
+            assert!(digit["confidence"].is_number() && digit["rejected"].is_boolean());
+        }
+        assert_eq!(object["text"].as_str().unwrap().len(), 2);
+        assert_eq!(object["remarks"][0], "2 digits");
+    }
+}
+
+/// A black bar on white, 32 x 32, in CMYK as Adobe writes it: inverted.
+const CMYK: &str = "\
+ffd8ffee000e41646f626500640000000000ffdb0043001b12141714111b1716171e1c1b2028422b28252528513a3d30\
+42605565645f555d5b6a7899816a7190735b5d85b586909ea3abadab6780bcc9baa6c799a8aba4ffc000140800200020\
+044311004d11005911004b1100ffc40017000100030000000000000000000000000000030506ffc4001f100001040105\
+01000000000000000000000001030411020612354182b2ffda000e0443004d0059004b00003f00d31a634c6980045264\
+35158c9f7f2d8de356b4ab56b5d0004690d4a6317d8cb7b795d2d2a5d2d76002500000159a938393e7e900034df071bd\
+7d2800b300000159a938393e7e900034df071bd7d2800b30000011498ed4a63261fc77b7955a5aa5d2df40011a3b5158\
+c58631d8de37496ab56b7d80094fffd9";
+
+#[test]
+fn cmyk_and_orientation_are_heeded() {
+    let folder = folder_with_network();
+    let cmyk: Vec<u8> = CMYK
+        .as_bytes()
+        .chunks(2)
+        .map(|hex| u8::from_str_radix(str::from_utf8(hex).unwrap(), 16).unwrap())
+        .collect();
+    fs::write(folder.path().join("cmyk.jpg"), cmyk).unwrap();
+    let (stdout, ..) = recognize(folder.path(), &["--json", "cmyk.jpg"]);
+    let object: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((boxes(&stdout).len(), object["remarks"].to_string().as_str()), (1, "[]"), "{stdout}");
+
+    // An Exif segment that says: to be seen upright, turn by 90 degrees to the right.
+    let mut jpeg = encoded(&page().rotate270(), ImageFormat::Jpeg);
+    let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    jpeg.splice(2..2, *exif);
+    fs::write(folder.path().join("turned.jpg"), jpeg).unwrap();
+    let (stdout, ..) = recognize(folder.path(), &["--json", "turned.jpg"]);
+    let found: Vec<_> = boxes(&stdout).iter().map(|found| found[0].as_i64().unwrap()).collect();
+    assert_eq!(found, [20, 38]);
+}
+
+#[test]
+fn bad_files_are_reported_and_the_others_read() {
+    let folder = folder_with_network();
+    let png = encoded(&page(), ImageFormat::Png);
+    let mut bomb = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+    bomb.extend([50_000_u32.to_le_bytes(), 50_000_u32.to_le_bytes()].concat());
+    bomb.extend(b"\x01\0\x18\0");
+    bomb.resize(54, 0);
+    let pictures = folder.path().join("pictures");
+    fs::create_dir_all(pictures.join("more")).unwrap();
+    for (name, content) in [
+        ("a.png", &png[..]),
+        ("b.png", b"no picture at all"),
+        ("bomb.bmp", &bomb),
+        ("cut.png", &png[..png.len() / 2]),
+        ("empty.png", b""),
+        (".hidden.png", b"not looked at"),
+        ("more/z.png", &png),
+        ("zero.pgm", b"P5 0 0 255\n"),
+    ] {
+        fs::write(pictures.join(name), content).unwrap();
+    }
+    let (stdout, stderr, status) = recognize(folder.path(), &["pictures", "missing.png"]);
+    assert_eq!(status, Some(1));
+    let read: Vec<_> = stdout.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(read, ["pictures/a.png", "pictures/more/z.png"]);
+    let wrong: Vec<_> = stderr
+        .lines()
+        .map(|line| line.strip_prefix("error: ").unwrap().split(": ").next().unwrap())
+        .collect();
+    let expected =
+        ["b.png", "bomb.bmp", "cut.png", "empty.png", "zero.pgm"].map(|name| format!("pictures/{name}"));
+    assert_eq!(wrong[..5], expected);
+    assert_eq!(wrong[5..], ["missing.png"]);
+    assert!(
+        stderr.contains("bomb.bmp: size: expected at most 100 megapixels, found 50000 x 50000"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("b.png: format: expected PNG, JPEG,"), "{stderr}");
+
+    let (stdout, _, status) = recognize(folder.path(), &["--json", "pictures/b.png"]);
+    let object: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((status, object.as_object().unwrap().len()), (Some(1), 2));
+    assert!(object["error"].as_str().unwrap().starts_with("format: "), "{stdout}");
+    let (_, stderr, _) = recognize(folder.path(), &["--megapixels", "0", "pictures/a.png"]);
+    assert_eq!(stderr, "error: pictures/a.png: size: expected at most 0 megapixels, found 60 x 40\n");
+}
+
+#[test]
+fn text_csv_stdin_and_one_digit() {
+    let folder = folder_with_network();
+    let blank = GrayImage::from_pixel(50, 50, Luma([200]));
+    fs::write(folder.path().join("blank, white.png"), encoded(&blank.into(), ImageFormat::Png)).unwrap();
+    let png = encoded(&page(), ImageFormat::Png);
+    fs::write(folder.path().join("a.png"), &png).unwrap();
+    let (stdout, ..) = recognize(folder.path(), &["a.png", "blank, white.png"]);
+    let (first, second) = stdout.split_once('\n').unwrap();
+    assert!(first.starts_with("a.png: ") && first.contains(" (weakest digit "), "{first}");
+    assert_eq!(second, "blank, white.png: (blank)\n");
+    let (stdout, ..) = recognize(folder.path(), &["--csv", "blank, white.png", "a.png"]);
+    let lines: Vec<_> = stdout.lines().collect();
+    assert_eq!(lines[..2], ["path,text,confidence,remarks,error", "\"blank, white.png\",,,blank,"]);
+    assert!(lines[2].starts_with("a.png,") && lines[2].ends_with(",2 digits,"), "{stdout}");
+
+    let recognize = || lenet(folder.path()).args(["recognize", "--model", "net.safetensors"]);
+    let output = recognize().args(["--json", "--single", "-"]).stdin(png).assert().success();
+    let line = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let found: [i64; 4] = serde_json::from_value(boxes(&line)[0].clone()).unwrap();
+    assert_eq!((boxes(&line).len(), found), (1, [20, 8, 22, 24]));
+
+    lenet(folder.path()).args(["recognize", "a.png", "--json", "--csv"]).assert().code(2);
+}
+
+#[test]
+fn steps_are_explained() {
+    let folder = folder_with_network();
+    fs::write(folder.path().join("a.png"), encoded(&page(), ImageFormat::Png)).unwrap();
+    recognize(folder.path(), &["--explain", "steps", "a.png"]);
+    let mut names: Vec<_> = fs::read_dir(folder.path().join("steps"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a.png.boxes.png", "a.png.grey.png", "a.png.ink.png", "a.png.tiles.png"]);
+    for name in &names[..3] {
+        assert_eq!(crate::png_size(&folder.path().join("steps").join(name)), (60, 40));
+    }
+}
+
+#[test]
+fn pictures_are_evaluated_by_source() {
+    let folder = folder_with_network();
+    let pictures = folder.path().join("pictures");
+    fs::create_dir(&pictures).unwrap();
+    let blank = GrayImage::from_pixel(50, 50, Luma([200]));
+    fs::write(pictures.join("a.png"), encoded(&blank.into(), ImageFormat::Png)).unwrap();
+    fs::write(
+        pictures.join("labels.tsv"),
+        "a.png\tblank paper\tone@1:a.png\tphoto\na.png\t7\ttwo@2:a.png\tphoto\n",
+    )
+    .unwrap();
+    let arguments = ["eval", "net.safetensors", "--pictures", "pictures"];
+    lenet(folder.path()).args(arguments).assert().success().stdout_eq(str![[r#"
+pictures    right   single  refused  source
+       1  100.00%  100.00%    0.00%  one
+       1    0.00%    0.00%    0.00%  two
+       2   50.00%   50.00%    0.00%  all
+
+a.png: 7 read as nothing, as one digit nothing
+
+"#]]);
+    let without = lenet(folder.path()).args(arguments).args(["--without", "magic"]);
+    assert_eq!(crate::error(without), "--without: expected a step, found magic");
+}

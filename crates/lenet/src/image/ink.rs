@@ -1,0 +1,253 @@
+//! What is ink and what is paper.
+
+use std::ops::Range;
+
+use super::{Grey, Steps};
+
+/// The value at the edge of a stroke, halfway between paper and ink.
+pub const EDGE: u8 = 128;
+
+/// What is written: paper is 0, whatever its colour and light, ink up to 255, the edge of a stroke [`EDGE`].
+pub struct Ink {
+    pub map: Grey,
+    /// Whether the writing is light on dark.
+    pub inverted: bool,
+}
+
+/// Finds the ink. `None` if nothing stands out from the paper. Strokes, and shadows, may be as wide as one `part` of the
+/// picture.
+pub fn ink(grey: &Grey, part: usize, steps: Steps) -> Option<Ink> {
+    let coarse = grey.shrink(grey.width.max(grey.height).div_ceil(COARSE));
+    let inverted = steps.polarity && is_light_on_dark(&coarse);
+    let mut map = darkness(grey, &coarse, inverted, steps.light.then_some(part));
+    let mut levels = levels(&map)?;
+    if steps.noise && levels.noise * 5.0 > levels.edge - levels.paper {
+        map = smooth(&map);
+        levels = self::levels(&map)?;
+    }
+    let scale = f32::from(EDGE) / (levels.edge - levels.paper);
+    let stretched: [u8; 256] =
+        std::array::from_fn(|value| ((value as f32 - levels.paper) * scale).round() as u8);
+    map.values.iter_mut().for_each(|value| *value = stretched[usize::from(*value)]);
+    Some(Ink { map, inverted })
+}
+
+/// Side of the small copy on which paper is told from ink, in pixels.
+const COARSE: usize = 256;
+
+/// Whether the writing is light on dark: most pixels are nearer to the darkest than to the lightest around them, in a
+/// square half as wide as the picture. Where it has only paper neither counts, and a step of light as much on both sides.
+fn is_light_on_dark(grey: &Grey) -> bool {
+    let radius = grey.width.min(grey.height).div_ceil(4);
+    let (lightest, darkest) = (window(grey, radius, max), window(grey, radius, min));
+    let extremes = lightest.values.iter().zip(&darkest.values);
+    let votes = grey.values.iter().zip(extremes).map(|(&value, (&lightest, &darkest))| {
+        (2 * i64::from(value) - i64::from(lightest) - i64::from(darkest)).pow(3)
+    });
+    votes.sum::<i64>() < 0
+}
+
+/// How much darker each pixel is than the paper, as a part of the paper's light in 255ths; of a picture that is
+/// `inverted` first. The light of the paper is the morphological closing of the picture by a square as wide as one `part`
+/// of it: what is left when all that is dark and narrower is gone. A slope or a step of light stays.
+fn darkness(grey: &Grey, coarse: &Grey, inverted: bool, part: Option<usize>) -> Grey {
+    let light = |value: u8| if inverted { 255 - value } else { value };
+    let mut paper = coarse.clone();
+    paper.values.iter_mut().for_each(|value| *value = light(*value));
+    if let Some(part) = part {
+        let radius = paper.width.min(paper.height).div_ceil(2 * part);
+        paper = closing(&paper, radius);
+    } else {
+        let brightest = paper.values.iter().copied().max().unwrap_or(0);
+        paper.values.fill(brightest);
+    }
+    let side = coarse.shrunk / grey.shrunk;
+    let mut map = grey.clone();
+    for (y, row) in map.values.chunks_mut(grey.width).enumerate() {
+        let paper = paper.row(y / side);
+        for (values, &paper) in row.chunks_mut(side).zip(paper) {
+            for value in values {
+                let missing = paper.saturating_sub(light(*value));
+                *value = (u32::from(missing) * 255 / u32::from(paper.max(1))) as u8;
+            }
+        }
+    }
+    map
+}
+
+fn closing(grey: &Grey, radius: usize) -> Grey {
+    window(&window(grey, radius, max), radius, min)
+}
+
+fn max(values: &[u8]) -> u8 {
+    values.iter().copied().max().unwrap_or(0)
+}
+
+fn min(values: &[u8]) -> u8 {
+    values.iter().copied().min().unwrap_or(0)
+}
+
+fn mean(values: &[u8]) -> u8 {
+    let sum: usize = values.iter().map(|&value| usize::from(value)).sum();
+    ((sum + values.len() / 2) / values.len().max(1)) as u8
+}
+
+/// What `of` makes of the pixels of a row up to `radius` to either side of each, and then of a column.
+fn window(grey: &Grey, radius: usize, of: impl Fn(&[u8]) -> u8) -> Grey {
+    let around =
+        |at: usize, len: usize| -> Range<usize> { at.saturating_sub(radius)..(at + radius + 1).min(len) };
+    let mut across = grey.clone();
+    for (new, old) in across.values.chunks_mut(grey.width).zip(grey.values.chunks(grey.width)) {
+        for (x, value) in new.iter_mut().enumerate() {
+            *value = of(&old[around(x, old.len())]);
+        }
+    }
+    let mut both = across.clone();
+    let mut column = vec![0; grey.height];
+    for x in 0..grey.width {
+        for (y, value) in column.iter_mut().enumerate() {
+            *value = across.values[y * grey.width + x];
+        }
+        for y in 0..grey.height {
+            both.values[y * grey.width + x] = of(&column[around(y, grey.height)]);
+        }
+    }
+    both
+}
+
+/// Each pixel the mean of the 3 x 3 around it.
+fn smooth(grey: &Grey) -> Grey {
+    window(grey, 1, mean)
+}
+
+/// What values in a map of darkness mean.
+struct Levels {
+    /// The paper's.
+    paper: f32,
+    /// At the edges of strokes.
+    edge: f32,
+    /// Standard deviation of the paper's.
+    noise: f32,
+}
+
+/// Finds the levels. Each step from a pixel to the next that is too large for noise votes for its middle with a weight
+/// of its height (Kittler, Illingworth and Föglein, "Threshold selection based on a simple image statistic", 1985).
+/// Where edges are too soft for such steps, a smaller copy has them. `None` if there are none.
+fn levels(map: &Grey) -> Option<Levels> {
+    let mut map = map.clone();
+    loop {
+        let paper = median(&histogram(map.values.iter().copied())) as f32;
+        let mut steps = [0_u32; 256];
+        for_each_step(&map, |a, b| steps[usize::from(a.abs_diff(b))] += 1);
+        // Half of the steps between independent normal values are below 0.954 standard deviations.
+        let noise = median(&steps) as f32 / 0.954;
+        let least = (5.0 * noise).max(LEAST_STEP) as u8;
+        let (mut votes, mut weights, mut count) = (0_u64, 0_u64, 0);
+        for_each_step(&map, |a, b| {
+            let height = u64::from(a.abs_diff(b));
+            if height > u64::from(least) {
+                votes += height * (u64::from(a) + u64::from(b));
+                weights += 2 * height;
+                count += 1;
+            }
+        });
+        let edge = votes as f32 / weights.max(1) as f32;
+        if count >= LEAST_STEPS && edge > paper + LEAST_STEP / 2.0 {
+            return Some(Levels { paper, edge, noise });
+        }
+        if map.width.min(map.height) < 2 * SMALLEST {
+            return None;
+        }
+        map = map.shrink(2);
+    }
+}
+
+/// Steps of darkness, in 255ths of the paper's light, that can be an edge.
+const LEAST_STEP: f32 = 12.0;
+/// Steps that make a picture not blank.
+const LEAST_STEPS: u32 = 8;
+/// Side of the smallest copy in which edges are looked for, in pixels.
+const SMALLEST: usize = 16;
+
+/// Each pair of pixels side by side, and one above the other.
+fn for_each_step(map: &Grey, mut step: impl FnMut(u8, u8)) {
+    for y in 0..map.height {
+        let row = map.row(y);
+        row.windows(2).for_each(|pair| step(pair[0], pair[1]));
+        if y + 1 < map.height {
+            row.iter().zip(map.row(y + 1)).for_each(|(&a, &b)| step(a, b));
+        }
+    }
+}
+
+fn histogram(values: impl Iterator<Item = u8>) -> [u32; 256] {
+    let mut counts = [0; 256];
+    values.for_each(|value| counts[usize::from(value)] += 1);
+    counts
+}
+
+/// The value that half of the counted are not above.
+fn median(counts: &[u32; 256]) -> usize {
+    let half = counts.iter().sum::<u32>() / 2;
+    let mut below = 0;
+    counts
+        .iter()
+        .position(|&count| {
+            below += count;
+            below > half
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bar of three columns in the middle of a page of 40 x 40; `light` is that of a pixel and whether it is ink.
+    fn page(light: impl Fn(usize, usize, bool) -> u8) -> Grey {
+        let values = (0..1600)
+            .map(|index| {
+                let (x, y) = (index % 40, index / 40);
+                light(x, y, (18..21).contains(&x) && (8..32).contains(&y))
+            })
+            .collect();
+        Grey { width: 40, height: 40, values, shrunk: 1 }
+    }
+
+    fn inked(ink: &Ink) -> Vec<bool> {
+        ink.map.values.iter().map(|&value| value >= EDGE).collect()
+    }
+
+    #[test]
+    fn ink_is_found_in_either_polarity_and_in_uneven_light() {
+        let truth: Vec<_> = page(|_, _, ink| u8::from(ink)).values.iter().map(|&ink| ink == 1).collect();
+        type Light = fn(usize, usize, bool) -> u8;
+        let pages: [(&str, bool, Light); 5] = [
+            ("black on white", false, |_, _, ink| if ink { 0 } else { 255 }),
+            ("white on black", true, |_, _, ink| if ink { 255 } else { 0 }),
+            ("faint", false, |_, _, ink| if ink { 170 } else { 210 }),
+            ("a slope of light", false, |x, y, ink| (250 - 2 * (x + y) as u8) / if ink { 3 } else { 1 }),
+            ("a shadow's edge", false, |x, _, ink| if x > 28 { 240 } else { 120 } / if ink { 3 } else { 1 }),
+        ];
+        for (name, inverted, light) in pages {
+            let ink = ink(&page(light), 2, Steps::default()).expect(name);
+            assert_eq!(ink.inverted, inverted, "{name}");
+            assert!(inked(&ink) == truth, "{name}");
+        }
+    }
+
+    #[test]
+    fn paper_without_ink_is_blank() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let noise: Vec<u8> = (0..1600).map(|_| random.u8(190..220)).collect();
+        for (name, grey) in [
+            ("white", page(|_, _, _| 255)),
+            ("black", page(|_, _, _| 0)),
+            ("a slope of light", page(|x, y, _| (90 + 2 * (x + y)) as u8)),
+            ("noise", page(|x, y, _| noise[y * 40 + x])),
+            ("a pixel", Grey { width: 1, height: 1, values: vec![9], shrunk: 1 }),
+        ] {
+            assert!(ink(&grey, 2, Steps::default()).is_none(), "{name}");
+        }
+    }
+}

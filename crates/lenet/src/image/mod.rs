@@ -1,0 +1,151 @@
+//! From any picture to images such as those of MNIST, in the order in which a picture goes through.
+//!
+//! [`Picture::grey`] (light values of a bounded size), [`ink`](ink::ink) (what is written, on paper that is everywhere
+//! the same), [`writing`](parts::writing) (connected pieces of ink, without specks and frames), [`lines`](lines::lines)
+//! (pieces that stand side by side), [`cut`](split::cut) (pieces that may be several digits), [`tile`](tile::tile)
+//! (MNIST's own normalisation). [`recognize`](crate::recognize) puts them together and reads.
+
+mod grey;
+mod ink;
+mod parts;
+mod lines;
+mod split;
+mod tile;
+
+pub use grey::{Grey, Picture};
+pub(crate) use {
+    ink::{EDGE, Ink, ink},
+    lines::lines,
+    parts::{Part, Writing, area, writing},
+    split::slices,
+    tile::{Tile, tile},
+};
+
+use serde::Serialize;
+
+/// The steps that can be left out, to measure what each is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    /// Light writing on dark paper is inverted; else all writing is taken for dark.
+    pub polarity: bool,
+    /// Uneven light is divided out.
+    pub light: bool,
+    /// Noisy pictures are smoothed.
+    pub noise: bool,
+    /// Large writing is made smaller before its parts are looked for.
+    pub shrink: bool,
+    /// What has soft edges is left out.
+    pub shadows: bool,
+    /// Specks are left out.
+    pub specks: bool,
+    /// What goes round the writing is left out.
+    pub frames: bool,
+    /// Long lines are left out.
+    pub rules: bool,
+    /// Low parts at the edges of the picture are left out.
+    pub edges: bool,
+    /// Pieces of a broken digit are joined.
+    pub join: bool,
+    /// Digits that touch are cut apart.
+    pub split: bool,
+    /// Thin strokes are thickened.
+    pub thicken: bool,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self {
+            polarity: true,
+            light: true,
+            noise: true,
+            shrink: true,
+            shadows: true,
+            specks: true,
+            frames: true,
+            rules: true,
+            edges: true,
+            join: true,
+            split: true,
+            thicken: true,
+        }
+    }
+}
+
+impl Steps {
+    /// All steps but the one of this name, if there is one.
+    pub fn without(mut self, step: &str) -> Option<Self> {
+        *match step {
+            "polarity" => &mut self.polarity,
+            "light" => &mut self.light,
+            "noise" => &mut self.noise,
+            "shrink" => &mut self.shrink,
+            "shadows" => &mut self.shadows,
+            "specks" => &mut self.specks,
+            "frames" => &mut self.frames,
+            "rules" => &mut self.rules,
+            "edges" => &mut self.edges,
+            "join" => &mut self.join,
+            "split" => &mut self.split,
+            "thicken" => &mut self.thicken,
+            _ => return None,
+        } = false;
+        Some(self)
+    }
+}
+
+/// A rectangle of pixels, from its top left corner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "[usize; 4]")]
+pub struct Bounds {
+    /// First column.
+    pub x: usize,
+    /// First row.
+    pub y: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl From<Bounds> for [usize; 4] {
+    fn from(bounds: Bounds) -> Self {
+        [bounds.x, bounds.y, bounds.width, bounds.height]
+    }
+}
+
+impl Bounds {
+    /// The column after the last.
+    pub fn right(&self) -> usize {
+        self.x + self.width
+    }
+
+    /// The row after the last.
+    pub fn bottom(&self) -> usize {
+        self.y + self.height
+    }
+
+    /// The larger of width and height.
+    pub(crate) fn side(&self) -> usize {
+        self.width.max(self.height)
+    }
+
+    /// The smallest that has all of both.
+    pub(crate) fn union(&self, other: &Self) -> Self {
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        let (right, bottom) = (self.right().max(other.right()), self.bottom().max(other.bottom()));
+        Self { x, y, width: right - x, height: bottom - y }
+    }
+
+    /// The same in `picture`, of which `map` may be a smaller copy.
+    pub(crate) fn within(&self, map: &Grey, picture: &Picture) -> Self {
+        let (x, y) = (self.x * map.shrunk, self.y * map.shrunk);
+        let right = (self.right() * map.shrunk).min(picture.width());
+        let bottom = (self.bottom() * map.shrunk).min(picture.height());
+        Self { x, y, width: right - x, height: bottom - y }
+    }
+
+    /// Whether all of `other` is in it.
+    pub(crate) fn contains(&self, other: &Self) -> bool {
+        self.union(other) == *self
+    }
+}
