@@ -247,7 +247,7 @@ fn bells(t: f32) -> [f32; 4] {
 }
 
 /// Uniform in -1 to 1.
-fn symmetric(random: &mut impl Rng) -> f32 {
+pub(crate) fn symmetric(random: &mut impl Rng) -> f32 {
     (random.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0
 }
 

@@ -60,6 +60,8 @@ mod error;
 pub mod idx;
 mod dataset;
 pub mod augment;
+pub mod image;
+mod outliers;
 pub mod nn;
 pub mod models;
 pub mod optim;
@@ -68,7 +70,6 @@ pub mod metrics;
 pub mod checkpoint;
 pub mod state;
 pub mod pretrained;
-pub mod image;
 pub mod recognize;
 
 pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dataset, Error, PIXELS,
-    augment::{Augmentation, Augmenter},
+    augment::{Augmentation, Augmenter, symmetric},
     error::require,
     nn::{self, LANES, Network, Scaling, Shard, Share, Targets, blocks, piece, smooth},
     optim::{Average, Optimizer, Schedule},
+    outliers::outlier,
     state::State,
 };
 
@@ -50,6 +51,10 @@ pub struct Recipe {
     pub scaling: Scaling,
     /// How parameters follow from gradients.
     pub optimizer: Optimizer,
+    /// Share of the images of a step instead of which the network sees something that is no digit, to learn the same
+    /// probability for each class. Few of them count as answered right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outliers: Option<f32>,
     /// How each image is warped, anew every time that it is seen, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augmentation: Option<Augmentation>,
@@ -66,6 +71,7 @@ impl Default for Recipe {
             label_smoothing: 0.0,
             ema: 0.0,
             dropout: None,
+            outliers: None,
             schedule: Schedule::Cosine,
             scaling: Scaling::STANDARD,
             optimizer: Optimizer::Adam { lr: 0.002 },
@@ -94,6 +100,7 @@ impl Recipe {
             ("label_smoothing", self.label_smoothing),
             ("ema", self.ema),
             ("dropout", self.dropout.unwrap_or(0.0)),
+            ("outliers", self.outliers.unwrap_or(0.0)),
         ] {
             require(name, (0.0..1.0).contains(&share), "at least 0 and below 1", share)?;
         }
@@ -189,9 +196,12 @@ impl<'a> Trainer<'a> {
         let (all, count) = (blocks(state.recipe.batch_size), state.threads);
         let sizes = || (0..count).map(|i| piece(all, count, i).1 * LANES);
         let shards = sizes().map(|size| Shard::new(&state.network, size)).collect();
-        let augmenter = state.recipe.augmentation.map(Augmenter::new).transpose()?;
-        let warper =
-            |size| augmenter.clone().map(|augmenter| Warper { augmenter, warped: vec![0; size * PIXELS] });
+        let (augmentation, outliers) = (state.recipe.augmentation, state.recipe.outliers.unwrap_or(0.0));
+        let augmenter = augmentation.map(Augmenter::new).transpose()?;
+        let warper = |size| {
+            let warper = || Warper { augmenter: augmenter.clone(), outliers, warped: vec![0; size * PIXELS] };
+            (augmenter.is_some() || outliers > 0.0).then(warper)
+        };
         let warpers = sizes().map(warper).collect();
         Ok(Self { state, data, targets: Targets::Classes(data.labels()), shards, warpers })
     }
@@ -274,17 +284,22 @@ impl<'a> Trainer<'a> {
             warpers,
             ..
         } = self;
-        let (reader, data, targets, smoothing) = (&*network, *data, *targets, recipe.label_smoothing);
+        let (reader, data, targets) = (&*network, *data, *targets);
+        let (smoothing, outliers) = (recipe.label_smoothing, recipe.outliers.unwrap_or(0.0));
         let (all, count) = (blocks(batch.len()), shards.len());
         let load = |i, shard: &mut Shard, warper: &mut Option<Warper>| {
             let (first_block, len) = piece(all, count, i);
             let first = first_block * LANES;
             let indices = &batch[first..batch.len().min(first + len * LANES)];
             let images = indices.iter().map(|&index| data.image(index as usize));
-            let rows = indices.iter().map(|&index| smooth(targets.row(index as usize), smoothing));
+            let rows = indices.iter().enumerate().map(|(i, &index)| {
+                let outlier = outlier_at(outliers, image_key(key, first + i)).is_some();
+                let smoothing = if outlier { 1.0 } else { smoothing };
+                smooth(targets.row(index as usize), smoothing)
+            });
             let share = Share { total: batch.len(), training: Some(key), first_block };
             match warper {
-                Some(warper) => shard.load(reader, share, warper.warp(images, key, first), rows),
+                Some(warper) => shard.load(reader, share, warper.warp(data, images, key, first), rows),
                 None => shard.load(reader, share, images, rows),
             }
         };
@@ -305,28 +320,50 @@ fn threads(recipe: &Recipe) -> usize {
     rayon::current_num_threads().min(blocks(recipe.batch_size))
 }
 
-/// What warps a thread's share of a batch, where the recipe has augmentation.
+/// What changes a thread's share of a batch, where the recipe has augmentation or outliers.
 struct Warper {
-    augmenter: Augmenter,
+    augmenter: Option<Augmenter>,
+    /// The recipe's.
+    outliers: f32,
     /// (image, row, column)
     warped: Vec<u8>,
 }
 
 impl Warper {
-    /// Warps `images`, the first of which has the place `first` in its batch, for the step with the key `key`.
+    /// Warps `images` of `data`, or what takes their place, the first of which has the place `first` in its batch, for the
+    /// step with the key `key`.
     fn warp<'a>(
         &'a mut self,
+        data: &'a Dataset,
         images: impl ExactSizeIterator<Item = &'a [u8]>,
         key: u64,
         first: usize,
     ) -> impl ExactSizeIterator<Item = &'a [u8]> {
-        let Self { augmenter, warped } = self;
+        let Self { augmenter, outliers, warped } = self;
         images.zip(warped.chunks_exact_mut(PIXELS)).enumerate().map(move |(i, (image, warped))| {
-            // In the upper half of the key: dropout counts in the lower.
-            augmenter.warp(image, key ^ (((first + i + 1) as u64) << 32), warped);
+            let key = image_key(key, first + i);
+            let outlier = outlier_at(*outliers, key).map(|mut random| outlier(data, &mut random));
+            let image = outlier.as_ref().map_or(image, |outlier| outlier);
+            match augmenter {
+                Some(augmenter) => augmenter.warp(image, key, warped),
+                None => warped.copy_from_slice(image),
+            }
             &*warped
         })
     }
+}
+
+/// The key of the random numbers of the image with a place in its batch.
+fn image_key(key: u64, place: usize) -> u64 {
+    // In the upper half of the key: dropout counts in the lower.
+    key ^ ((place as u64 + 1) << 32)
+}
+
+/// The random numbers of what is no digit and takes the place of the image with a key, for a share of them.
+fn outlier_at(share: f32, key: u64) -> Option<Pcg64Mcg> {
+    // Not those of the warp, which begin with the key itself.
+    let mut random = Pcg64Mcg::seed_from_u64(!key);
+    (share > 0.0 && symmetric(&mut random) < 2.0 * share - 1.0).then_some(random)
 }
 
 /// The indices of `len` images in random order (Fisher-Yates).

@@ -10,6 +10,7 @@ mod parts;
 mod lines;
 mod split;
 mod tile;
+mod strokes;
 
 pub use grey::{Grey, Picture};
 pub(crate) use {
@@ -17,6 +18,7 @@ pub(crate) use {
     lines::lines,
     parts::{Part, Writing, area, writing},
     split::slices,
+    strokes::strokes,
     tile::{Tile, tile},
 };
 
@@ -71,6 +73,22 @@ impl Default for Steps {
 }
 
 impl Steps {
+    /// No step that can be left out.
+    pub(crate) const NONE: Self = Self {
+        polarity: false,
+        light: false,
+        noise: false,
+        shrink: false,
+        shadows: false,
+        specks: false,
+        frames: false,
+        rules: false,
+        edges: false,
+        join: false,
+        split: false,
+        thicken: false,
+    };
+
     /// All steps but the one of this name, if there is one.
     pub fn without(mut self, step: &str) -> Option<Self> {
         *match step {

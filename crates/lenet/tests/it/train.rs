@@ -117,13 +117,14 @@ fn weights_decay_and_biases_do_not() {
 }
 
 #[test]
-fn label_smoothing_keeps_answers_from_certainty() {
-    let surest = |label_smoothing| {
-        let network = steps(Recipe { label_smoothing, ..Recipe::default() }).pop().unwrap();
+fn label_smoothing_and_outliers_keep_answers_from_certainty() {
+    let surest = |label_smoothing, outliers| {
+        let network = steps(Recipe { label_smoothing, outliers, ..Recipe::default() }).pop().unwrap();
         let answers = network.predict(data(30).images());
         answers.into_iter().flatten().fold(0.0, f32::max)
     };
-    assert!(surest(0.5) < surest(0.0));
+    assert!(surest(0.5, None) < surest(0.0, None));
+    assert!(surest(0.0, Some(0.9)) < surest(0.0, None));
 }
 
 #[test]
@@ -213,29 +214,34 @@ fn a_state_is_for_its_images_and_threads() {
 }
 
 #[test]
-fn images_are_warped_anew_in_each_epoch_whatever_the_threads() {
+fn images_are_changed_anew_in_each_epoch_whatever_the_threads() {
     let data = data(130);
-    let losses = |augmentation, threads, seed| {
+    let losses = |recipe: &Recipe, threads, seed| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             // So slow that the network stays as it is, and the loss tells of the images alone.
             let optimizer = Optimizer::Sgd { lr: 1e-30, momentum: 0.0, weight_decay: 0.0 };
-            let recipe = Recipe { optimizer, epochs: 2, batch_size: 60, augmentation, ..Recipe::default() };
+            let recipe = Recipe { optimizer, epochs: 2, batch_size: 60, ..recipe.clone() };
             let network = Network::new(models::lenet5(), recipe.scaling, 0).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, seed).unwrap();
             [(); 2].map(|()| trainer.epoch(|_| ControlFlow::Continue(())).unwrap().loss)
         })
     };
     let near = |a: f64, b: f64| (a - b).abs() < 1e-7;
-    let plain = losses(None, 1, 5);
+    let plain = losses(&Recipe::default(), 1, 5);
     assert!(near(plain[0], plain[1]));
-    let warped = losses(Some(Augmentation::default()), 1, 5);
-    for (a, b) in [(plain[0], warped[0]), (warped[0], warped[1])] {
-        assert!(!near(a, b), "{a} and {b}");
-    }
-    assert!(!near(warped[0], losses(Some(Augmentation::default()), 1, 6)[0]));
-    for threads in 2..5 {
-        let again = losses(Some(Augmentation::default()), threads, 5);
-        assert!(near(warped[0], again[0]) && near(warped[1], again[1]), "{threads} threads: {again:?}");
+    for (augmentation, outliers) in
+        [(Some(Augmentation::default()), None), (None, Some(0.3)), (Some(Augmentation::default()), Some(0.3))]
+    {
+        let recipe = Recipe { augmentation, outliers, ..Recipe::default() };
+        let changed = losses(&recipe, 1, 5);
+        for (a, b) in [(plain[0], changed[0]), (changed[0], changed[1])] {
+            assert!(!near(a, b), "{a} and {b}");
+        }
+        assert!(!near(changed[0], losses(&recipe, 1, 6)[0]));
+        for threads in 2..5 {
+            let again = losses(&recipe, threads, 5);
+            assert!(near(changed[0], again[0]) && near(changed[1], again[1]), "{threads} threads: {again:?}");
+        }
     }
 }
