@@ -39,7 +39,7 @@ pub struct Args {
     /// Measure it on pictures instead: a folder with labels.tsv (file, label, source), or an IDX file of images
     ///
     /// It is read as `lenet recognize` does, with the first of the networks, once finding all digits and once as one.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data", "json", "out"])]
     pictures: Option<PathBuf>,
     /// With --pictures: leave out a step of what makes digits of a picture, to see what it is worth
     #[arg(long, value_name = "STEP", requires = "pictures")]

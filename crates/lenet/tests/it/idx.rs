@@ -35,6 +35,28 @@ fn a_buffer_longer_than_a_step_is_exactly_sized() {
 }
 
 #[test]
+fn images_of_any_size_are_read_or_refused() {
+    let file = |words: &[u32], pixels: &[u8]| [&header(words)[..], pixels].concat();
+    let read = |words: &[u32], pixels: &[u8]| idx::read_any_images(&file(words, pixels)[..]);
+    assert_eq!(read(&[0x803, 2, 1, 3], &[1, 2, 3, 4, 5, 6]).unwrap(), (3, 1, vec![1, 2, 3, 4, 5, 6]));
+    for (words, pixels, wrong) in [
+        (&[0x801, 2][..], &[1, 2][..], "header: expected 16 bytes, found 10"),
+        (&[0x801, 2, 1, 1], &[1, 2], "magic number: expected 0x00000803"),
+        (&[0x803, 2, 0, 3], &[], "image size: expected pixels, found 0x3"),
+        (
+            &[0x803, 1_000_000, u32::MAX, u32::MAX],
+            &[],
+            "image size: expected pixels, found 4294967295x4294967295",
+        ),
+        (&[0x803, 2, 1, 1], &[1], "pixels: expected 2 bytes, found 1"),
+        (&[0x803, 1 << 16, 1 << 12, 1 << 12], &[1], "pixels: expected 1099511627776 bytes, found 1"),
+    ] {
+        let found = read(words, pixels).unwrap_err().to_string();
+        assert!(found.starts_with(wrong), "expected {wrong}, found {found}");
+    }
+}
+
+#[test]
 fn malformed_images_are_refused() {
     let (images, labels) = whole();
     let table: &[(&[u8], &str)] = &[
