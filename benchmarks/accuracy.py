@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import time
 
-from run import HERE, output
+from run import HERE, machine, origin, output
 
 LENET = HERE.parent / "target/release/lenet"
 SEEDS = range(5)
@@ -102,10 +102,7 @@ def main():
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    record.with_suffix(".txt").write_text("\n".join([
-        f"date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
-        f"commit: {output('git', '-C', HERE, 'describe', '--always', '--dirty')}",
-        output("uname", "-srm"), output("lscpu"), ""]))
+    record.with_suffix(".txt").write_text("\n".join([*origin(), *machine()]))
     print(table(rows))
     if arguments.ship:
         for row in set(SHIPPED) & set(chosen):

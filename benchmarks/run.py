@@ -144,12 +144,22 @@ def versions(python):
     return found
 
 
+def origin():
+    """When a record was made, and of which sources."""
+    return [f"date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+            f"commit: {output('git', '-C', HERE, 'describe', '--always', '--dirty')}"]
+
+
+def machine():
+    """What a record was made on."""
+    return [output("uname", "-srm"), output("lscpu"), ""]
+
+
 def surroundings(names, arguments, disturbances):
     """What a reader must know of a record: date, machine, versions, settings."""
     found = versions(arguments.python)
     return "\n".join([
-        f"date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
-        f"commit: {output('git', '-C', HERE, 'describe', '--always', '--dirty')}",
+        *origin(),
         f"each measurement at least {arguments.seconds} s",
         "processors that others kept busy, by round: " + ", ".join(f"{cores:.2f}" for cores in disturbances),
         "",
@@ -157,9 +167,7 @@ def surroundings(names, arguments, disturbances):
         "",
         output("rustc", "--version"),
         output(arguments.python, "--version") if arguments.python.exists() else "",
-        output("uname", "-srm"),
-        output("lscpu"),
-        ""])
+        *machine()])
 
 
 def main():

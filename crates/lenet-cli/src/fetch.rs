@@ -10,10 +10,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use sha2::Digest;
 
-use crate::output::print;
+use crate::{output::print, terminal::bar_style};
 
 #[cfg(test)]
 mod tests;
@@ -292,10 +292,7 @@ fn unwritable(path: &Path, error: io::Error) -> Failure {
 /// A bar on stderr, where that is a terminal; it goes when it is dropped.
 fn progress_bar(file: String) -> ProgressBar {
     let template = "{prefix} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}";
-    // Every download parses this one template, the tests' too.
-    let style = ProgressStyle::with_template(template).expect("the template is well-formed");
-    let style = style.progress_chars("=> ");
-    let bar = ProgressBar::no_length().with_style(style).with_prefix(file);
+    let bar = ProgressBar::no_length().with_style(bar_style(template)).with_prefix(file);
     bar.tick();
     bar
 }

@@ -101,17 +101,15 @@ pub const RECOGNIZER: &str = "vgg";
 
 /// Reads a whole file of a size that a network can have.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = || read_all(File::open(path).context("could not be read")?);
+    read().with_context(|| path.display().to_string())
+}
+
+/// Reads to the end, of as much as fits in memory with ease.
+pub fn read_all(from: impl Read) -> anyhow::Result<Vec<u8>> {
     const LIMIT: u64 = 1 << 30;
-    let open = || -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = open().with_context(|| format!("{}: could not be read", path.display()))?;
-    ensure!(
-        bytes.len() as u64 <= LIMIT,
-        "{}: size: expected at most {LIMIT} bytes, found more",
-        path.display()
-    );
+    let mut bytes = Vec::new();
+    from.take(LIMIT + 1).read_to_end(&mut bytes).context("could not be read")?;
+    ensure!(bytes.len() as u64 <= LIMIT, "size: expected at most {LIMIT} bytes, found more");
     Ok(bytes)
 }

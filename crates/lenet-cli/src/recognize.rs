@@ -3,22 +3,22 @@
 use std::{
     fmt::{self, Write as _},
     fs,
-    io::{Cursor, IsTerminal, Read},
+    io::{Cursor, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::Context;
+use indicatif::ProgressBar;
 use lenet::recognize::{Reading, Recognizer};
 use rayon::prelude::*;
 use serde_json::json;
 
 use crate::{
-    decode::{self, Decoded},
-    explain,
+    decode, explain,
     model::{self, FormatArgs},
     output::print,
+    terminal::bar_style,
 };
 
 /// Read the digits in pictures: photos, scans, drawings
@@ -91,8 +91,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Reading> {
-    let decoded =
-        if path == Path::new("-") { stdin(args.megapixels)? } else { decode::open(path, args.megapixels)? };
+    let decoded = if path == Path::new("-") {
+        decode::decode(Cursor::new(model::read_all(std::io::stdin())?), args.megapixels)?
+    } else {
+        decode::open(path, args.megapixels)?
+    };
     let explanation = recognizer.explain(&decoded.picture()?, args.single);
     if let Some(folder) = &args.explain {
         let name = if path == Path::new("-") {
@@ -103,14 +106,6 @@ fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Rea
         explain::save(folder, &name, &explanation)?;
     }
     Ok(explanation.reading)
-}
-
-fn stdin(megapixels: u32) -> anyhow::Result<Decoded> {
-    const LIMIT: u64 = 1 << 30;
-    let mut bytes = Vec::new();
-    std::io::stdin().take(LIMIT + 1).read_to_end(&mut bytes).context("could not be read")?;
-    ensure!(bytes.len() as u64 <= LIMIT, "size: expected at most {LIMIT} bytes, found more");
-    decode::decode(Cursor::new(bytes), megapixels)
 }
 
 /// Adds a file, or all that are in a folder, by name; those whose names begin with a dot are none of the user's pictures.
@@ -151,10 +146,7 @@ fn progress(visible: bool, pictures: usize) -> ProgressBar {
     if !visible {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("[{wide_bar}] {pos} of {len} pictures, {eta} left")
-        // Only a wrong template fails.
-        .expect("a good template")
-        .progress_chars("=> ");
+    let style = bar_style("[{wide_bar}] {pos} of {len} pictures, {eta} left");
     ProgressBar::new(pictures as u64).with_style(style)
 }
 

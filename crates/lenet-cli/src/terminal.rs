@@ -1,10 +1,17 @@
-//! Digits drawn in the terminal, two pixels to a character.
+//! What is drawn in the terminal: digits, two pixels to a character, and progress bars.
 
 use std::env;
 
+use indicatif::ProgressStyle;
 use lenet::SIDE;
 
 use crate::picture::Tile;
+
+/// How a progress bar looks.
+pub fn bar_style(template: &str) -> ProgressStyle {
+    // Only a wrong template fails, and each is a line of this program.
+    ProgressStyle::with_template(template).expect("a good template").progress_chars("=> ")
+}
 
 /// Stands between two images.
 const GAP: &str = "  ";

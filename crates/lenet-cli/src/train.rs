@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState};
 use lenet::{
     Dataset,
     checkpoint::{self, Provenance, Validation},
@@ -33,6 +33,7 @@ use crate::{
     recipe::RecipeArgs,
     report::Training,
     summary::totals,
+    terminal::bar_style,
 };
 
 /// Train a network, measure it after each epoch, and save it
@@ -340,13 +341,12 @@ impl Log {
         let bar = if json || !std::io::stdout().is_terminal() {
             ProgressBar::hidden()
         } else {
-            let style = ProgressStyle::with_template("{prefix} [{wide_bar}] {speed}, {eta} left")
-                // Only a wrong template fails.
-                .expect("a good template")
-                .with_key("speed", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let style = bar_style("{prefix} [{wide_bar}] {speed}, {eta} left").with_key(
+                "speed",
+                |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                     let _ = write!(out, "{:.0} images/s", state.per_sec());
-                })
-                .progress_chars("=> ");
+                },
+            );
             ProgressBar::new(epochs as u64 * images as u64).with_style(style)
         };
         Self { json, epochs, images, measured, bar }

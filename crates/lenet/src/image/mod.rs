@@ -53,41 +53,33 @@ pub struct Steps {
     pub thicken: bool,
 }
 
+/// All of them.
 impl Default for Steps {
     fn default() -> Self {
-        Self {
-            polarity: true,
-            light: true,
-            noise: true,
-            shrink: true,
-            shadows: true,
-            specks: true,
-            frames: true,
-            rules: true,
-            edges: true,
-            join: true,
-            split: true,
-            thicken: true,
-        }
+        Self::all(true)
     }
 }
 
 impl Steps {
     /// No step that can be left out.
-    pub(crate) const NONE: Self = Self {
-        polarity: false,
-        light: false,
-        noise: false,
-        shrink: false,
-        shadows: false,
-        specks: false,
-        frames: false,
-        rules: false,
-        edges: false,
-        join: false,
-        split: false,
-        thicken: false,
-    };
+    pub(crate) const NONE: Self = Self::all(false);
+
+    const fn all(done: bool) -> Self {
+        Self {
+            polarity: done,
+            light: done,
+            noise: done,
+            shrink: done,
+            shadows: done,
+            specks: done,
+            frames: done,
+            rules: done,
+            edges: done,
+            join: done,
+            split: done,
+            thicken: done,
+        }
+    }
 
     /// All steps but the one of this name, if there is one.
     pub fn without(mut self, step: &str) -> Option<Self> {
