@@ -1,4 +1,4 @@
-//! Where images come from: the program itself, a folder of IDX files, a CSV file, or what `lenet fetch` stored.
+//! Where images come from: the program itself, a folder of IDX files or of pictures, a CSV file, or what `lenet fetch` stored.
 
 use std::{
     ffi::OsString,
@@ -10,10 +10,12 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use flate2::bufread::MultiGzDecoder;
-use lenet::{Dataset, PIXELS, idx};
+use lenet::{Dataset, idx};
 
 use crate::fetch::Published;
 
+mod csv;
+mod own;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +35,9 @@ pub struct DataArgs {
     ///
     /// A folder with the four IDX files (train-images-idx3-ubyte ..., raw or .gz); or a .csv file in the form of
     /// Kaggle's Digit Recognizer (label,pixel0,...,pixel783), whose last sixth is the test split and the rest the
-    /// training split; or mnist, fashion-mnist or kmnist, as `lenet fetch` stored it.
+    /// training split; or a folder with folders 0 to 9 of pictures, one digit in each, as `lenet recognize --single`
+    /// reads them: of every digit the last sixth, by name, is the test split; or mnist, fashion-mnist or kmnist, as
+    /// `lenet fetch` stored it.
     #[arg(long, value_name = "FOLDER|FILE.csv|DATASET")]
     data: Option<Source>,
 }
@@ -78,6 +82,7 @@ impl Source {
                     published.name()
                 ),
             },
+            Self::Folder(path) if own::is_own(path) => own::read(path, split),
             Self::Folder(path) => read_folder(path, split),
             Self::Csv(path) => read_labelled_csv(path, split),
         }
@@ -112,7 +117,10 @@ fn find(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let mut paths =
         [name, &dotted].into_iter().flat_map(|name| ["", ".gz"].map(|end| format!("{name}{end}")));
     paths.find_map(|name| Some(folder.join(name)).filter(|path| path.exists())).with_context(|| {
-        format!("{}: expected a folder with {name} or {name}.gz, found no such file", folder.display())
+        format!(
+            "{}: expected a folder with {name}, raw or .gz, or with folders 0 to 9, found neither",
+            folder.display()
+        )
     })
 }
 
@@ -150,42 +158,5 @@ fn read_labelled_csv(path: &Path, split: Split) -> anyhow::Result<Dataset> {
 /// Reads a CSV file: labels (image), none unless `labelled`, and pixels (image, row, column).
 fn read_csv(path: &Path, labelled: bool) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let file = File::open(path).with_context(|| format!("{}: could not be read", path.display()))?;
-    parse_csv(BufReader::new(file), labelled).with_context(|| path.display().to_string())
-}
-
-fn parse_csv(mut file: impl BufRead, labelled: bool) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
-    /// Bytes in a line; the header needs half of that.
-    const LONGEST: u64 = 16 << 10;
-    let mut columns: Vec<_> = (0..PIXELS).map(|pixel| format!("pixel{pixel}")).collect();
-    columns.splice(..0, labelled.then(|| "label".to_string()));
-
-    let (mut labels, mut pixels) = (Vec::new(), Vec::new());
-    let (mut line, mut row) = (String::new(), Vec::new());
-    for number in 1.. {
-        line.clear();
-        if file.by_ref().take(LONGEST).read_line(&mut line)? == 0 {
-            break;
-        }
-        ensure!(number <= 1 + idx::MAX_IMAGES, "images: expected at most {}, found more", idx::MAX_IMAGES);
-        let cells = line.trim_end().split(',');
-        let found = cells.clone().count();
-        ensure!(found == columns.len(), "line {number}: expected {} values, found {found}", columns.len());
-        if number == 1 {
-            for (cell, column) in cells.zip(&columns) {
-                ensure!(cell == column, "line 1: expected {column}, found {cell:?}");
-            }
-            continue;
-        }
-        row.clear();
-        for (cell, column) in cells.zip(&columns) {
-            let Ok(value) = cell.parse() else {
-                bail!("line {number}, {column}: expected 0 to 255, found {cell:?}");
-            };
-            row.push(value);
-        }
-        let (label, image) = row.split_at(row.len() - PIXELS);
-        labels.extend_from_slice(label);
-        pixels.extend_from_slice(image);
-    }
-    Ok((labels, pixels))
+    csv::parse(BufReader::new(file), labelled).with_context(|| path.display().to_string())
 }

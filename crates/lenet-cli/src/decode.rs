@@ -1,14 +1,32 @@
 //! Pictures in files: PNG, JPEG, BMP, GIF, WebP, PNM and TIFF, told apart by their content.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Seek},
-    path::Path,
+    fs::{self, DirEntry, File},
+    io::{self, BufRead, BufReader, Seek},
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
 use lenet::image::Picture;
+
+/// Million pixels of a picture, at most, unless the user says otherwise.
+pub const MEGAPIXELS: u32 = 100;
+
+/// All files in a folder and the folders in it, by name; those whose names begin with a dot are none of the user's pictures. A
+/// folder that can't be read is listed itself, and opening it tells why.
+pub fn list(folder: &Path) -> Vec<PathBuf> {
+    let entries = || fs::read_dir(folder)?.collect::<io::Result<Vec<DirEntry>>>();
+    let Ok(entries) = entries() else {
+        return vec![folder.to_owned()];
+    };
+    let hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    let mut paths: Vec<_> = entries.iter().filter(|entry| !hidden(entry)).map(DirEntry::path).collect();
+    paths.sort();
+    // Links to folders are not followed: they may go round in a circle.
+    paths.retain(|path| !(path.is_symlink() && path.is_dir()));
+    paths.into_iter().flat_map(|path| if path.is_dir() { list(&path) } else { vec![path] }).collect()
+}
 
 /// A picture upright, in 8 bits a channel.
 pub struct Decoded(DynamicImage);

@@ -1,9 +1,6 @@
 //! The program `lenet`: files, terminal and network live here; the library does the rest.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{io, process::ExitCode};
 
 use clap::Parser;
 
@@ -50,8 +47,7 @@ fn main() -> ExitCode {
         // The reader of our output left, as `head` does: no fault, but no success either.
         Err(error) if is_broken_pipe(&error) => ExitCode::from(BROKEN_PIPE),
         Err(error) => {
-            // Where stderr is closed too, nobody can be told.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            output::tell(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -35,6 +35,11 @@ impl Model {
         }
     }
 
+    /// The model of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|model| model.name() == name)
+    }
+
     /// Its layers.
     pub fn architecture(self) -> Architecture {
         match self {
@@ -79,9 +84,8 @@ fn scaling(text: &str) -> Result<Scaling, String> {
 impl FormatArgs {
     /// The network of a name, if it is inside the program, or of a file.
     pub fn load(&self, source: &Path) -> anyhow::Result<Network> {
-        let shipped = Model::value_variants().iter().find(|model| source == Path::new(model.name()));
-        if let (None, Some((network, _))) = (self.architecture, shipped.and_then(|model| model.pretrained()))
-        {
+        let shipped = source.to_str().and_then(Model::named).and_then(Model::pretrained);
+        if let (None, Some((network, _))) = (self.architecture, shipped) {
             return Ok(network);
         }
         let bytes = read(source)?;

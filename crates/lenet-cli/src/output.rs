@@ -63,6 +63,11 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
     write!(io::stdout(), "{text}").context("stdout could not be written")
 }
 
+/// Writes a line to stderr. Where that is closed, nobody can be told.
+pub fn tell(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 fn not_written(path: &Path) -> String {
     format!("{}: could not be written", path.display())
 }

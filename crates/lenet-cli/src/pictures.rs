@@ -86,7 +86,8 @@ fn folder(recognizer: &Recognizer, folder: &Path) -> anyhow::Result<Vec<Sample>>
                     .with_context(|| format!("labels.tsv: expected file, label, source, found {line:?}"))
             };
             let (name, label, source) = (cell()?, cell()?, cell()?);
-            let decoded = decode::open(&folder.join(name), 100).with_context(|| name.to_owned())?;
+            let decoded =
+                decode::open(&folder.join(name), decode::MEGAPIXELS).with_context(|| name.to_owned())?;
             let picture = decoded.picture()?;
             let digits = label.chars().all(|c| c.is_ascii_digit() || c == '|');
             Ok(Sample {

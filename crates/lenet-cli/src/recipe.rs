@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, ensure};
-use lenet::{Error, train::Recipe};
+use lenet::{Error, nn::Scaling, train::Recipe};
 use toml::de::{DeTable, DeValue};
 
 use crate::{
@@ -56,13 +56,14 @@ impl From<OsString> for Source {
 }
 
 impl RecipeArgs {
-    /// The recipe for a model.
-    pub fn load(&self, model: Model) -> anyhow::Result<Recipe> {
+    /// The recipe for a model, and with this scaling, if there is one and the recipe is no file, which has its own.
+    pub fn load(&self, model: Model, scaling: Option<Scaling>) -> anyhow::Result<Recipe> {
+        let scaled = |recipe: Recipe| Recipe { scaling: scaling.unwrap_or(recipe.scaling), ..recipe };
         let mut recipe = match &self.recipe {
-            Source::Default => Recipe::default(),
-            Source::Fast => parse(include_str!("../recipes/fast.toml"))?,
-            Source::Best => parse(best(model))?,
-            Source::Tutorial => tutorial::recipe(model)?,
+            Source::Default => scaled(Recipe::default()),
+            Source::Fast => scaled(parse(include_str!("../recipes/fast.toml"))?),
+            Source::Best => scaled(parse(best(model))?),
+            Source::Tutorial => scaled(tutorial::recipe(model)?),
             Source::File(path) => read(path)?,
         };
         recipe.epochs = self.epochs.map_or(recipe.epochs, |epochs| epochs as usize);

@@ -3,7 +3,7 @@
 use std::{
     fmt::{self, Write as _},
     fs,
-    io::{Cursor, IsTerminal},
+    io::Cursor,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -17,8 +17,8 @@ use serde_json::json;
 use crate::{
     decode, explain,
     model::{self, FormatArgs},
-    output::print,
-    terminal::bar_style,
+    output::{print, tell},
+    terminal::pictures_bar,
 };
 
 /// Read the digits in pictures: photos, scans, drawings
@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
     /// Refuse pictures of more million pixels
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = decode::MEGAPIXELS)]
     megapixels: u32,
 }
 
@@ -58,16 +58,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.explain {
         fs::create_dir_all(folder).with_context(|| format!("{}: could not be created", folder.display()))?;
     }
-    let mut good = true;
-    let mut pictures = Vec::new();
-    for path in &args.pictures {
-        good &= list(path, &mut pictures);
-    }
     let folders = args.pictures.iter().any(|path| path.is_dir());
-    let bar = progress(folders && !std::io::stdout().is_terminal(), pictures.len());
+    let list = |path: &PathBuf| if path.is_dir() { decode::list(path) } else { vec![path.clone()] };
+    let pictures: Vec<_> = args.pictures.iter().flat_map(list).collect();
+    let bar = if folders { pictures_bar(pictures.len()) } else { ProgressBar::hidden() };
     if args.csv {
         print("path,text,confidence,remarks,error\n")?;
     }
+    let mut code = ExitCode::SUCCESS;
     for some in pictures.chunks(AT_ONCE) {
         // Their lines in the order of the pictures, whichever is done first.
         let lines: Vec<_> = some
@@ -78,16 +76,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 (args.line(path, &answer), answer.err())
             })
             .collect();
-        for (path, (line, error)) in some.iter().zip(lines) {
-            bar.suspend(|| print(line))?;
-            if let Some(error) = error {
-                good = false;
-                bar.suspend(|| report(path, &error));
-            }
-        }
+        bar.suspend(|| {
+            some.iter().zip(lines).try_for_each(|(path, (line, error))| {
+                if let Some(error) = error {
+                    code = ExitCode::FAILURE;
+                    tell(format_args!("error: {}: {error:#}", path.display()));
+                }
+                print(line)
+            })
+        })?;
     }
     bar.finish_and_clear();
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(code)
 }
 
 fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Reading> {
@@ -106,48 +106,6 @@ fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Rea
         explain::save(folder, &name, &explanation)?;
     }
     Ok(explanation.reading)
-}
-
-/// Adds a file, or all that are in a folder, by name; those whose names begin with a dot are none of the user's pictures.
-/// Returns whether all folders could be read.
-fn list(path: &Path, pictures: &mut Vec<PathBuf>) -> bool {
-    if !path.is_dir() {
-        pictures.push(path.to_owned());
-        return true;
-    }
-    let entries = fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
-    match entries {
-        Ok(entries) => {
-            let hidden =
-                |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-            let mut paths: Vec<_> =
-                entries.iter().map(fs::DirEntry::path).filter(|path| !hidden(path)).collect();
-            paths.sort();
-            // Links to folders are not followed: they may go round in a circle.
-            paths.retain(|path| !(path.is_symlink() && path.is_dir()));
-            paths.iter().filter(|path| !list(path, pictures)).count() == 0
-        }
-        Err(error) => {
-            report(path, &anyhow::Error::from(error).context("could not be read"));
-            false
-        }
-    }
-}
-
-fn report(path: &Path, error: &anyhow::Error) {
-    // Where stderr is closed, nobody can be told.
-    let _ = std::io::Write::write_fmt(
-        &mut std::io::stderr(),
-        format_args!("error: {}: {error:#}\n", path.display()),
-    );
-}
-
-fn progress(visible: bool, pictures: usize) -> ProgressBar {
-    if !visible {
-        return ProgressBar::hidden();
-    }
-    let style = bar_style("[{wide_bar}] {pos} of {len} pictures, {eta} left");
-    ProgressBar::new(pictures as u64).with_style(style)
 }
 
 impl Args {

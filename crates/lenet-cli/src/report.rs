@@ -107,6 +107,7 @@ impl Training<'_> {
                             dl.facts {
                                 (fact("Model", name))
                                 (fact("Recipe", &recipe.name))
+                                @if let Some(initial) = &provenance.initial { (fact("Begun with", initial)) }
                                 (fact("Seed", provenance.seed))
                                 (fact("Learnt from", format!("{} images", grouped(images))))
                                 (fact("Measured on", format!("{} {measured} images", grouped(evaluation.total()))))

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use indicatif::ProgressStyle;
+use indicatif::{ProgressBar, ProgressStyle};
 use lenet::SIDE;
 
 use crate::picture::Tile;
@@ -11,6 +11,12 @@ use crate::picture::Tile;
 pub fn bar_style(template: &str) -> ProgressStyle {
     // Only a wrong template fails, and each is a line of this program.
     ProgressStyle::with_template(template).expect("a good template").progress_chars("=> ")
+}
+
+/// The bar of a number of pictures that are read, on stderr where that is a terminal.
+pub fn pictures_bar(count: usize) -> ProgressBar {
+    let style = bar_style("[{wide_bar}] {pos} of {len} pictures, {eta} left");
+    ProgressBar::new(count as u64).with_style(style)
 }
 
 /// Stands between two images.

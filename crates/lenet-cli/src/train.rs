@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -13,14 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use clap::ArgGroup;
 use indicatif::{ProgressBar, ProgressState};
 use lenet::{
     Dataset,
     checkpoint::{self, Provenance, Validation},
     metrics::{self, Evaluation},
-    nn::{Architecture, Network},
-    train::{Epoch, Progress, Recipe, Trainer},
+    nn::Network,
+    state::State,
+    train::{Epoch, Progress, Trainer},
 };
 use serde_json::json;
 
@@ -28,8 +30,8 @@ use crate::{
     checkpoint::Folder,
     data::{DataArgs, Split},
     eval::headline,
-    model::{self, Model},
-    output::{check_writable, print, write_atomically},
+    model::{self, FormatArgs, Model},
+    output::{check_writable, print, tell, write_atomically},
     recipe::RecipeArgs,
     report::Training,
     summary::totals,
@@ -38,18 +40,27 @@ use crate::{
 
 /// Train a network, measure it after each epoch, and save it
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("format").args(["architecture", "scaling"]).multiple(true).requires("init"))]
 pub struct Args {
-    /// The network to train
-    #[arg(value_enum, default_value_t = Model::Lenet5)]
-    model: Model,
+    /// The network to train [default: that of --init, or lenet5]
+    #[arg(value_enum)]
+    model: Option<Model>,
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Print the recipe as TOML and do nothing else
     #[arg(long)]
     print_recipe: bool,
-    /// Seed of the first weights and of the order of the images
+    /// Seed of the first weights, if they are random, and of the order of the images
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Begin with trained weights, not with random ones: lenet5 or vgg, which are inside the program, or a .safetensors file
+    ///
+    /// Layers and temperature are those of the file, and the scaling is, unless the recipe is a file and has its own: then
+    /// they have to agree. The optimiser begins anew, and so does the moving average of the weights.
+    #[arg(long, value_name = "NETWORK")]
+    init: Option<PathBuf>,
+    #[command(flatten)]
+    format: FormatArgs,
     #[command(flatten)]
     threads: ThreadArgs,
     #[command(flatten)]
@@ -66,7 +77,7 @@ pub struct Args {
     /// Go on with the training that kept its state in a folder, to the same network as if it had never stopped
     ///
     /// Model, recipe, seed and threads are those of the state; --data and --validate have to be given as before.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "recipe", "epochs", "batch_size", "seed", "threads", "checkpoint", "print_recipe"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "init", "recipe", "epochs", "batch_size", "seed", "threads", "checkpoint", "print_recipe"])]
     resume: Option<PathBuf>,
     /// Where to save the network [default: MODEL.safetensors]
     #[arg(long, value_name = "FILE")]
@@ -146,23 +157,39 @@ impl Measure {
 }
 
 /// The temperature of a network that was trained alike, but for images held out.
-fn twin_temperature(path: &Path, architecture: &Architecture, recipe: &Recipe) -> anyhow::Result<f32> {
+fn twin_temperature(path: &Path, state: &State) -> anyhow::Result<f32> {
     let bytes = model::read(path)?;
     let read = || {
-        let (twin, provenance) = checkpoint::from_bytes(&bytes)?;
-        ensure!(provenance.validation.is_some(), "validation: expected images held out, found none");
-        let alike = twin.architecture().summary()? == architecture.summary()? && provenance.recipe == *recipe;
+        let (twin, Provenance { recipe, initial, validation, .. }) = checkpoint::from_bytes(&bytes)?;
+        ensure!(validation.is_some(), "validation: expected images held out, found none");
+        let architecture = state.network().architecture().summary()?;
+        let alike = twin.architecture().summary()? == architecture && recipe == *state.recipe();
         ensure!(alike, "recipe: expected the same architecture and recipe, found another");
+        let (expected, found) = (state.initial().unwrap_or("none"), initial.as_deref().unwrap_or("none"));
+        ensure!(expected == found, "--init: expected {expected}, found {found}");
         Ok(twin.temperature())
     };
     read().with_context(|| path.display().to_string())
+}
+
+/// The network that training begins with: a `model`, if one is asked for.
+fn initial(source: &Path, format: &FormatArgs, model: Option<Model>) -> anyhow::Result<Network> {
+    let network = format.load(source)?;
+    let (found, expected) = (network.architecture().name(), model.map(Model::name));
+    if let Some(expected) = expected.filter(|expected| *expected != found) {
+        bail!("{}: architecture: expected {expected}, found {found}", source.display());
+    }
+    Ok(network)
 }
 
 const DIVERGED: &str = "training diverged: try another seed or a lower learning rate";
 
 /// Trains and saves. Exit status 130 if Ctrl-C broke it off.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let recipe = args.recipe.load(args.model)?;
+    let initial = args.init.as_deref().map(|init| initial(init, &args.format, args.model)).transpose()?;
+    let named = initial.as_ref().and_then(|network| Model::named(network.architecture().name()));
+    let model = args.model.or(named).unwrap_or(Model::Lenet5);
+    let recipe = args.recipe.load(model, initial.as_ref().map(Network::scaling))?;
     if args.print_recipe {
         print(toml::to_string(&recipe)?)?;
         return Ok(ExitCode::SUCCESS);
@@ -180,9 +207,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Some(folder),
         ),
         None => {
-            let network = Network::new(args.model.architecture(), recipe.scaling, args.seed)?;
+            let network = match initial {
+                Some(network) => network,
+                None => Network::new(model.architecture(), recipe.scaling, args.seed)?,
+            };
             let folder = args.checkpoint.as_deref().map(Folder::create).transpose()?;
-            (Trainer::new(network, &train, recipe, args.seed)?, folder)
+            let trainer = Trainer::new(network, &train, recipe, args.seed)?;
+            let trainer = match &args.init {
+                Some(init) => trainer.begun_with(init.display().to_string()),
+                None => trainer,
+            };
+            (trainer, folder)
         }
     };
     let recipe = trainer.state().recipe().clone();
@@ -193,11 +228,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let name = Path::new(&name).file_name().unwrap_or_default();
         format!("{}.safetensors", name.display()).into()
     });
-    let temperature = args
-        .twin
-        .as_deref()
-        .map(|twin| twin_temperature(twin, trainer.network().architecture(), &recipe))
-        .transpose()?;
+    let temperature = args.twin.as_deref().map(|twin| twin_temperature(twin, trainer.state())).transpose()?;
     check_writable(&path, size_of_val(trainer.network().parameters()) as u64)?;
     if let Some(report) = &args.report {
         ensure!(
@@ -215,8 +246,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let log = Log::new(args.json, epochs, train.len(), measure.name());
     if !args.json {
         log.line(format_args!(
-            "{name}: {} parameters, {} training images, {} {} images{}, threads: {}",
+            "{name}: {} parameters{}, {} training images, {} {} images{}, threads: {}",
             totals(trainer.network().architecture())?.0,
+            trainer.state().initial().map_or(String::new(), |initial| format!(" of {initial}")),
             train.len(),
             measure.data.len(),
             measure.name(),
@@ -230,15 +262,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (mut network, evaluation) = epochs_of(&mut trainer, each, folder.as_ref(), &log, &stop)?;
     let done = trainer.state().epochs();
     if done == 0 {
-        // The exit status says it too, where stderr is closed.
-        let _ = writeln!(std::io::stderr(), "interrupted before the first epoch ended: no network was saved");
+        tell("interrupted before the first epoch ended: no network was saved");
         return Ok(ExitCode::from(INTERRUPTED));
     }
     if args.half {
         network.round_to_half();
     }
     let temperature = if measure.validation { Some(measure.temperature(&network)) } else { temperature };
-    network = network.with_temperature(temperature.unwrap_or(1.0))?;
+    if let Some(temperature) = temperature {
+        network = network.with_temperature(temperature)?;
+    }
     let evaluation = match evaluation {
         Some(evaluation) if !args.half && temperature.is_none() => evaluation,
         _ => measure.evaluate(&network)?,
@@ -246,6 +279,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let accuracy = evaluation.accuracy();
     let provenance = Provenance {
         recipe,
+        initial: trainer.state().initial().map(str::to_owned),
         seed: trainer.state().seed(),
         epochs: done,
         test_accuracy: (!measure.validation).then_some(accuracy),
@@ -409,6 +443,9 @@ impl Log {
                 "file": path.display().to_string(),
             });
             line[format!("{measured}_accuracy")] = evaluation.accuracy().into();
+            if let Some(initial) = &provenance.initial {
+                line["init"] = initial.as_str().into();
+            }
             self.line(line)
         } else {
             self.line(format_args!(

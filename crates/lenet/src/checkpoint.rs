@@ -25,7 +25,10 @@ use crate::{
 pub struct Provenance {
     /// What it was trained with.
     pub recipe: Recipe,
-    /// The seed of its first weights and of its training.
+    /// What the network is called that training began with, if not with random parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<String>,
+    /// The seed of its first weights, where they were random, and of its training.
     pub seed: u64,
     /// Epochs that were finished.
     pub epochs: usize,
@@ -61,7 +64,7 @@ struct Metadata {
 }
 
 /// The temperature of a network that none was fitted to.
-fn untempered() -> f32 {
+pub(crate) fn untempered() -> f32 {
     1.0
 }
 

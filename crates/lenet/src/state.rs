@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dataset, Error,
-    checkpoint::{self, Tensors},
+    checkpoint::{self, Tensors, untempered},
     error::require,
     nn::{Architecture, Network, Tensor, blocks},
     optim::OptimizerState,
@@ -24,6 +24,8 @@ pub struct State {
     pub(crate) average: Option<Network>,
     pub(crate) optimizer: OptimizerState,
     pub(crate) recipe: Recipe,
+    /// What the network is called that training began with.
+    pub(crate) initial: Option<String>,
     pub(crate) seed: u64,
     /// Shares of a batch: how many decides the order in which gradients are added.
     pub(crate) threads: usize,
@@ -38,7 +40,11 @@ pub struct State {
 #[serde(deny_unknown_fields)]
 struct Metadata {
     architecture: Architecture,
+    #[serde(default = "untempered")]
+    temperature: f32,
     recipe: Recipe,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    initial: Option<String>,
     seed: u64,
     threads: usize,
     data: u64,
@@ -55,7 +61,8 @@ impl State {
     pub(crate) fn new(network: Network, recipe: Recipe, seed: u64, threads: usize, data: &Dataset) -> Self {
         let average = (recipe.ema > 0.0).then(|| network.clone());
         let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len(), decayed(&network));
-        Self { network, average, optimizer, recipe, seed, threads, data: data.digest(), history: Vec::new() }
+        let (initial, data, history) = (None, data.digest(), Vec::new());
+        Self { network, average, optimizer, recipe, initial, seed, threads, data, history }
     }
 
     /// The network: with the average of its parameters, if the recipe asks for it.
@@ -66,6 +73,12 @@ impl State {
     /// How the network is trained.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// What the network is called that training began with, if [`Trainer::begun_with`](crate::train::Trainer::begun_with) was
+    /// told.
+    pub fn initial(&self) -> Option<&str> {
+        self.initial.as_deref()
     }
 
     /// The seed of the training.
@@ -95,7 +108,9 @@ impl State {
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let metadata = Metadata {
             architecture: self.network.architecture().clone(),
+            temperature: self.network.temperature(),
             recipe: self.recipe.clone(),
+            initial: self.initial.clone(),
             seed: self.seed,
             threads: self.threads,
             data: self.data,
@@ -122,7 +137,7 @@ impl State {
     /// counts, and [`Error::Architecture`] if its network, can't be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let mut tensors = Tensors::read(bytes)?;
-        let Metadata { architecture, recipe, seed, threads, data, steps, history } =
+        let Metadata { architecture, temperature, recipe, initial, seed, threads, data, steps, history } =
             tensors.metadata("the state of training")?;
         recipe.check()?;
         let most = blocks(recipe.batch_size);
@@ -138,10 +153,11 @@ impl State {
             require(&format!("seconds, epoch {number}"), seconds >= 0.0, "at least 0", seconds)?;
         }
         require("steps", steps >= 0, "at least 0", steps)?;
-        let average = (recipe.ema > 0.0)
-            .then(|| tensors.network(AVERAGE, architecture.clone(), recipe.scaling))
-            .transpose()?;
-        let network = tensors.network(NETWORK, architecture, recipe.scaling)?;
+        let mut network = |prefix: &str| {
+            tensors.network(prefix, architecture.clone(), recipe.scaling)?.with_temperature(temperature)
+        };
+        let average = (recipe.ema > 0.0).then(|| network(AVERAGE)).transpose()?;
+        let network = network(NETWORK)?;
         let parameters = network.parameters().len();
         let mut optimizer = OptimizerState::new(recipe.optimizer, parameters, decayed(&network));
         optimizer.steps = steps;
@@ -152,7 +168,7 @@ impl State {
         if let Some(negative) = optimizer.moments[1].iter().find(|value| **value < 0.0) {
             return Err(Error::malformed(MOMENTS[1], "numbers of at least 0", negative));
         }
-        Ok(Self { network, average, optimizer, recipe, seed, threads, data, history })
+        Ok(Self { network, average, optimizer, recipe, initial, seed, threads, data, history })
     }
 }
 
@@ -181,8 +197,9 @@ mod tests {
         let data = Dataset::new((0..20 * PIXELS).map(|i| i as u8).collect(), vec![3; 20]).unwrap();
         let optimizer = Optimizer::AdamW { lr: 0.001, weight_decay: 0.1 };
         let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.5, optimizer, ..Recipe::default() };
-        let network = Network::new(models::lenet5(), recipe.scaling, 7).unwrap();
-        let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap();
+        let network =
+            Network::new(models::lenet5(), recipe.scaling, 7).unwrap().with_temperature(0.5).unwrap();
+        let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap().begun_with("random");
         for measured in [None, Some(0.7)] {
             assert!(trainer.epoch(|_| ControlFlow::Continue(())).is_some());
             trainer.note(measured, 0.1);
@@ -229,6 +246,7 @@ mod tests {
         for file in [&bytes, &changed(|_| (), |_, _| ())] {
             let found = State::from_bytes(file).unwrap();
             assert_eq!((found.epochs(), found.seed(), found.recipe()), (2, 8, state().recipe()));
+            assert_eq!((found.network().temperature(), found.initial()), (0.5, Some("random")));
             assert_eq!(found.history(), state().history());
             assert!(found.network().parameters() == state().network().parameters());
             assert!(found.to_bytes().unwrap() == bytes);

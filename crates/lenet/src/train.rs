@@ -206,6 +206,12 @@ impl<'a> Trainer<'a> {
         Ok(Self { state, data, targets: Targets::Classes(data.labels()), shards, warpers })
     }
 
+    /// Keeps in the state what the network is called that training begins with.
+    pub fn begun_with(mut self, name: impl Into<String>) -> Self {
+        self.state.initial = Some(name.into());
+        self
+    }
+
     /// Learns rows of probabilities, one for each image, instead of the labels. They are no part of the state.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 use std::{fs, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
+use lenet::PIXELS;
 use tempfile::TempDir;
 
 use super::*;
@@ -132,7 +133,7 @@ fn what_is_not_there_is_named() {
     for (name, expected) in [
         (
             "",
-            ": expected a folder with t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz, found no such file",
+            ": expected a folder with t10k-images-idx3-ubyte, raw or .gz, or with folders 0 to 9, found neither",
         ),
         ("none", "none: expected a folder with t10k-images-idx3-ubyte"),
         ("picture.png", "picture.png: expected a folder with t10k-images-idx3-ubyte"),

@@ -13,6 +13,7 @@ mod fetch;
 #[cfg(unix)]
 mod interrupt;
 mod output;
+mod own;
 mod predict;
 mod recipe;
 mod recognize;
