@@ -1,16 +1,13 @@
 //! The folder in which training keeps its state, so that it can go on after whatever ended it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use lenet::state::State;
 
 use crate::{
     model::read,
-    output::{remove_leftovers, write_atomically},
+    output::{make_folder, remove_leftovers, write_atomically},
 };
 
 /// A folder with the state of one training in it.
@@ -22,7 +19,7 @@ impl Folder {
     /// A folder for training that begins.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let folder = Self { path: path.to_owned() };
-        fs::create_dir_all(path).with_context(|| format!("{}: could not be made", path.display()))?;
+        make_folder(path)?;
         let (file, path) = (folder.file(), path.display());
         ensure!(
             !file.exists(),

@@ -2,7 +2,6 @@
 
 use std::{
     fmt::{Display, Write},
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +13,7 @@ use serde_json::json;
 use crate::{
     data::{DataArgs, Split},
     model::{self, FormatArgs},
-    output::print,
+    output::{make_folder, print},
     picture::{self, Tile},
     pictures,
 };
@@ -38,8 +37,8 @@ pub struct Args {
     data: DataArgs,
     /// Measure it on pictures instead: a folder with labels.tsv (file, label, source), or an IDX file of images
     ///
-    /// It is read as `lenet recognize` does, with the first of the networks, once finding all digits and once as one.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data", "json", "out"])]
+    /// They are read as `lenet recognize` does, with the first of the networks, once finding all digits and once as one.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data", "json"])]
     pictures: Option<PathBuf>,
     /// With --pictures: leave out a step of what makes digits of a picture, to see what it is worth
     #[arg(long, value_name = "STEP", requires = "pictures")]
@@ -50,7 +49,7 @@ pub struct Args {
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
-    /// Also write confusion.png and mistakes.png, the most confident ones, to a folder
+    /// Also write confusion.png and mistakes.png, the most confident ones, to a folder; with --pictures mistakes.png
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -61,10 +60,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let steps = args.without.iter().try_fold(Steps::default(), |steps, name| {
             steps.without(name).with_context(|| format!("--without: expected a step, found {name}"))
         })?;
-        return print(pictures::evaluate(
-            &Recognizer::new(args.format.load(&args.networks[0])?).with_steps(steps),
-            path,
-        )?);
+        let recognizer = Recognizer::new(args.format.load(&args.networks[0])?).with_steps(steps);
+        let readings = pictures::read(&recognizer, path)?;
+        print(readings.table())?;
+        if let Some(folder) = &args.out {
+            make_folder(folder)?;
+            readings.mistakes().save(&folder.join("mistakes.png"))?;
+            print(format_args!("\nmistakes.png written to {}\n", folder.display()))?;
+        }
+        return Ok(());
     }
     let data = args.data.load(args.split)?;
     let mut sums = vec![[0.0; CLASSES]; data.len()];
@@ -234,22 +238,22 @@ pub fn json(evaluation: &Evaluation) -> serde_json::Value {
 /// Writes `confusion.png` and `mistakes.png` (the most confident ones) to `folder`, which is made if need be.
 /// `dataset` is what the network was evaluated on.
 pub fn save_pictures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("{}: could not be created", folder.display()))?;
+    make_folder(folder)?;
     picture::confusion(&headline(evaluation), evaluation).save(&folder.join("confusion.png"))?;
 
     let mistakes = evaluation.mistakes();
     let tiles: Vec<_> = mistakes
         .iter()
         .take(MISTAKES)
-        .map(|mistake| Tile {
-            image: dataset.image(mistake.index),
-            caption: format!(
+        .map(|mistake| {
+            let caption = format!(
                 "label {}, answer {}\n{}  #{}",
                 mistake.label,
                 mistake.answer,
                 percent(mistake.confidence.into()),
                 mistake.index
-            ),
+            );
+            Tile::digit(dataset.image(mistake.index), caption)
         })
         .collect();
     let title = format!(
@@ -268,6 +272,8 @@ pub fn percent(part: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use lenet::PIXELS;
     use snapbox::{assert_data_eq, str};

@@ -22,10 +22,7 @@ pub fn save(folder: &Path, name: &str, explanation: &Explanation) -> anyhow::Res
     let tiles: Vec<_> = reading
         .digits
         .iter()
-        .map(|digit| Tile {
-            image: &digit.tile,
-            caption: format!("{} {:.0}%", digit.digit, 100.0 * digit.confidence),
-        })
+        .map(|digit| Tile::digit(&digit.tile, format!("{} {:.0}%", digit.digit, 100.0 * digit.confidence)))
         .collect();
     picture::sheet("", &tiles, 8).save(&name("tiles"))
 }

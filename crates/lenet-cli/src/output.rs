@@ -28,6 +28,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write().with_context(|| not_written(path))
 }
 
+/// Makes a folder, and those that it is in, where there is none.
+pub fn make_folder(path: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("{}: could not be made", path.display()))
+}
+
 /// Finds out before the work whether its result, of about `len` bytes, could be written to `path` after it.
 pub fn check_writable(path: &Path, len: u64) -> anyhow::Result<()> {
     ensure!(!path.is_dir(), "{}: expected a file to write, found a folder", path.display());

@@ -28,9 +28,23 @@ const FONT: &MonoFont = &ascii::FONT_10X20;
 pub struct Tile<'a> {
     /// (row, column), ink bright on dark, as in a [`Dataset`](lenet::Dataset)
     pub image: &'a [u8],
+    /// Columns of the image.
+    pub width: usize,
     /// One line or several.
     pub caption: String,
 }
+
+impl<'a> Tile<'a> {
+    /// An image such as those of MNIST.
+    pub fn digit(image: &'a [u8], caption: String) -> Self {
+        Self { image, width: SIDE, caption }
+    }
+}
+
+/// How many times as large as it is a digit is drawn, at most.
+const LARGEST: usize = 5;
+/// Columns and rows of the largest image that a sheet of up to 32 x 32 has room for.
+pub const ROOM: usize = LARGEST * SIDE;
 
 /// A coloured picture.
 pub struct Picture {
@@ -40,11 +54,11 @@ pub struct Picture {
 }
 
 /// The tiles in rows of `columns`, as dark ink on white paper with the captions below, under `title` (one line or
-/// none). The more tiles in a row or column, the smaller.
+/// none). The more tiles in a row or column, the smaller; each as large as its room allows, its pixels whole.
 pub fn sheet(title: &str, tiles: &[Tile], columns: usize) -> Picture {
     let columns = columns.min(tiles.len()).max(1);
     let rows = tiles.len().div_ceil(columns);
-    let scale = (160 / columns.max(rows)).clamp(1, 5);
+    let scale = (160 / columns.max(rows)).clamp(1, LARGEST);
     let side = (SIDE * scale) as i32;
     let gap = (2 * scale + 4) as i32;
 
@@ -62,7 +76,7 @@ pub fn sheet(title: &str, tiles: &[Tile], columns: usize) -> Picture {
     for (index, tile) in tiles.iter().enumerate() {
         let place = Point::new((index % columns) as i32, (index / columns) as i32);
         let corner = corner + pitch.component_mul(place);
-        picture.digit(tile.image, corner, scale as i32);
+        picture.tile(tile, corner, side);
         picture.text(&tile.caption, corner + Point::new(side / 2, side), font, INK, Alignment::Center);
     }
     picture
@@ -185,10 +199,13 @@ impl Picture {
         let Ok(_) = Text::with_text_style(text, at, MonoTextStyle::new(font, colour), style).draw(self);
     }
 
-    /// Ink on paper, each pixel of `image` a square of `scale` x `scale`.
-    fn digit(&mut self, image: &[u8], corner: Point, scale: i32) {
-        for (index, &value) in image.iter().enumerate() {
-            let place = Point::new((index % SIDE) as i32, (index / SIDE) as i32);
+    /// Ink on paper in the middle of a square of `side` pixels, each pixel of the image a square of its own.
+    fn tile(&mut self, tile: &Tile, corner: Point, side: i32) {
+        let (width, height) = (tile.width as i32, (tile.image.len() / tile.width) as i32);
+        let scale = (side / width.max(height)).max(1);
+        let corner = corner + (Point::new_equal(side) - Point::new(width, height) * scale) / 2;
+        for (index, &value) in tile.image.iter().enumerate() {
+            let place = Point::new((index % tile.width) as i32, (index / tile.width) as i32);
             let square = Rectangle::new(corner + place * scale, Size::new_equal(scale as u32));
             self.fill(square, blend(PAPER, INK, f64::from(value) / 255.0));
         }

@@ -3,14 +3,24 @@
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, ensure};
+use image::{GrayImage, imageops};
 use lenet::{
     idx,
-    image::Picture,
-    recognize::{Reading, Recognizer},
+    image::{Grey, Picture},
+    recognize::Recognizer,
 };
 use rayon::prelude::*;
 
-use crate::{data, decode};
+use crate::{
+    data, decode,
+    eval::{MISTAKES, percent},
+    picture::{self, ROOM, Tile},
+};
+
+mod labels;
+
+/// Pictures with what is read in them.
+pub struct Readings(Vec<Sample>);
 
 /// A picture with what stands in it.
 struct Sample {
@@ -19,84 +29,130 @@ struct Sample {
     label: String,
     /// Where it came from, for a mistake's caption.
     name: String,
-    reading: Reading,
-    single: Reading,
+    /// What was read, finding all digits and as one.
+    read: String,
+    single: String,
+    /// The picture, small, if either is wrong: (row, column) with ink bright on dark.
+    mistaken: Option<Grey>,
 }
 
-/// Reads the pictures of a folder with `labels.tsv`, or of an IDX file, and says what was right.
-pub fn evaluate(recognizer: &Recognizer, path: &Path) -> anyhow::Result<String> {
-    let samples = if path.is_dir() { folder(recognizer, path)? } else { idx_file(recognizer, path)? };
-    let mut sources: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
-    for sample in &samples {
-        sources.entry(&sample.source).or_default().push(sample);
-    }
-    let mut text = format!("{:>8} {:>8} {:>8} {:>8}  source\n", "pictures", "right", "single", "refused");
-    let mut row = |name: &str, samples: &[&Sample]| {
-        let right = samples.iter().filter(|sample| is_right(&sample.label, &sample.reading)).count();
-        let single = samples.iter().filter(|sample| is_right(&sample.label, &sample.single)).count();
-        let refused = samples.iter().filter(|sample| sample.reading.text.contains('?')).count();
-        let part = |count: usize| format!("{:.2}%", 100.0 * count as f64 / samples.len() as f64);
-        let _ = writeln!(
-            text,
-            "{:>8} {:>8} {:>8} {:>8}  {name}",
-            samples.len(),
-            part(right),
-            part(single),
-            part(refused)
-        );
-    };
-    for (source, samples) in &sources {
-        row(source, samples);
-    }
-    row("all", &samples.iter().collect::<Vec<_>>());
-    text.push('\n');
-    let wrong = |sample: &&Sample| {
-        let one = sample.label.len() == 1 && !is_right(&sample.label, &sample.single);
-        one || !is_right(&sample.label, &sample.reading)
-    };
-    let shown = |text: &str| if text.is_empty() { "nothing".to_owned() } else { text.replace('\n', "|") };
-    for sample in samples.iter().filter(wrong).take(MISTAKES) {
-        let (read, single) = (shown(&sample.reading.text), shown(&sample.single.text));
-        let label = shown(&sample.label);
-        let _ = writeln!(text, "{}: {label} read as {read}, as one digit {single}", sample.name);
-    }
-    Ok(text)
+/// Reads the pictures of a folder with `labels.tsv`, or of an IDX file.
+pub fn read(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Readings> {
+    Ok(Readings(if path.is_dir() { folder(recognizer, path)? } else { idx_file(recognizer, path)? }))
 }
 
-/// Mistakes that are listed, at most.
-const MISTAKES: usize = 60;
-
-fn is_right(label: &str, reading: &Reading) -> bool {
-    if label.is_empty() {
-        !reading.text.contains(|c: char| c.is_ascii_digit())
-    } else {
-        reading.text == label
+impl Readings {
+    /// How many are right, source by source, and what is wrong.
+    pub fn table(&self) -> String {
+        let mut sources: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+        for sample in &self.0 {
+            sources.entry(&sample.source).or_default().push(sample);
+        }
+        let mut text = format!("{:>8} {:>8} {:>8} {:>8}  source\n", "pictures", "right", "single", "refused");
+        let mut row = |count: usize, shares: [f64; 3], name: &str| {
+            let [right, single, refused] = shares.map(percent);
+            let _ = writeln!(text, "{count:>8} {right:>8} {single:>8} {refused:>8}  {name}");
+        };
+        let mut sums = [0.0; 3];
+        for (source, samples) in &sources {
+            let shares = shares(samples);
+            row(samples.len(), shares, source);
+            sums = std::array::from_fn(|column| sums[column] + shares[column]);
+        }
+        let count = sources.len();
+        if count > 1 {
+            row(self.0.len(), sums.map(|sum| sum / count as f64), &format!("mean of {count} sources"));
+        }
+        row(self.0.len(), shares(&self.0.iter().collect::<Vec<_>>()), "all");
+        text.push('\n');
+        for sample in self.mistaken().take(MISTAKES) {
+            let [label, read, single] = sample.shown();
+            let _ = writeln!(text, "{}: {label} read as {read}, as one digit {single}", sample.name);
+        }
+        text
     }
+
+    /// The first of the mistakes on one sheet.
+    pub fn mistakes(&self) -> picture::Picture {
+        let tiles: Vec<_> = self.mistaken().take(MISTAKES).filter_map(Sample::tile).collect();
+        let title =
+            format!("{} of {} mistakes in {} pictures", tiles.len(), self.mistaken().count(), self.0.len());
+        picture::sheet(&title, &tiles, 8)
+    }
+
+    fn mistaken(&self) -> impl Iterator<Item = &Sample> {
+        self.0.iter().filter(|sample| sample.mistaken.is_some())
+    }
+}
+
+/// The shares of pictures that are read right, read right as one digit, and refused in part.
+fn shares(samples: &[&Sample]) -> [f64; 3] {
+    let share = |good: fn(&Sample) -> bool| {
+        samples.iter().filter(|sample| good(sample)).count() as f64 / samples.len() as f64
+    };
+    [
+        share(|sample| is_right(&sample.label, &sample.read)),
+        share(|sample| is_right(&sample.label, &sample.single)),
+        share(|sample| sample.read.contains('?')),
+    ]
+}
+
+fn is_right(label: &str, read: &str) -> bool {
+    if label.is_empty() { !read.contains(|c: char| c.is_ascii_digit()) } else { read == label }
+}
+
+impl Sample {
+    fn new(recognizer: &Recognizer, picture: &Picture, source: String, label: String, name: String) -> Self {
+        let (read, single) = (recognizer.read(picture).text, recognizer.read_single(picture).text);
+        let one = label.len() == 1;
+        let wrong = !is_right(&label, &read) || (one && !is_right(&label, &single));
+        Self { source, label, name, read, single, mistaken: wrong.then(|| thumbnail(picture)) }
+    }
+
+    /// The picture, if either reading is wrong.
+    fn tile(&self) -> Option<Tile<'_>> {
+        let (image, [label, read, single]) = (self.mistaken.as_ref()?, self.shown());
+        // What is longer would be wider than the picture, in a font that is good to read.
+        let most = ROOM / 6;
+        let answer =
+            if single == read || self.label.len() > 1 { read } else { format!("{read}, as one {single}") };
+        let start = |line: String| line.chars().take(most).collect::<String>();
+        let end = self.name.chars().skip(self.name.chars().count().saturating_sub(most)).collect();
+        let caption = [start(format!("label {label}")), start(format!("read {answer}")), end].join("\n");
+        Some(Tile { image: &image.values, width: image.width, caption })
+    }
+
+    /// Label, reading and reading as one digit, for people.
+    fn shown(&self) -> [String; 3] {
+        let shown =
+            |text: &String| if text.is_empty() { "nothing".to_owned() } else { text.replace('\n', "|") };
+        [&self.label, &self.read, &self.single].map(shown)
+    }
+}
+
+/// The picture in grey, small enough for a sheet, and its negative.
+fn thumbnail(picture: &Picture) -> Grey {
+    let grey = picture.grey();
+    let side = grey.width.max(grey.height);
+    let scaled = |length: usize| (length * ROOM / side).clamp(1, length) as u32;
+    let (width, height) = (scaled(grey.width), scaled(grey.height));
+    // A map has a value for each pixel.
+    let image = GrayImage::from_raw(grey.width as u32, grey.height as u32, grey.values).unwrap_or_default();
+    let mut values = imageops::thumbnail(&image, width, height).into_raw();
+    values.iter_mut().for_each(|value| *value = 255 - *value);
+    Grey { width: width as usize, height: height as usize, values, shrunk: 1 }
 }
 
 fn folder(recognizer: &Recognizer, folder: &Path) -> anyhow::Result<Vec<Sample>> {
     let list = folder.join("labels.tsv");
-    let list = fs::read_to_string(&list).with_context(|| format!("{}: could not be read", list.display()))?;
-    list.par_lines()
-        .map(|line| {
-            let mut cells = line.split('\t');
-            let mut cell = || {
-                cells
-                    .next()
-                    .with_context(|| format!("labels.tsv: expected file, label, source, found {line:?}"))
-            };
-            let (name, label, source) = (cell()?, cell()?, cell()?);
+    let text = fs::read_to_string(&list).with_context(|| format!("{}: could not be read", list.display()))?;
+    let labels = labels::parse(&text).with_context(|| list.display().to_string())?;
+    labels
+        .into_par_iter()
+        .map(|labels::Label { file, digits, source }| {
             let decoded =
-                decode::open(&folder.join(name), decode::MEGAPIXELS).with_context(|| name.to_owned())?;
-            let picture = decoded.picture()?;
-            let digits = label.chars().all(|c| c.is_ascii_digit() || c == '|');
-            Ok(Sample {
-                source: source.split('@').next().unwrap_or_default().to_owned(),
-                label: if digits { label.replace('|', "\n") } else { String::new() },
-                name: name.to_owned(),
-                reading: recognizer.read(&picture),
-                single: recognizer.read_single(&picture),
-            })
+                decode::open(&folder.join(file), decode::MEGAPIXELS).with_context(|| file.to_owned())?;
+            Ok(Sample::new(recognizer, &decoded.picture()?, source.to_owned(), digits, file.to_owned()))
         })
         .collect()
 }
@@ -113,19 +169,14 @@ fn idx_file(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>>
     );
     let most = pixels.iter().copied().max().unwrap_or(0).max(1);
     pixels.iter_mut().for_each(|value| *value = (u32::from(*value) * 255 / u32::from(most)) as u8);
+    let source = path.display().to_string();
     pixels
         .par_chunks((width * height).max(1))
         .zip(&labels)
         .enumerate()
         .map(|(index, (image, label))| {
             let picture = Picture::new(width, height, image)?;
-            Ok(Sample {
-                source: path.display().to_string(),
-                label: label.to_string(),
-                name: format!("#{index}"),
-                reading: recognizer.read(&picture),
-                single: recognizer.read_single(&picture),
-            })
+            Ok(Sample::new(recognizer, &picture, source.clone(), label.to_string(), format!("#{index}")))
         })
         .collect()
 }

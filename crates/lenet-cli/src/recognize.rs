@@ -2,13 +2,11 @@
 
 use std::{
     fmt::{self, Write as _},
-    fs,
     io::Cursor,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Context;
 use indicatif::ProgressBar;
 use lenet::recognize::{Reading, Recognizer};
 use rayon::prelude::*;
@@ -17,7 +15,7 @@ use serde_json::json;
 use crate::{
     decode, explain,
     model::{self, FormatArgs},
-    output::{print, tell},
+    output::{make_folder, print, tell},
     terminal::pictures_bar,
 };
 
@@ -56,7 +54,7 @@ const AT_ONCE: usize = 256;
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let recognizer = Recognizer::new(args.format.load(&args.model)?);
     if let Some(folder) = &args.explain {
-        fs::create_dir_all(folder).with_context(|| format!("{}: could not be created", folder.display()))?;
+        make_folder(folder)?;
     }
     let folders = args.pictures.iter().any(|path| path.is_dir());
     let list = |path: &PathBuf| if path.is_dir() { decode::list(path) } else { vec![path.clone()] };

@@ -60,7 +60,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         shown = warps(&shown, count, args.seed)?;
     }
     let tiles: Vec<_> = (0..shown.len())
-        .map(|index| Tile { image: shown.image(index), caption: shown.labels()[index].to_string() })
+        .map(|index| Tile::digit(shown.image(index), shown.labels()[index].to_string()))
         .collect();
     if std::io::stdout().is_terminal() {
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));

@@ -78,7 +78,7 @@ impl Shades {
     }
 }
 
-/// The tiles in rows of `columns`, an empty line and the captions above each row, for a terminal of `width`
+/// The tiles, of digits, in rows of `columns`, an empty line and the captions above each row, for a terminal of `width`
 /// characters: made smaller to fit, and where they would be too small to read, in rows of fewer.
 pub fn draw(tiles: &[Tile], columns: usize, width: usize, shades: Shades) -> String {
     let room = width + GAP.len();
@@ -175,8 +175,7 @@ mod tests {
     #[test]
     fn what_is_too_wide_is_made_smaller_and_then_wrapped() {
         let image = slope();
-        let tiles: Vec<_> =
-            "123".chars().map(|digit| Tile { image: &image, caption: digit.into() }).collect();
+        let tiles: Vec<_> = "123".chars().map(|digit| Tile::digit(&image, digit.into())).collect();
         assert_data_eq!(
             draw(&tiles, 3, 26, Shades::Characters),
             str![[r#"
@@ -211,7 +210,7 @@ mod tests {
     fn colours_change_only_where_the_picture_does() {
         let mut image = vec![0; PIXELS];
         image[..2].fill(255);
-        let tile = Tile { image: &image, caption: "7".into() };
+        let tile = Tile::digit(&image, "7".into());
         let first =
             |shades| draw(std::slice::from_ref(&tile), 1, 80, shades).lines().nth(2).map(str::to_owned);
         let rest = "▀".repeat(26);

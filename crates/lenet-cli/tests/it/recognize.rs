@@ -219,11 +219,36 @@ fn pictures_are_evaluated_by_source() {
 pictures    right   single  refused  source
        1  100.00%  100.00%    0.00%  one
        1    0.00%    0.00%    0.00%  two
+       2   50.00%   50.00%    0.00%  mean of 2 sources
        2   50.00%   50.00%    0.00%  all
 
 a.png: 7 read as nothing, as one digit nothing
 
 "#]]);
+    // A large picture and a small one come to the same room.
+    for (name, side) in [("b.png", 900), ("c.png", 9)] {
+        let blank = GrayImage::from_pixel(side, side, Luma([200]));
+        fs::write(pictures.join(name), encoded(&blank.into(), ImageFormat::Png)).unwrap();
+    }
+    let labels = "b.png\t1|2\tone\nc.png\t3\tone\n";
+    fs::write(pictures.join("labels.tsv"), labels).unwrap();
+    let sheet = lenet(folder.path()).args(arguments).args(["--out", "sheet"]).assert().success();
+    sheet.stdout_eq(str![[r#"
+...
+b.png: 1|2 read as nothing, as one digit nothing
+c.png: 3 read as nothing, as one digit nothing
+
+mistakes.png written to sheet
+
+"#]]);
+    let size = crate::png_size(&folder.path().join("sheet/mistakes.png"));
+    assert_eq!(size, (2 * (140 + 14) - 14 + 2 * 28, 28 + 20 + 14 + 140 + 3 * 20 + 28));
+
+    fs::write(pictures.join("labels.tsv"), "b.png\t1\tone\nc.png 3 one\n").unwrap();
+    assert_eq!(
+        crate::error(lenet(folder.path()).args(arguments)),
+        "pictures/labels.tsv: line 2: expected file, label and source between tabs, found \"c.png 3 one\""
+    );
     let without = lenet(folder.path()).args(arguments).args(["--without", "magic"]);
     assert_eq!(crate::error(without), "--without: expected a step, found magic");
 }
