@@ -1,10 +1,10 @@
 //! `--explain`: what was made of a picture, step by step, as PNG files.
 
-use std::path::Path;
+use std::{iter, path::Path};
 
 use lenet::{
     image::Grey,
-    recognize::{Explanation, Reading},
+    recognize::{Digit, Explanation, Reading},
 };
 
 use crate::picture::{self, Picture, Tile};
@@ -19,21 +19,29 @@ pub fn save(folder: &Path, name: &str, explanation: &Explanation) -> anyhow::Res
         Picture::grey(ink.width, &dark).save(&name("ink"))?;
     }
     boxes(grey, reading).save(&name("boxes"))?;
-    let tiles: Vec<_> = reading
-        .digits
-        .iter()
-        .map(|digit| Tile::digit(&digit.tile, format!("{} {:.0}%", digit.digit, 100.0 * digit.confidence)))
-        .collect();
+    let tiles: Vec<_> = reading.digits.iter().map(tile).collect();
     picture::sheet("", &tiles, 8).save(&name("tiles"))
 }
 
-/// The picture with a box round each digit and the answer above it.
+/// What the network saw, with its answer and what was remarked.
+fn tile(digit: &Digit) -> Tile<'_> {
+    let answer = format!("{} {:.0}%", digit.digit, 100.0 * digit.confidence);
+    let answer = if digit.rejected { format!("? ({answer})") } else { answer };
+    let lines = iter::once(answer).chain(digit.remarks.iter().cloned());
+    Tile::digit(&digit.tile, lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// The picture with a box round each digit and the answer above it, small enough that they can be read.
 fn boxes(grey: &Grey, reading: &Reading) -> Picture {
-    let mut picture = Picture::grey(grey.width, &grey.values);
+    let small = picture::shrink(grey, MOST);
+    let mut picture = Picture::grey(small.width, &small.values);
+    let scaled = |length: usize| length * small.width / (grey.width * grey.shrunk).max(1);
     for digit in &reading.digits {
         let answer = if digit.rejected { "?".to_owned() } else { digit.digit.to_string() };
-        let [x, y, width, height] = <[usize; 4]>::from(digit.bounds).map(|length| length / grey.shrunk);
-        picture.frame([x, y, width, height], &answer, digit.rejected);
+        picture.frame(<[usize; 4]>::from(digit.bounds).map(scaled), &answer, digit.rejected);
     }
     picture
 }
+
+/// Pixels along each side of a picture with boxes.
+const MOST: usize = 1000;

@@ -11,7 +11,8 @@ use embedded_graphics::{
     primitives::{PrimitiveStyle, Rectangle},
     text::{Alignment, Baseline, Text, TextStyleBuilder},
 };
-use lenet::{CLASSES, SIDE, metrics::Evaluation};
+use image::{GrayImage, imageops};
+use lenet::{CLASSES, SIDE, image::Grey, metrics::Evaluation};
 
 use crate::output;
 
@@ -128,6 +129,17 @@ pub fn confusion(title: &str, evaluation: &Evaluation) -> Picture {
     picture
 }
 
+/// A copy of at most `most` pixels along each side.
+pub fn shrink(grey: &Grey, most: usize) -> Grey {
+    let side = grey.width.max(grey.height).max(most);
+    let scaled = |length: usize| (length * most / side).max(1) as u32;
+    let (width, height) = (scaled(grey.width), scaled(grey.height));
+    // A map has a value for each pixel.
+    let image = GrayImage::from_raw(grey.width as u32, grey.height as u32, grey.values.clone());
+    let values = imageops::thumbnail(&image.unwrap_or_default(), width, height).into_raw();
+    Grey { width: width as usize, height: height as usize, values, shrunk: grey.shrunk }
+}
+
 /// The PNG file of one digit, `image` (row, column), as black ink on nothing.
 pub fn ink(image: &[u8]) -> anyhow::Result<Vec<u8>> {
     let pixels: Vec<u8> = image.iter().flat_map(|&value| [0, value]).collect();
@@ -177,7 +189,7 @@ impl Picture {
     pub fn frame(&mut self, [x, y, width, height]: [usize; 4], answer: &str, wrong: bool) {
         let colour = if wrong { WRONG } else { RIGHT };
         let area = Rectangle::new(Point::new(x as i32, y as i32), Size::new(width as u32, height as u32));
-        let Ok(()) = area.offset(1).into_styled(PrimitiveStyle::with_stroke(colour, 1)).draw(self);
+        let Ok(()) = area.offset(2).into_styled(PrimitiveStyle::with_stroke(colour, 2)).draw(self);
         let top = (y as i32 - FONT.character_size.height as i32).max(0);
         self.text(answer, Point::new((x + width / 2) as i32, top), FONT, colour, Alignment::Center);
     }

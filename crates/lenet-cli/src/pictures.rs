@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, ensure};
-use image::{GrayImage, imageops};
 use lenet::{
     idx,
     image::{Grey, Picture},
@@ -132,15 +131,9 @@ impl Sample {
 
 /// The picture in grey, small enough for a sheet, and its negative.
 fn thumbnail(picture: &Picture) -> Grey {
-    let grey = picture.grey();
-    let side = grey.width.max(grey.height);
-    let scaled = |length: usize| (length * ROOM / side).clamp(1, length) as u32;
-    let (width, height) = (scaled(grey.width), scaled(grey.height));
-    // A map has a value for each pixel.
-    let image = GrayImage::from_raw(grey.width as u32, grey.height as u32, grey.values).unwrap_or_default();
-    let mut values = imageops::thumbnail(&image, width, height).into_raw();
-    values.iter_mut().for_each(|value| *value = 255 - *value);
-    Grey { width: width as usize, height: height as usize, values, shrunk: 1 }
+    let mut grey = picture::shrink(&picture.grey(), ROOM);
+    grey.values.iter_mut().for_each(|value| *value = 255 - *value);
+    grey
 }
 
 fn folder(recognizer: &Recognizer, folder: &Path) -> anyhow::Result<Vec<Sample>> {

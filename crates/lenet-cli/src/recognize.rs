@@ -10,6 +10,7 @@ use std::{
 use indicatif::ProgressBar;
 use lenet::recognize::{Reading, Recognizer};
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -112,13 +113,8 @@ impl Args {
         let path = path.display().to_string();
         match answer {
             Ok(reading) if self.json => {
-                let mut object = json!({ "path": path });
-                // A reading is a map of what JSON has.
-                let fields = serde_json::to_value(reading).expect("a reading is JSON");
-                object.as_object_mut().into_iter().for_each(|object| {
-                    object.extend(fields.as_object().cloned().unwrap_or_default());
-                });
-                format!("{object}\n")
+                // A reading is of what JSON has: text, finite numbers, lists, and names for them.
+                serde_json::to_string(&Line { path: &path, reading }).expect("a reading is JSON") + "\n"
             }
             Ok(reading) if self.csv => {
                 let remarks = reading.remarks.join("; ");
@@ -141,6 +137,14 @@ impl Args {
             Err(_) => String::new(),
         }
     }
+}
+
+/// A line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    path: &'a str,
+    #[serde(flatten)]
+    reading: &'a Reading,
 }
 
 /// A value in a line of CSV (RFC 4180).

@@ -36,6 +36,86 @@ fn boxes(line: &str) -> Vec<Value> {
     object["digits"].as_array().unwrap().iter().map(|digit| digit["box"].clone()).collect()
 }
 
+/// Files of the page that the encoders at hand don't write: PNG of four colours, interlaced; lossy WebP; animated WebP, whose second
+/// picture is blank; and progressive JPEG.
+const FILES: [&str; 4] = [
+    "\
+89504e470d0a1a0a0000000d494844520000003c000000280203000001a8d241fa0000000c504c5445000000e6e6e6000000\
+141414765178b80000004e4944415478da63080d6500a1523002324218626108c80e0d0511a5b1284468280a510a264a7110\
+c88a41200099111f1a7e957406a639c430e229b394362e8401f2f8ffb1f0e3bf0e1d3ef9fe07007404e7ff1ce8de82000000\
+0049454e44ae426082",
+    "\
+524946465c0000005745425056503820500000007004009d012a3c0028003ead469c49a62422a132a800c015896900043802\
+00a04b9a57e747d2a78d90dde00000fef1f7ebfeb9e4276dd935a3f908f9ae28cb27f3146dfc277a3f293494215800000000",
+    "\
+52494646b800000057454250565038580a000000120000003b0000270000414e494d06000000000000000000414e4d464c00\
+00000000000000003b0000270000640000025650384c330000002f3bc009000f700ae953489f427afe030f6a1a4981249c24\
+fc7b2239a0faa923fa2f2448884667902449cc899020faa9f1ef0000414e4d46380000000a00000400001500001700006400\
+00005650384c1f0000002f15c005100f30e6633ee6f31ff020cc369ac184e64f76bf1388e87f08d33b00",
+    "\
+ffd8ffe000104a46494600010100000100010000ffdb004300080606070605080707070909080a0c140d0c0b0b0c1912130f\
+141d1a1f1e1d1a1c1c20242e2720222c231c1c2837292c30313434341f27393d38323c2e333432ffc2000b080028003c0101\
+1100ffc400160001010100000000000000000000000000000605ffda0008010100000001b300455ae5b50455ae2b68455ae2\
+b6801fffc4001b10000104030000000000000000000000000502031035042030ffda0008010100010502e47e083ab63047ba\
+b7f0743f05ab04d6687e0b5609ace5ffc4002010000004060300000000000000000000000103118100041082b1c1022030ff\
+da0008010100063f02f297bb5430c2c5390220bc166182bc85545facbddaa1cd9825f3d65eed50e6cc12f9f3ffc4001a1000\
+02030101000000000000000000000001410061f02030ffda0008010100013f21f485dfe0140e2eff0000305dc6dacdb7ee36\
+d66dbf9fffda0008010100000010002c202000ffc4001c1001000104030000000000000000000000011121314151003040ff\
+da0008010100013f10ecfd487492ea04b2e39b90e920d40160c7afc107c107ffd9",
+];
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
+/// The page as a PNG file of so many bits a pixel, or with a palette.
+fn png_of(bits: usize, palette: bool) -> Vec<u8> {
+    let (mut bytes, page) = (Vec::new(), page().to_luma8());
+    let mut encoder = png::Encoder::new(&mut bytes, page.width(), page.height());
+    encoder.set_depth(png::BitDepth::from_u8(bits as u8).unwrap());
+    encoder.set_color(if palette { png::ColorType::Indexed } else { png::ColorType::Grayscale });
+    if palette {
+        // Ink is 0, paper the last: of these colours, and nothing of the paper is seen.
+        let last = (1 << bits) - 1;
+        encoder.set_palette([[10, 20, 30].repeat(last), vec![0, 0, 0]].concat());
+        encoder.set_trns([vec![255; last], vec![0]].concat());
+    }
+    let rows = page.rows().flat_map(|row| {
+        let row: Vec<_> = row.map(|pixel| u8::from(pixel[0] > 128)).collect();
+        let packed = |pixels: &[u8]| {
+            pixels
+                .iter()
+                .enumerate()
+                .map(|(i, &paper)| (paper * (0xff >> (8 - bits))) << (8 - bits * (i + 1)))
+                .sum::<u8>()
+        };
+        row.chunks(8 / bits).map(packed).collect::<Vec<_>>()
+    });
+    encoder.write_header().unwrap().write_image_data(&rows.collect::<Vec<_>>()).unwrap();
+    bytes
+}
+
+/// The page as PNM, of numbers up to `most`: the magic number, and the values of ink and paper.
+fn pnm_of(header: &str, [ink, paper]: [u8; 2]) -> Vec<u8> {
+    let values = page()
+        .to_luma8()
+        .pixels()
+        .map(|pixel| format!(" {}", if pixel[0] > 128 { paper } else { ink }))
+        .collect::<String>();
+    format!("{header}{values}\n").into_bytes()
+}
+
+/// An animation of the page and of nothing.
+fn animation() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    let blank = image::RgbaImage::from_pixel(60, 40, image::Rgba([255; 4]));
+    encoder.encode_frames([page().to_rgba8(), blank].map(image::Frame::new)).unwrap();
+    drop(encoder);
+    bytes
+}
+
 #[test]
 fn every_format_is_known_by_its_content() {
     let folder = folder_with_network();
@@ -57,16 +137,25 @@ fn every_format_is_known_by_its_content() {
         (page.clone(), ImageFormat::Tiff),
         (deep(&page), ImageFormat::Tiff),
     ] {
-        let name = format!("{:02}.txt", files.len());
-        fs::write(folder.path().join(&name), encoded(&image, format)).unwrap();
-        files.push(name);
+        files.push(encoded(&image, format));
     }
-    let arguments: Vec<_> = ["--json"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    files.extend([1, 2, 4, 8].into_iter().flat_map(|bits| [png_of(bits, false), png_of(bits, true)]));
+    files.extend(FILES.map(from_hex));
+    files.extend([
+        pnm_of("P1 60 40", [1, 0]),
+        pnm_of("P2 # of sixteen shades\n60 40 15", [1, 14]),
+        animation(),
+    ]);
+    let names: Vec<_> = (0..files.len()).map(|number| format!("{number:02}.txt")).collect();
+    for (name, bytes) in names.iter().zip(&files) {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let arguments: Vec<_> = ["--json"].into_iter().chain(names.iter().map(String::as_str)).collect();
     let (stdout, stderr, status) = recognize(folder.path(), &arguments);
     assert_eq!((stderr.as_str(), status, stdout.lines().count()), ("", Some(0), files.len()));
-    for (line, file) in stdout.lines().zip(&files) {
+    for (line, name) in stdout.lines().zip(&names) {
         let object: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(object["path"], **file, "in the order of the arguments");
+        assert_eq!(object["path"], **name, "in the order of the arguments");
         let digits = object["digits"].as_array().unwrap();
         assert_eq!(digits.len(), 2, "{line}");
         for (digit, x) in digits.iter().zip([20, 38]) {
@@ -93,12 +182,7 @@ c58631d8de37496ab56b7d80094fffd9";
 #[test]
 fn cmyk_and_orientation_are_heeded() {
     let folder = folder_with_network();
-    let cmyk: Vec<u8> = CMYK
-        .as_bytes()
-        .chunks(2)
-        .map(|hex| u8::from_str_radix(str::from_utf8(hex).unwrap(), 16).unwrap())
-        .collect();
-    fs::write(folder.path().join("cmyk.jpg"), cmyk).unwrap();
+    fs::write(folder.path().join("cmyk.jpg"), from_hex(CMYK)).unwrap();
     let (stdout, ..) = recognize(folder.path(), &["--json", "cmyk.jpg"]);
     let object: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((boxes(&stdout).len(), object["remarks"].to_string().as_str()), (1, "[]"), "{stdout}");
@@ -108,15 +192,31 @@ fn cmyk_and_orientation_are_heeded() {
     let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     jpeg.splice(2..2, *exif);
     fs::write(folder.path().join("turned.jpg"), jpeg).unwrap();
-    let (stdout, ..) = recognize(folder.path(), &["--json", "turned.jpg"]);
-    let found: Vec<_> = boxes(&stdout).iter().map(|found| found[0].as_i64().unwrap()).collect();
-    assert_eq!(found, [20, 38]);
+    let turned = |name: &str| -> Vec<_> {
+        let (stdout, ..) = recognize(folder.path(), &["--json", name]);
+        boxes(&stdout).iter().map(|found| found[0].as_i64().unwrap()).collect()
+    };
+    assert_eq!(turned("turned.jpg"), [20, 38]);
+
+    // The same segment in a PNG file of 16 bits, behind its header.
+    let mut png = encoded(&page().rotate270().to_rgba16().into(), ImageFormat::Png);
+    let mut check = flate2::Crc::new();
+    let chunk = [b"eXIf", &exif[10..]].concat();
+    check.update(&chunk);
+    let len = (chunk.len() as u32 - 4).to_be_bytes();
+    png.splice(33..33, [&len, &chunk[..], &check.sum().to_be_bytes()].concat());
+    fs::write(folder.path().join("turned.png"), png).unwrap();
+    assert_eq!(turned("turned.png"), [20, 38]);
 }
 
 #[test]
 fn bad_files_are_reported_and_the_others_read() {
     let folder = folder_with_network();
     let png = encoded(&page(), ImageFormat::Png);
+    let jpeg = encoded(&page(), ImageFormat::Jpeg);
+    // The end of a small copy in a segment is not that of the picture.
+    let mut copied = jpeg[..jpeg.len() - 2].to_vec();
+    copied.splice(2..2, *b"\xff\xe1\0\x06\xff\xd8\xff\xd9");
     let mut bomb = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
     bomb.extend([50_000_u32.to_le_bytes(), 50_000_u32.to_le_bytes()].concat());
     bomb.extend(b"\x01\0\x18\0");
@@ -127,6 +227,8 @@ fn bad_files_are_reported_and_the_others_read() {
         ("a.png", &png[..]),
         ("b.png", b"no picture at all"),
         ("bomb.bmp", &bomb),
+        ("copied.jpg", &copied),
+        ("cut.jpg", &jpeg[..jpeg.len() - 20]),
         ("cut.png", &png[..png.len() / 2]),
         ("empty.png", b""),
         (".hidden.png", b"not looked at"),
@@ -143,10 +245,13 @@ fn bad_files_are_reported_and_the_others_read() {
         .lines()
         .map(|line| line.strip_prefix("error: ").unwrap().split(": ").next().unwrap())
         .collect();
-    let expected =
-        ["b.png", "bomb.bmp", "cut.png", "empty.png", "zero.pgm"].map(|name| format!("pictures/{name}"));
-    assert_eq!(wrong[..5], expected);
-    assert_eq!(wrong[5..], ["missing.png"]);
+    let expected = ["b.png", "bomb.bmp", "copied.jpg", "cut.jpg", "cut.png", "empty.png", "zero.pgm"];
+    assert_eq!(wrong[..7], expected.map(|name| format!("pictures/{name}")));
+    assert_eq!(wrong[7..], ["missing.png"]);
+    for name in ["copied.jpg", "cut.jpg", "cut.png"] {
+        let line = format!("pictures/{name}: could not be decoded: the file ends too soon\n");
+        assert!(stderr.contains(&line), "{stderr}");
+    }
     assert!(
         stderr.contains("bomb.bmp: size: expected at most 100 megapixels, found 50000 x 50000"),
         "{stderr}"
@@ -159,6 +264,28 @@ fn bad_files_are_reported_and_the_others_read() {
     assert!(object["error"].as_str().unwrap().starts_with("format: "), "{stdout}");
     let (_, stderr, _) = recognize(folder.path(), &["--megapixels", "0", "pictures/a.png"]);
     assert_eq!(stderr, "error: pictures/a.png: size: expected at most 0 megapixels, found 60 x 40\n");
+}
+
+/// Whoever may read everything, as root, can't be refused.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_read_is_an_answer_too() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder_with_network();
+    let closed = folder.path().join("pictures/closed");
+    fs::create_dir_all(&closed).unwrap();
+    fs::write(folder.path().join("pictures/a.png"), encoded(&page(), ImageFormat::Png)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let refused = fs::read_dir(&closed).is_err();
+    let (stdout, stderr, status) = recognize(folder.path(), &["--json", "pictures"]);
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), status), if refused { (2, Some(1)) } else { (1, Some(0)) });
+    assert_eq!(lines[0]["path"], "pictures/a.png");
+    if refused {
+        assert_eq!(lines[1]["path"], "pictures/closed");
+        assert!(stderr.starts_with("error: pictures/closed: could not be read: "), "{stderr}");
+    }
 }
 
 #[test]
