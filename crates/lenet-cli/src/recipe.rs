@@ -5,14 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow, ensure};
-use lenet::{Error, nn::Scaling, train::Recipe};
-use toml::de::{DeTable, DeValue};
+use anyhow::{Context, ensure};
+use lenet::{nn::Scaling, train::Recipe};
 
 use crate::{
     model::{self, Model},
     tutorial,
 };
+
+mod parse;
 
 /// The options that make a recipe.
 #[derive(clap::Args)]
@@ -61,8 +62,8 @@ impl RecipeArgs {
         let scaled = |recipe: Recipe| Recipe { scaling: scaling.unwrap_or(recipe.scaling), ..recipe };
         let mut recipe = match &self.recipe {
             Source::Default => scaled(Recipe::default()),
-            Source::Fast => scaled(parse(include_str!("../recipes/fast.toml"))?),
-            Source::Best => scaled(parse(best(model))?),
+            Source::Fast => scaled(parse::parse(include_str!("../recipes/fast.toml"))?),
+            Source::Best => scaled(parse::parse(best(model))?),
             Source::Tutorial => scaled(tutorial::recipe(model)?),
             Source::File(path) => read(path)?,
         };
@@ -88,40 +89,6 @@ fn read(path: &Path) -> anyhow::Result<Recipe> {
         path.display()
     );
     let bytes = model::read(path)?;
-    let parse = || parse(std::str::from_utf8(&bytes).context("content: expected text")?);
+    let parse = || parse::parse(std::str::from_utf8(&bytes).context("content: expected text")?);
     parse().with_context(|| path.display().to_string())
-}
-
-/// A recipe that training can follow; an error names line and key.
-fn parse(text: &str) -> anyhow::Result<Recipe> {
-    let line = |offset: usize| text.bytes().take(offset).filter(|&byte| byte == b'\n').count();
-    let recipe: Recipe = toml::from_str(text).map_err(|error| {
-        let message = error.message().replace('\n', ", ");
-        // What is missing from the whole has no place.
-        match error.span().filter(|span| span.end > 0).map(|span| line(span.start)) {
-            Some(line) => {
-                let source = text.lines().nth(line).unwrap_or_default().trim();
-                let source: String = source.chars().filter(|c| !c.is_control()).take(60).collect();
-                anyhow!("line {}, {source}: {message}", line + 1)
-            }
-            None => anyhow!(message),
-        }
-    })?;
-    recipe.check().map_err(|error| match (&error, DeTable::parse(text)) {
-        (Error::Setting { name, .. }, Ok(table)) => match offset(table.get_ref(), name) {
-            Some(offset) => anyhow!("line {}: {error}", line(offset) + 1),
-            None => error.into(),
-        },
-        _ => error.into(),
-    })?;
-    Ok(recipe)
-}
-
-/// Where a key stands, in the table or in one below it.
-fn offset(table: &DeTable, key: &str) -> Option<usize> {
-    table.iter().find_map(|(name, value)| match value.get_ref() {
-        _ if name.get_ref() == key => Some(name.span().start),
-        DeValue::Table(table) => offset(table, key),
-        _ => None,
-    })
 }

@@ -7,7 +7,6 @@ use std::{
     process::ExitCode,
 };
 
-use indicatif::ProgressBar;
 use lenet::recognize::{Reading, Recognizer};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -57,10 +56,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.explain {
         make_folder(folder)?;
     }
-    let folders = args.pictures.iter().any(|path| path.is_dir());
     let list = |path: &PathBuf| if path.is_dir() { decode::list(path) } else { vec![path.clone()] };
     let pictures: Vec<_> = args.pictures.iter().flat_map(list).collect();
-    let bar = if folders { pictures_bar(pictures.len()) } else { ProgressBar::hidden() };
+    let bar = pictures_bar(pictures.len());
     if args.csv {
         print("path,text,confidence,remarks,error\n")?;
     }

@@ -13,8 +13,11 @@ pub fn bar_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("a good template").progress_chars("=> ")
 }
 
-/// The bar of a number of pictures that are read, on stderr where that is a terminal.
+/// The bar of several pictures that are read, on stderr where that is a terminal.
 pub fn pictures_bar(count: usize) -> ProgressBar {
+    if count < 2 {
+        return ProgressBar::hidden();
+    }
     let style = bar_style("[{wide_bar}] {pos} of {len} pictures, {eta} left");
     ProgressBar::new(count as u64).with_style(style)
 }

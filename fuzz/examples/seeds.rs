@@ -1,0 +1,85 @@
+//! Writes what fuzzing begins with: `corpus/TARGET/...`, good inputs for each target.
+
+use std::{fs, io, ops::ControlFlow};
+
+use lenet::{
+    Dataset, PIXELS, SIDE,
+    augment::Augmentation,
+    checkpoint::{self, Provenance},
+    idx,
+    nn::{Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network},
+    optim::{Optimizer, Schedule},
+    train::{Recipe, Trainer},
+};
+
+/// A network of every kind of parameter, as small as it can be.
+fn network(recipe: &Recipe) -> Network {
+    let architecture = Architecture::new("small")
+        .layer("conv", Conv2d::new(1, 1, 5))
+        .layer("bn", BatchNorm2d::new(1))
+        .layer("relu", Layer::ReLU)
+        .layer("pool", MaxPool2d::new(12))
+        .layer("flatten", Layer::Flatten)
+        .layer("fc", Linear::new(4, 10));
+    Network::new(architecture, recipe.scaling, 0).expect("the layers fit")
+}
+
+/// The file of a training's state after an epoch.
+fn state(recipe: Recipe) -> Vec<u8> {
+    let data = Dataset::new(vec![7; 2 * PIXELS], vec![1, 2]).expect("a label for each image");
+    let mut trainer =
+        Trainer::new(network(&recipe), &data, recipe, 0).expect("a good recipe").begun_with("a file");
+    trainer.epoch(|_| ControlFlow::Continue(()));
+    trainer.state().to_bytes().expect("good names")
+}
+
+/// Kaggle's form of an image.
+fn csv(labelled: bool) -> String {
+    let row = |label: &str, cell: &dyn Fn(usize) -> String| {
+        let label = labelled.then(|| label.to_owned());
+        label.into_iter().chain((0..PIXELS).map(cell)).collect::<Vec<_>>().join(",")
+    };
+    [row("label", &|pixel| format!("pixel{pixel}")), row("3", &|pixel| (pixel % 256).to_string())].join("\n")
+}
+
+/// A bar on a page of `side`, after what tells width, height and form.
+fn page(side: u8, form: u8) -> Vec<u8> {
+    let light = |index: usize| {
+        let (x, y) = (index % usize::from(side), index / usize::from(side));
+        let middle = usize::from(side) / 2;
+        if x.abs_diff(middle) < 2 && y.abs_diff(middle) < middle / 2 { 20 } else { 230 }
+    };
+    [side, side, form].into_iter().chain((0..usize::from(side).pow(2)).map(light)).collect()
+}
+
+fn main() -> io::Result<()> {
+    let plain = Recipe { epochs: 2, ..Recipe::default() };
+    let full = Recipe {
+        ema: 0.9,
+        dropout: Some(0.1),
+        schedule: Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 },
+        optimizer: Optimizer::AdamW { lr: 0.01, weight_decay: 0.1 },
+        outliers: Some(0.1),
+        augmentation: Some(Augmentation::default()),
+        ..plain.clone()
+    };
+    let checkpoint = checkpoint::to_bytes(&network(&plain), &Provenance::default()).expect("good names");
+    let toml = |recipe| toml::to_string(recipe).expect("a recipe is TOML").into_bytes();
+    let labels = "a.png\t7\tone@1:a.png\tphoto\nb.png\t12|3\ttwo\nc.png\ta letter\tthree\tscan\n";
+    for (target, seeds) in [
+        ("read", vec![page(28, 0), page(40, 4), page(60, 0)]),
+        ("idx", vec![idx::write_images(&[7; SIDE * SIDE]), idx::write_labels(&[1, 2, 3])]),
+        ("checkpoint", vec![checkpoint]),
+        ("state", vec![state(plain.clone()), state(full.clone())]),
+        ("csv", vec![csv(false).into_bytes(), csv(true).into_bytes()]),
+        ("recipe", vec![toml(&plain), toml(&full)]),
+        ("labels", vec![labels.into()]),
+    ] {
+        let folder = format!("{}/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        fs::create_dir_all(&folder)?;
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(format!("{folder}/seed{number}"), seed)?;
+        }
+    }
+    Ok(())
+}

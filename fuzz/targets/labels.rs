@@ -1,0 +1,15 @@
+//! The file `labels.tsv` beside pictures.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../crates/lenet-cli/src/pictures/labels.rs"]
+mod labels;
+
+fuzz_target!(|text: &str| {
+    for label in labels::parse(text).into_iter().flatten() {
+        assert!(label.digits.chars().all(|c| c.is_ascii_digit() || c == '\n'));
+        assert!(!label.file.contains('\t') && !label.source.contains('@'));
+    }
+});

@@ -1,0 +1,34 @@
+//! Pixels in, digits out: bytes for width, height, and channels with how to read, then pixels, as often as it takes.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use lenet::{image::Picture, pretrained, recognize::Recognizer};
+use libfuzzer_sys::fuzz_target;
+
+static RECOGNIZER: LazyLock<Recognizer> = LazyLock::new(|| Recognizer::new(pretrained::lenet5().0));
+
+fuzz_target!(|bytes: &[u8]| {
+    let [width, height, form, pixels @ ..] = bytes else { return };
+    let (width, height, channels) = (usize::from(*width), usize::from(*height), 1 + usize::from(form % 4));
+    let pixels: Vec<_> = pixels.iter().copied().cycle().take(width * height * channels).collect();
+    let Ok(picture) = Picture::new(width, height, &pixels) else { return };
+    let reading = if form & 4 > 0 { RECOGNIZER.read_single(&picture) } else { RECOGNIZER.read(&picture) };
+    let mut lines = reading.text.split('\n').map(|line| line.chars());
+    for (number, line) in reading.digits.chunk_by(|a, b| a.line == b.line).enumerate() {
+        let mut text = lines.next().expect("a line of text for a line of digits");
+        for digit in line {
+            assert_eq!(digit.line, number);
+            let shown = if digit.rejected { '?' } else { char::from(b'0' + digit.digit) };
+            assert_eq!(text.next(), Some(shown));
+            let (bounds, sum) = (digit.bounds, digit.probabilities.iter().sum::<f32>());
+            assert!(
+                bounds.width > 0 && bounds.height > 0 && bounds.right() <= width && bounds.bottom() <= height
+            );
+            assert!((0.99..1.01).contains(&sum) && (0.0..=1.0).contains(&digit.confidence));
+        }
+        assert_eq!(text.next(), None);
+    }
+    assert_eq!(lines.find(|line| !line.as_str().is_empty()).map(|line| line.as_str()), None);
+});
