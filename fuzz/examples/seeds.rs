@@ -1,7 +1,12 @@
 //! Writes what fuzzing begins with: `corpus/TARGET/...`, good inputs for each target.
 
-use std::{fs, io, ops::ControlFlow};
+use std::{
+    fs,
+    io::{self, Cursor},
+    ops::ControlFlow,
+};
 
+use image::{DynamicImage, GrayImage, ImageFormat};
 use lenet::{
     Dataset, PIXELS, SIDE,
     augment::Augmentation,
@@ -52,6 +57,33 @@ fn page(side: u8, form: u8) -> Vec<u8> {
     [side, side, form].into_iter().chain((0..usize::from(side).pow(2)).map(light)).collect()
 }
 
+/// The page of `side` pixels in files of every kind.
+fn files(side: u8) -> Vec<Vec<u8>> {
+    let page = GrayImage::from_raw(side.into(), side.into(), page(side, 0)[3..].to_vec())
+        .expect("a byte for each pixel");
+    let page = DynamicImage::from(page);
+    let colour = DynamicImage::from(page.to_rgba8());
+    let rgb = DynamicImage::from(page.to_rgb8());
+    let kinds = [
+        (&page, ImageFormat::Png),
+        (&colour, ImageFormat::Png),
+        (&page, ImageFormat::Jpeg),
+        (&rgb, ImageFormat::Jpeg),
+        (&rgb, ImageFormat::Bmp),
+        (&colour, ImageFormat::Gif),
+        (&rgb, ImageFormat::WebP),
+        (&page, ImageFormat::Pnm),
+        (&page, ImageFormat::Tiff),
+    ];
+    kinds
+        .map(|(image, format)| {
+            let mut bytes = Cursor::new(Vec::new());
+            image.write_to(&mut bytes, format).expect("an image that the format can have");
+            bytes.into_inner()
+        })
+        .into()
+}
+
 fn main() -> io::Result<()> {
     let plain = Recipe { epochs: 2, ..Recipe::default() };
     let full = Recipe {
@@ -68,6 +100,7 @@ fn main() -> io::Result<()> {
     let labels = "a.png\t7\tone@1:a.png\tphoto\nb.png\t12|3\ttwo\nc.png\ta letter\tthree\tscan\n";
     for (target, seeds) in [
         ("read", vec![page(28, 0), page(40, 4), page(60, 0)]),
+        ("decode", files(12)),
         ("idx", vec![idx::write_images(&[7; SIDE * SIDE]), idx::write_labels(&[1, 2, 3])]),
         ("checkpoint", vec![checkpoint]),
         ("state", vec![state(plain.clone()), state(full.clone())]),

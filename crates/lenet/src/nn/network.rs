@@ -44,7 +44,7 @@ pub struct LayerSummary<'a> {
     pub multiply_adds: usize,
 }
 
-/// Layers, elements of one image's activation, and parameters of one layer beyond which an architecture is refused: it
+/// Layers, elements of one image's activations in all, and parameters of one layer beyond which an architecture is refused: it
 /// may come from a file, and decides how much memory is taken.
 const MAX_LAYERS: usize = 256;
 const MAX_ELEMENTS: u64 = 1 << 20;
@@ -80,6 +80,7 @@ impl Architecture {
         };
         let mut shape = Shape { channels: 1, height: SIDE, width: SIDE };
         let mut rows: Vec<LayerSummary> = Vec::new();
+        let mut elements = 0_u64;
         for (name, layer) in &self.layers {
             if rows.len() == MAX_LAYERS {
                 return Err(wrong(
@@ -99,8 +100,8 @@ impl Architecture {
                 let sum = if RUNNING.contains(&part) { &mut buffers } else { &mut parameters };
                 *sum = sum.saturating_add(len);
             }
-            let elements: u64 =
-                [shape.channels, shape.height, shape.width].map(|n| n as u64).iter().product();
+            let [channels, height, width] = [shape.channels, shape.height, shape.width].map(|n| n as u64);
+            elements = elements.saturating_add(channels.saturating_mul(height).saturating_mul(width));
             if elements > MAX_ELEMENTS || parameters > MAX_PARAMETERS {
                 let expected = format!("at most {MAX_ELEMENTS} elements and {MAX_PARAMETERS} parameters");
                 return Err(wrong(name, expected, format!("{elements} and {parameters}")));

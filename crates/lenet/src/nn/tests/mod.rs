@@ -336,6 +336,11 @@ fn networks_that_cannot_be_are_refused() {
             "layer a: expected stride from 1 to 65536, found 0",
         ),
         (vec![("a", Conv2d::new(1, 65536, 5).into())], "layer a: expected at most 1048576 elements and"),
+        (
+            // Of few parameters, and each layer within bounds.
+            vec![("a", Conv2d::new(1, 1000, 1).into()), ("b", MaxPool2d::new(1).into())],
+            "layer b: expected at most 1048576 elements and",
+        ),
         (vec![("a", MaxPool2d::new(0).into())], "layer a: expected kernel_size from 1 to 65536, found 0"),
         (vec![("a", Dropout::new(1.0).into())], "layer a: expected p of at least 0 and below 1, found 1"),
     ] {
