@@ -6,12 +6,11 @@ use std::io::Cursor;
 
 use libfuzzer_sys::fuzz_target;
 
-#[allow(dead_code, reason = "files and folders are not read here")]
-#[path = "../../crates/lenet-cli/src/decode.rs"]
-mod decode;
+#[path = "../../crates/lenet-cli/src/decode/bytes.rs"]
+mod bytes;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(decoded) = decode::decode(Cursor::new(bytes), 1) {
+fuzz_target!(|file: &[u8]| {
+    if let Ok(decoded) = bytes::decode(Cursor::new(file), 1) {
         let picture = decoded.picture().expect("what was decoded is a picture");
         assert!((1..=1_000_000).contains(&(picture.width() * picture.height())));
     }

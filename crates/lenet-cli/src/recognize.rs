@@ -2,7 +2,6 @@
 
 use std::{
     fmt::{self, Write as _},
-    io::Cursor,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -89,7 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Reading> {
     let decoded = if path == Path::new("-") {
-        decode::decode(Cursor::new(model::read_all(std::io::stdin())?), args.megapixels)?
+        decode::read(std::io::stdin(), args.megapixels)?
     } else {
         decode::open(path, args.megapixels)?
     };

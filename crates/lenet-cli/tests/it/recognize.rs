@@ -305,6 +305,9 @@ fn text_csv_stdin_and_one_digit() {
     assert!(lines[2].starts_with("a.png,") && lines[2].ends_with(",2 digits,"), "{stdout}");
 
     let recognize = || lenet(folder.path()).args(["recognize", "--model", "net.safetensors"]);
+    // A pipe that has a name, as a shell gives one to the output of a command.
+    #[cfg(unix)]
+    recognize().arg("/dev/stdin").stdin(png.clone()).assert().success();
     let output = recognize().args(["--json", "--single", "-"]).stdin(png).assert().success();
     let line = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     let found: [i64; 4] = serde_json::from_value(boxes(&line)[0].clone()).unwrap();
