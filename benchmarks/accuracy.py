@@ -22,8 +22,8 @@ from run import HERE, machine, origin, output
 LENET = HERE.parent / "target/release/lenet"
 SEEDS = range(5)
 # The trainings of the record. Those of "fast" have the machine for themselves, for their time is what counts.
-ROWS = [("lenet5", "best"), ("vgg", "best"), ("mlp", "best"), ("lenet5", "fast")]
-SHIPPED = [("lenet5", "best"), ("vgg", "best")]
+ROWS = [("lenet5", "best"), ("vgg", "best"), ("mlp", "best"), ("lenet5", "fast"), ("handwriting", "best")]
+SHIPPED = [("lenet5", "best"), ("vgg", "best"), ("handwriting", "best")]
 
 
 def train(folder, name, measure, *arguments):
@@ -64,7 +64,7 @@ def measure(folder, model, recipe, trained):
 
 
 def ship(folder, model, recipe):
-    """Writes the weights of seed 0 to the library, in half precision, with the temperature of the twin."""
+    """Writes the weights of seed 0 to the library, in half precision, with the calibration of the twin."""
     name = folder / f"{model}-{recipe}"
     subprocess.run([LENET, "train", f"--resume={name}-0", "--test-once", "--half", f"--twin={name}-twin.safetensors",
                     f"--out={HERE.parent}/crates/lenet/weights/{model}.safetensors"], check=True)

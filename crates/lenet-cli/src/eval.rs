@@ -21,7 +21,7 @@ use crate::{
 /// Measure a trained network: accuracy, each digit's precision and recall, the confusion matrix
 #[derive(clap::Args)]
 pub struct Args {
-    /// The networks: lenet5 or vgg, which are inside the program, or .safetensors files
+    /// The networks: lenet5, vgg or handwriting, which are inside the program, or .safetensors files
     ///
     /// Files are those that `lenet train` wrote, or hold a PyTorch state_dict. Several networks are measured each by
     /// itself, and together by the mean of their probabilities.

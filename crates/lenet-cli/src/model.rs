@@ -22,6 +22,8 @@ pub enum Model {
     Lenet5,
     /// Pairs of 3x3 convolutions with batch normalisation: slower and more accurate
     Vgg,
+    /// As vgg and wider, to read other people's handwriting and see what is no digit
+    Handwriting,
 }
 
 impl Model {
@@ -32,6 +34,7 @@ impl Model {
             Self::Cnn => "cnn",
             Self::Lenet5 => "lenet5",
             Self::Vgg => "vgg",
+            Self::Handwriting => "handwriting",
         }
     }
 
@@ -47,6 +50,7 @@ impl Model {
             Self::Cnn => models::cnn(),
             Self::Lenet5 => models::lenet5(),
             Self::Vgg => models::vgg(),
+            Self::Handwriting => models::handwriting(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Model {
             Self::Mlp | Self::Cnn => None,
             Self::Lenet5 => Some(pretrained::lenet5()),
             Self::Vgg => Some(pretrained::vgg()),
+            Self::Handwriting => Some(pretrained::handwriting()),
         }
     }
 }
@@ -101,7 +106,7 @@ impl FormatArgs {
 }
 
 /// The network that reads pictures unless another is asked for.
-pub const RECOGNIZER: &str = "vgg";
+pub const RECOGNIZER: &str = "handwriting";
 
 /// Reads a whole file of a size that a network can have.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

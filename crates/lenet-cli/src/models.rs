@@ -18,13 +18,13 @@ pub struct Args {}
 /// Prints the table.
 pub fn run(Args {}: Args) -> anyhow::Result<()> {
     let mut text = format!(
-        "{:<7} {:>10} {:>13} {:>9} {:>14}  {}\n",
+        "{:<11} {:>10} {:>13} {:>9} {:>14}  {}\n",
         "model", "parameters", "multiply-adds", "bytes", "test accuracy", "trained with"
     );
     for &model in Model::value_variants() {
         let (parameters, multiply_adds) = totals(&model.architecture())?;
         let (parameters, multiply_adds) = (grouped(parameters), grouped(multiply_adds));
-        let _ = write!(text, "{:<7} {parameters:>10} {multiply_adds:>13} ", model.name());
+        let _ = write!(text, "{:<11} {parameters:>10} {multiply_adds:>13} ", model.name());
         let _ = match model.pretrained() {
             Some((network, provenance)) => {
                 let bytes = grouped(checkpoint::to_bytes(&network, &provenance)?.len());

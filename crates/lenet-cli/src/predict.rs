@@ -14,7 +14,7 @@ use crate::{
 /// Read the digits of images without labels, as Kaggle's Digit Recognizer asks
 #[derive(clap::Args)]
 pub struct Args {
-    /// The network: lenet5 or vgg, which are inside the program, or a .safetensors file
+    /// The network: lenet5, vgg or handwriting, which are inside the program, or a .safetensors file
     network: PathBuf,
     #[command(flatten)]
     format: FormatArgs,

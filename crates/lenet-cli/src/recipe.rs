@@ -79,6 +79,7 @@ fn best(model: Model) -> &'static str {
         Model::Mlp => include_str!("../recipes/mlp.toml"),
         Model::Cnn | Model::Lenet5 => include_str!("../recipes/lenet5.toml"),
         Model::Vgg => include_str!("../recipes/vgg.toml"),
+        Model::Handwriting => include_str!("../recipes/handwriting.toml"),
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Args {
     /// Pictures (PNG, JPEG, BMP, GIF, WebP, PNM, TIFF), folders of them, or - for stdin
     #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
-    /// The network: lenet5 or vgg, which are inside the program, or a .safetensors file
+    /// The network: lenet5, vgg or handwriting, which are inside the program, or a .safetensors file
     #[arg(long, value_name = "FILE", default_value = model::RECOGNIZER)]
     model: PathBuf,
     #[command(flatten)]

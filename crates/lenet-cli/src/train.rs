@@ -53,7 +53,7 @@ pub struct Args {
     /// Seed of the first weights, if they are random, and of the order of the images
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Begin with trained weights, not with random ones: lenet5 or vgg, which are inside the program, or a .safetensors file
+    /// Begin with trained weights, not with random ones: lenet5, vgg or handwriting, which are inside the program, or a .safetensors file
     ///
     /// Layers and temperature are those of the file, and the scaling is, unless the recipe is a file and has its own: then
     /// they have to agree. The optimiser begins anew, and so does the moving average of the weights.
@@ -85,9 +85,10 @@ pub struct Args {
     /// Save in half precision: half the size, and measured as saved
     #[arg(long)]
     half: bool,
-    /// Take the temperature of confidence from a network that the same recipe trained with --validate
+    /// Take the calibration of confidence from a network that the same recipe trained with --validate
     ///
-    /// Training with --validate fits one on the images held out; training on all images has none left to fit it on.
+    /// Training with --validate fits on the images held out a temperature and, if the recipe shows what is no digit, the
+    /// probability of being one below which 0.5% of them are refused. Training on all images has none left to fit it on.
     #[arg(long, value_name = "FILE", conflicts_with = "validate")]
     twin: Option<PathBuf>,
     /// Write a page about the training: learning curves, confusion matrix, mistakes, recipe and machine
@@ -146,9 +147,13 @@ impl Measure {
         if self.validation { "validation" } else { "test" }
     }
 
-    /// The temperature that suits these images best.
-    fn temperature(&self, network: &Network) -> f32 {
-        metrics::temperature(self.data.labels(), &network.logits(self.data.images()))
+    /// The calibration of `network` that suits these images best.
+    fn calibration(&self, network: &Network) -> anyhow::Result<Calibration> {
+        let temperature = metrics::temperature(self.data.labels(), &network.logits(self.data.images()));
+        let network = network.clone().with_temperature(temperature)?;
+        let threshold =
+            network.threshold().map(|_| metrics::threshold(&network.predict(self.data.images()), REFUSED));
+        Ok(Calibration { temperature, threshold })
     }
 
     fn evaluate(&self, network: &Network) -> anyhow::Result<Evaluation> {
@@ -156,8 +161,18 @@ impl Measure {
     }
 }
 
-/// The temperature of a network that was trained alike, but for images held out.
-fn twin_temperature(path: &Path, state: &State) -> anyhow::Result<f32> {
+/// What a network's confidence means.
+#[derive(Clone, Copy)]
+struct Calibration {
+    temperature: f32,
+    threshold: Option<f32>,
+}
+
+/// Share of true digits that may be refused, so that what is no digit is.
+const REFUSED: f64 = 0.005;
+
+/// The calibration of a network that was trained alike, but for images held out.
+fn twin_calibration(path: &Path, state: &State) -> anyhow::Result<Calibration> {
     let bytes = model::read(path)?;
     let read = || {
         let (twin, Provenance { recipe, initial, validation, .. }) = checkpoint::from_bytes(&bytes)?;
@@ -167,7 +182,7 @@ fn twin_temperature(path: &Path, state: &State) -> anyhow::Result<f32> {
         ensure!(alike, "recipe: expected the same architecture and recipe, found another");
         let (expected, found) = (state.initial().unwrap_or("none"), initial.as_deref().unwrap_or("none"));
         ensure!(expected == found, "--init: expected {expected}, found {found}");
-        Ok(twin.temperature())
+        Ok(Calibration { temperature: twin.temperature(), threshold: twin.threshold() })
     };
     read().with_context(|| path.display().to_string())
 }
@@ -228,7 +243,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let name = Path::new(&name).file_name().unwrap_or_default();
         format!("{}.safetensors", name.display()).into()
     });
-    let temperature = args.twin.as_deref().map(|twin| twin_temperature(twin, trainer.state())).transpose()?;
+    let calibration = args.twin.as_deref().map(|twin| twin_calibration(twin, trainer.state())).transpose()?;
     check_writable(&path, size_of_val(trainer.network().parameters()) as u64)?;
     if let Some(report) = &args.report {
         ensure!(
@@ -268,12 +283,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.half {
         network.round_to_half();
     }
-    let temperature = if measure.validation { Some(measure.temperature(&network)) } else { temperature };
-    if let Some(temperature) = temperature {
-        network = network.with_temperature(temperature)?;
+    let calibration = if measure.validation { Some(measure.calibration(&network)?) } else { calibration };
+    if let Some(Calibration { temperature, threshold }) = calibration {
+        network = network.with_temperature(temperature)?.with_threshold(threshold)?;
     }
     let evaluation = match evaluation {
-        Some(evaluation) if !args.half && temperature.is_none() => evaluation,
+        Some(evaluation) if !args.half && calibration.is_none() => evaluation,
         _ => measure.evaluate(&network)?,
     };
     let accuracy = evaluation.accuracy();

@@ -44,7 +44,7 @@ pub fn recipe(model: Model) -> anyhow::Result<Recipe> {
         Model::Mlp => (Scaling::UNIT, Optimizer::Sgd { lr: 0.01, momentum: 0.0, weight_decay: 0.0 }),
         Model::Cnn => (almost_black, Optimizer::Adam { lr: 0.01 }),
         Model::Lenet5 => (almost_black, Optimizer::Adam { lr: 0.001 }),
-        Model::Vgg => return Err(missing(model)),
+        Model::Vgg | Model::Handwriting => return Err(missing(model)),
     };
     Ok(Recipe {
         name: "tutorial".into(),
@@ -67,7 +67,7 @@ fn published(model: Model) -> anyhow::Result<[f64; 10]> {
         Model::Mlp => [84.11, 87.53, 89.01, 89.76, 90.29, 90.69, 91.10, 91.48, 91.74, 91.96],
         Model::Cnn => [81.74, 85.38, 86.37, 87.75, 88.00, 88.17, 88.81, 88.34, 88.86, 88.75],
         Model::Lenet5 => [89.46, 93.14, 94.69, 95.84, 96.43, 96.99, 97.14, 97.66, 98.05, 98.22],
-        Model::Vgg => return Err(missing(model)),
+        Model::Vgg | Model::Handwriting => return Err(missing(model)),
     })
 }
 

@@ -19,7 +19,7 @@ use rand_pcg::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, PIXELS, SIDE};
+use crate::{Error, PIXELS, SIDE, random::symmetric};
 
 /// How strongly images are warped: each strength is the end of the range, from its negative on, in which the amount
 /// for an image is uniform. In this order a digit is scaled, sheared and rotated about the centre of the image, and
@@ -35,9 +35,20 @@ pub struct Augmentation {
     pub shear: f32,
     /// Pixels along each axis, 0 to 28.
     pub shift: f32,
+    /// Pixels by which strokes become wider or narrower at each edge, 0 to 1; for an image by an amount of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stroke: f32,
+    /// Share of itself by which the ink of each pixel becomes more or less, 0 to 1; the most for an image is an amount of
+    /// its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub noise: f32,
     /// Elastic distortion, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elastic: Option<Elastic>,
+}
+
+fn is_zero(strength: &f32) -> bool {
+    *strength == 0.0
 }
 
 /// How strong elastic distortion is.
@@ -55,7 +66,15 @@ pub struct Elastic {
 impl Default for Augmentation {
     fn default() -> Self {
         let elastic = Elastic { rms: 0.6, sigma: 5.0 };
-        Self { rotation: 10.0, scale: 0.12, shear: 0.12, shift: 1.5, elastic: Some(elastic) }
+        Self {
+            rotation: 10.0,
+            scale: 0.12,
+            shear: 0.12,
+            shift: 1.5,
+            stroke: 0.0,
+            noise: 0.0,
+            elastic: Some(elastic),
+        }
     }
 }
 
@@ -70,6 +89,8 @@ impl Augmentation {
             ("scale", self.scale, 0.0, 0.9),
             ("shear", self.shear, 0.0, 1.0),
             ("shift", self.shift, 0.0, side),
+            ("stroke", self.stroke, 0.0, 1.0),
+            ("noise", self.noise, 0.0, 1.0),
             ("elastic.rms", rms, 0.0, side),
             ("elastic.sigma", sigma, LEAST_SIGMA, side),
         ] {
@@ -127,6 +148,15 @@ impl Augmenter {
             self.map_elastic(elastic, &mut random);
         }
         self.sample(image, warped);
+        if self.augmentation.stroke > 0.0 {
+            widen(warped, self.augmentation.stroke * symmetric(&mut random));
+        }
+        if self.augmentation.noise > 0.0 {
+            let most = self.augmentation.noise * symmetric(&mut random);
+            for value in warped.iter_mut().filter(|value| **value > 0) {
+                *value = (f32::from(*value) * (1.0 + most * symmetric(&mut random))) as u8;
+            }
+        }
     }
 
     /// Sets the map to a random affine one.
@@ -224,6 +254,25 @@ impl Augmenter {
     }
 }
 
+/// Moves the edges of strokes in `image` outwards by so many pixels, -1 to 1: each pixel goes that part of the way to the
+/// largest, or the least, of itself and its four neighbours.
+fn widen(image: &mut [u8], amount: f32) {
+    // With an empty row and column around: (row, column)
+    let mut old = [[0; SIDE + 2]; SIDE + 2];
+    for (old, row) in old[1..].iter_mut().zip(image.chunks_exact(SIDE)) {
+        old[1..=SIDE].copy_from_slice(row);
+    }
+    let choose = if amount > 0.0 { u8::max } else { u8::min };
+    let share = (256.0 * amount.abs()) as i32;
+    for (y, row) in image.chunks_exact_mut(SIDE).enumerate() {
+        for (x, value) in row.iter_mut().enumerate() {
+            let near = [old[y][x + 1], old[y + 2][x + 1], old[y + 1][x], old[y + 1][x + 2]];
+            let extreme = near.into_iter().fold(*value, choose);
+            *value = (i32::from(*value) + ((share * (i32::from(extreme) - i32::from(*value))) >> 8)) as u8;
+        }
+    }
+}
+
 /// A place, no further out than the empty edges, in steps from the edge before the image on.
 fn steps(place: f32) -> u32 {
     // A float from 2^11 to 2^12 counts in steps; a cast would cost more, since it looks for overflow.
@@ -246,11 +295,6 @@ fn bells(t: f32) -> [f32; 4] {
     [u * u * u / 6.0, near(t), near(u), t * t * t / 6.0]
 }
 
-/// Uniform in -1 to 1.
-pub(crate) fn symmetric(random: &mut impl Rng) -> f32 {
-    (random.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0
-}
-
 /// Nearly normal, with mean 0 and deviation 1: a sum of four uniform numbers.
 fn normal(random: &mut impl Rng) -> f32 {
     let bits = random.next_u64();
@@ -264,13 +308,22 @@ mod tests {
 
     use super::*;
 
-    const STILL: Augmentation =
-        Augmentation { rotation: 0.0, scale: 0.0, shear: 0.0, shift: 0.0, elastic: None };
+    const STILL: Augmentation = Augmentation {
+        rotation: 0.0,
+        scale: 0.0,
+        shear: 0.0,
+        shift: 0.0,
+        stroke: 0.0,
+        noise: 0.0,
+        elastic: None,
+    };
     const ALL: Augmentation = Augmentation {
         rotation: 180.0,
         scale: 0.5,
         shear: 0.5,
         shift: 5.0,
+        stroke: 0.0,
+        noise: 0.0,
         elastic: Some(Elastic { rms: 1.5, sigma: 4.0 }),
     };
 
@@ -312,6 +365,33 @@ mod tests {
             let elastic = Some(Elastic { rms: 0.0, sigma: 4.0 });
             assert!(warp(Augmentation { elastic, ..STILL }, &image, key) == image);
         }
+    }
+
+    #[test]
+    fn strokes_become_wider_and_narrower_by_what_is_asked() {
+        let bar = |columns: std::ops::Range<usize>| -> Vec<u8> {
+            (0..PIXELS).map(|i| if columns.contains(&(i % SIDE)) { 255 } else { 0 }).collect()
+        };
+        for (amount, left, edge) in
+            [(1.0, 9, 255), (0.5, 9, 127), (-0.5, 10, 127), (-1.0, 10, 0), (0.0, 9, 0)]
+        {
+            let mut image = bar(10..14);
+            widen(&mut image, amount);
+            let row = &image[14 * SIDE..][..SIDE];
+            assert_eq!((row[left], row[23 - left], row[11]), (edge, edge, 255), "{amount}");
+            assert_eq!((row[left - 1], row[left + 2]), (0, 255), "{amount}");
+        }
+    }
+
+    #[test]
+    fn noise_changes_ink_and_not_paper() {
+        let (image, noisy) = (ring(), Augmentation { noise: 0.5, ..STILL });
+        let changed = (0..20).map(|key| warp(noisy, &image, key));
+        for (new, old) in changed.flat_map(|image| image.into_iter().zip(ring())) {
+            let (new, old) = (f32::from(new), f32::from(old));
+            assert!(new >= 0.5 * old - 1.0 && new <= (1.5 * old).min(255.0), "{old} to {new}");
+        }
+        assert_ne!(warp(noisy, &image, 0), image);
     }
 
     #[test]

@@ -59,6 +59,8 @@ struct Metadata {
     scaling: Scaling,
     #[serde(default = "untempered")]
     temperature: f32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
     #[serde(flatten)]
     provenance: Provenance,
 }
@@ -78,6 +80,7 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
         architecture: network.architecture().clone(),
         scaling: network.scaling(),
         temperature: network.temperature(),
+        threshold: network.threshold(),
         provenance: provenance.clone(),
     };
     let half = network.parameters().iter().all(|&value| f16::from_f32(value).to_f32() == value);
@@ -88,13 +91,14 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
 ///
 /// # Errors
 /// [`Error::Malformed`] if `bytes` are not such a file, whole and undamaged; [`Error::Architecture`] if its layers
-/// don't fit together; [`Error::Setting`] if its scaling or temperature can't be.
+/// don't fit together; [`Error::Setting`] if its scaling, temperature or threshold can't be.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
     let mut tensors = Tensors::read(bytes)?;
     let metadata: Metadata = tensors.metadata("a network's description")?;
     let network = tensors.network("", metadata.architecture, metadata.scaling)?;
     tensors.end()?;
-    Ok((network.with_temperature(metadata.temperature)?, metadata.provenance))
+    let network = network.with_temperature(metadata.temperature)?.with_threshold(metadata.threshold)?;
+    Ok((network, metadata.provenance))
 }
 
 /// A network of the given architecture with the weights of a safetensors file that holds a `state_dict` and doesn't
@@ -271,32 +275,39 @@ mod tests {
     }
 
     #[test]
-    fn a_temperature_and_half_precision_come_back() {
-        let mut network = network().with_temperature(1.25).unwrap();
+    fn calibration_and_half_precision_come_back() {
+        let mut network = network().with_temperature(1.25).unwrap().with_threshold(Some(0.5)).unwrap();
         let single = to_bytes(&network, &provenance()).unwrap();
         network.round_to_half();
         let half = to_bytes(&network, &provenance()).unwrap();
         assert!(half.len() < single.len() * 6 / 10, "{} of {} bytes", half.len(), single.len());
         let (found, from) = from_bytes(&half).unwrap();
-        assert_eq!((found.temperature(), found.parameters()), (1.25, network.parameters()));
+        assert_eq!((found.temperature(), found.threshold()), (1.25, Some(0.5)));
+        assert_eq!(found.parameters(), network.parameters());
         assert_eq!(to_bytes(&found, &from).unwrap(), half);
     }
 
     #[test]
-    fn an_impossible_temperature_is_refused() {
-        let text = serde_json::json!({
-            "architecture": models::lenet5(), "scaling": Scaling::STANDARD, "temperature": 0.0,
-            "recipe": Recipe::default(), "seed": 0, "epochs": 1, "interrupted": false,
-        });
-        let network = network();
-        let tensors = network.tensors();
-        let zeros = vec![0; 1 << 20];
-        let views = tensors.map(|tensor| {
-            let bytes = &zeros[..4 * tensor.values.len()];
-            (tensor.name, TensorView::new(Dtype::F32, tensor.shape, bytes).unwrap())
-        });
-        let bytes = serialize(views, Some(HashMap::from([(KEY.into(), text.to_string())]))).unwrap();
-        assert_refused(from_bytes(&bytes), "temperature: expected a finite number above 0, found 0");
+    fn an_impossible_calibration_is_refused() {
+        for (temperature, threshold, wrong) in [
+            (0.0, 0.5, "temperature: expected a finite number above 0, found 0"),
+            (1.0, 1.5, "threshold: expected 0 to 1, found 1.5"),
+        ] {
+            let text = serde_json::json!({
+                "architecture": models::lenet5(), "scaling": Scaling::STANDARD,
+                "temperature": temperature, "threshold": threshold,
+                "recipe": Recipe::default(), "seed": 0, "epochs": 1, "interrupted": false,
+            });
+            let network = network();
+            let tensors = network.tensors();
+            let zeros = vec![0; 1 << 20];
+            let views = tensors.map(|tensor| {
+                let bytes = &zeros[..4 * tensor.values.len()];
+                (tensor.name, TensorView::new(Dtype::F32, tensor.shape, bytes).unwrap())
+            });
+            let bytes = serialize(views, Some(HashMap::from([(KEY.into(), text.to_string())]))).unwrap();
+            assert_refused(from_bytes(&bytes), wrong);
+        }
     }
 
     #[test]

@@ -59,9 +59,10 @@ mod error;
 
 pub mod idx;
 mod dataset;
+mod random;
 pub mod augment;
 pub mod image;
-mod outliers;
+pub mod mixture;
 pub mod nn;
 pub mod models;
 pub mod optim;

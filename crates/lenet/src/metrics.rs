@@ -183,7 +183,7 @@ pub fn temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
     let slope = |b: f64| -> f64 {
         let rows = labels.iter().zip(logits);
         rows.map(|(&label, logits)| {
-            let probabilities = softmax(logits.map(|logit| (b * f64::from(logit)) as f32));
+            let probabilities = softmax(logits.map(|logit| (b * f64::from(logit)) as f32), false);
             let mean: f64 =
                 probabilities.iter().zip(logits).map(|(p, z)| f64::from(*p) * f64::from(*z)).sum();
             mean - f64::from(logits[usize::from(label)])
@@ -197,6 +197,15 @@ pub fn temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
         if slope(middle.exp()) <= 0.0 { low = middle } else { high = middle }
     }
     (-(low + high) / 2.0).exp() as f32
+}
+
+/// The greatest threshold below which at most `share`, from 0 to 1, of the rows' sums are: the probabilities of being a
+/// digit at all. 0 without rows.
+pub fn threshold(rows: &[[f32; CLASSES]], share: f64) -> f32 {
+    let mut sums: Vec<f32> = rows.iter().map(|row| row.iter().sum()).collect();
+    sums.sort_unstable_by(f32::total_cmp);
+    let below = (share * sums.len() as f64) as usize;
+    sums.get(below).or(sums.last()).copied().unwrap_or(0.0)
 }
 
 fn ratio(part: usize, whole: usize) -> Option<f64> {
@@ -290,6 +299,14 @@ mod tests {
         assert!((found - 5.0 / 27_f32.ln()).abs() < 1e-4, "{found}");
         assert!(temperature(&[1], &[logits]) < 0.0101);
         assert!(temperature(&[0], &[logits]) > 99.0);
+    }
+
+    #[test]
+    fn a_threshold_has_its_share_below() {
+        let rows: Vec<_> = (0..200).map(|i| [0.0005 * (i * 77 % 200) as f32; CLASSES]).collect();
+        let below = |threshold| rows.iter().filter(|row| row.iter().sum::<f32>() < threshold).count();
+        assert_eq!([0.0, 0.005, 0.1].map(|share| below(threshold(&rows, share))), [0, 1, 20]);
+        assert_eq!((below(threshold(&rows, 1.0)), threshold(&[], 0.5)), (199, 0.0));
     }
 
     #[test]

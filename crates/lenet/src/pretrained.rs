@@ -26,6 +26,12 @@ pub fn vgg() -> (Network, Provenance) {
     read(include_bytes!("../weights/vgg.safetensors"))
 }
 
+/// [`models::handwriting`](crate::models::handwriting), trained to read other people's handwriting and to see what is no digit: less
+/// accurate on MNIST, and the one that [`recognize`](crate::recognize) is made for.
+pub fn handwriting() -> (Network, Provenance) {
+    read(include_bytes!("../weights/handwriting.safetensors"))
+}
+
 fn read(bytes: &[u8]) -> (Network, Provenance) {
     // The files are part of the program, and a test reads them all.
     checkpoint::from_bytes(bytes).expect("the files inside the crate are whole")
@@ -38,7 +44,9 @@ mod tests {
 
     #[test]
     fn each_is_what_it_says() {
-        for ((network, provenance), architecture) in [(lenet5(), models::lenet5()), (vgg(), models::vgg())] {
+        for ((network, provenance), architecture) in
+            [(lenet5(), models::lenet5()), (vgg(), models::vgg()), (handwriting(), models::handwriting())]
+        {
             let name = architecture.name().to_owned();
             assert_eq!(network.architecture().name(), name);
             let count = |architecture: &crate::nn::Architecture| {

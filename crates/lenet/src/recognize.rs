@@ -12,6 +12,8 @@
 //! # Ok::<(), lenet::Error>(())
 //! ```
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::{
@@ -127,10 +129,14 @@ impl Recognizer {
         if inverted {
             reading.remarks.push("inverted".into());
         }
-        match reading.digits.len() {
-            0 => reading.remarks.push("nothing like a digit".into()),
-            1 => (),
-            count => reading.remarks.push(format!("{count} digits")),
+        match &reading.digits[..] {
+            [] => reading.remarks.push("nothing like a digit".into()),
+            [digit] if is_off_centre(&digit.bounds, picture) => reading.remarks.push("off-centre".into()),
+            [_] => (),
+            digits => reading.remarks.push(format!("{} digits", digits.len())),
+        }
+        if reading.digits.iter().any(|digit| digit.rejected) {
+            reading.remarks.extend(self.doubt().map(str::to_owned));
         }
         Explanation { grey, ink: Some(map), reading }
     }
@@ -160,33 +166,58 @@ impl Recognizer {
         Some((ink, writing))
     }
 
+    /// What is said of a reading in which something was refused.
+    fn doubt(&self) -> Option<&'static str> {
+        let alone = "refused by confidence alone: the network has not learned what is no digit";
+        self.network.threshold().is_none().then_some(alone)
+    }
+
     /// Reads all parts as one digit.
     fn read_one(&self, ink: &Grey, writing: &Writing) -> Vec<Digit> {
         let all: Vec<_> = writing.parts.iter().collect();
         let groups = if all.is_empty() { Vec::new() } else { vec![all] };
-        self.guess(ink, groups).into_iter().map(Guess::into_digit).collect()
+        self.guess(ink, groups).into_iter().map(|guess| self.digit(guess)).collect()
     }
 
-    /// Reads the parts of a line, in writing of this height: of all ways to take neighbouring pieces for digits the one
-    /// that fits best.
+    /// Reads the parts of a line, in writing of this height.
     fn read_line(&self, ink: &Grey, line: Vec<Part>, height: usize) -> Vec<Digit> {
-        let alone = self.guess(ink, line.iter().map(|part| vec![part]).collect());
-        if alone.iter().all(|guess| guess.is_sure(height)) {
-            return alone.into_iter().map(Guess::into_digit).collect();
+        let mut guesses = self.guess(ink, line.iter().map(|part| vec![part]).collect());
+        if !guesses.iter().all(|guess| guess.is_sure(height)) {
+            guesses = self.best_path(ink, self.pieces(line, &guesses, height), height);
         }
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut digits: Vec<_> = guesses.into_iter().map(|guess| self.digit(guess)).collect();
+        let refused = digits.iter().filter(|digit| digit.rejected).count();
+        if 2 * refused >= digits.len() {
+            // In such company what looks like a digit is a letter, or a piece of one.
+            for digit in digits.iter_mut().filter(|digit| !digit.rejected) {
+                digit.rejected = true;
+                digit.remarks.insert(0, "among what is no digit".into());
+            }
+        }
+        digits
+    }
+
+    /// The parts of a line, cut into slices where they may be several digits: what each would be `alone` tells.
+    fn pieces(&self, line: Vec<Part>, alone: &[Guess], height: usize) -> Vec<Piece> {
+        let mut pieces = Vec::new();
         for (index, (part, guess)) in line.into_iter().zip(alone).enumerate() {
             let (sure, low) = (guess.is_sure(height), guess.is_low(height));
-            let narrow = 10 * part.bounds.width < 7 * part.bounds.height;
-            let slices =
-                if sure || low || narrow || !self.steps.split { vec![part] } else { image::slices(&part) };
-            pieces.extend(slices.into_iter().map(|part| Piece { part, index, sure, low }));
+            let narrow = 10 * part.bounds.width < 8 * part.bounds.height;
+            let cut = self.steps.split && !(sure || low || narrow);
+            let parts = if cut { image::slices(&part) } else { vec![part] };
+            let slices = parts.len();
+            pieces.extend(parts.into_iter().map(|part| Piece { part, index, slices, sure, low }));
         }
-        // (first piece, the one after the last): what may be a digit.
-        let mut spans = Vec::new();
+        pieces
+    }
+
+    /// Of all ways to take neighbouring pieces for digits, or a whole part for none, the one that fits best.
+    fn best_path(&self, ink: &Grey, pieces: Vec<Piece>, height: usize) -> Vec<Guess> {
+        // What may be one digit.
+        let mut spans: Vec<Range<usize>> = Vec::new();
         for start in 0..pieces.len() {
             let mut bounds = pieces[start].part.bounds;
-            spans.push((start, start + 1));
+            spans.push(start..start + 1);
             for end in start + 1..pieces.len() {
                 bounds = bounds.union(&pieces[end].part.bounds);
                 if 2 * bounds.width > 3 * height.max(bounds.height)
@@ -194,32 +225,37 @@ impl Recognizer {
                 {
                     break;
                 }
-                spans.push((start, end + 1));
+                spans.push(start..end + 1);
             }
         }
-        let parts_of =
-            |&(start, end): &(usize, usize)| pieces[start..end].iter().map(|piece| &piece.part).collect();
+        let parts_of = |span: &Range<usize>| pieces[span.clone()].iter().map(|piece| &piece.part).collect();
         let guesses = self.guess(ink, spans.iter().map(parts_of).collect());
 
         // The best way to read the pieces before each: its score, and its last span.
         let mut best = vec![(f32::NEG_INFINITY, 0); pieces.len() + 1];
         best[0].0 = 0.0;
-        for (index, &(start, end)) in spans.iter().enumerate() {
-            let score = best[start].0 + guesses[index].score(height);
-            if score > best[end].0 {
-                best[end] = (score, index);
+        for (index, (span, guess)) in spans.iter().zip(&guesses).enumerate() {
+            let (first, last) = (&pieces[span.start], &pieces[span.end - 1]);
+            let whole = first.index == last.index && span.len() == first.slices;
+            let mut score = guess.score(height);
+            if whole {
+                score = score.max(guess.score_of_none());
+            } else if self.refuses(guess) {
+                score -= REFUSED_SLICE;
+            }
+            let score = best[span.start].0 + score;
+            if score > best[span.end].0 {
+                best[span.end] = (score, index);
             }
         }
-        let mut path = Vec::new();
+        let mut path = vec![false; spans.len()];
         let mut end = pieces.len();
         while end > 0 {
-            path.push(best[end].1);
-            end = spans[best[end].1].0;
+            path[best[end].1] = true;
+            end = spans[best[end].1].start;
         }
-        path.sort_unstable();
-        let mut guesses: Vec<_> = guesses.into_iter().map(Some).collect();
-        let digits = path.into_iter().filter_map(|index| guesses[index].take());
-        digits.filter(|guess| !guess.is_low(height)).map(Guess::into_digit).collect()
+        let chosen = guesses.into_iter().zip(path).filter(|(guess, chosen)| *chosen && !guess.is_low(height));
+        chosen.map(|(guess, _)| guess).collect()
     }
 
     /// Whether two neighbouring pieces may be of one digit: they were cut apart, or they are near, and one of them can hardly
@@ -231,6 +267,38 @@ impl Recognizer {
         let unsure = !(left.sure && right.sure) && 10 * gap <= height;
         left.index == right.index
             || (self.steps.join && 4 * gap <= height && (left.low || right.low || above || unsure))
+    }
+
+    /// Whether a guess is hardly a digit: by the network's threshold, or, if it has not learned what is none, for want of
+    /// confidence.
+    fn refuses(&self, guess: &Guess) -> bool {
+        match self.network.threshold() {
+            Some(threshold) => guess.probabilities.iter().sum::<f32>() < threshold,
+            None => guess.confidence() < LEAST,
+        }
+    }
+
+    /// The digit of a guess, or what is refused.
+    fn digit(&self, guess: Guess) -> Digit {
+        let confidence = guess.confidence();
+        let rejected = self.refuses(&guess);
+        let mut remarks = Vec::new();
+        if rejected {
+            remarks.push(if self.network.threshold().is_some() { "not a digit" } else { "unsure" }.into());
+        }
+        if guess.tile.thickened {
+            remarks.push("thickened".into());
+        }
+        Digit {
+            digit: answer(&guess.probabilities),
+            confidence,
+            probabilities: guess.probabilities,
+            bounds: guess.bounds,
+            line: 0,
+            rejected,
+            remarks,
+            tile: guess.tile.pixels,
+        }
     }
 
     /// What each group of parts would be as one digit.
@@ -251,16 +319,27 @@ impl Recognizer {
     }
 }
 
+/// Whether the middle of a digit is further from that of its picture than an eighth of the width or the height.
+fn is_off_centre(bounds: &Bounds, picture: &Picture) -> bool {
+    let off = |start: usize, length: usize, all: usize| 4 * (2 * start + length).abs_diff(all) > all;
+    off(bounds.x, bounds.width, picture.width()) || off(bounds.y, bounds.height, picture.height())
+}
+
 /// Height of writing above which it is made smaller, in pixels.
 const LARGE: usize = 96;
-/// Probability below which a digit is refused.
-const LEAST: f32 = 0.3;
+/// Probability below which a digit is refused by a network that has not learned what is none.
+const LEAST: f32 = 0.5;
+
+/// What a path loses for a slice that is no digit: such a cut is worth less than to take the whole part for none.
+const REFUSED_SLICE: f32 = 3.0;
 
 /// A part of a line, or a slice of one.
 struct Piece {
     part: Part,
     /// The part's place in the line.
     index: usize,
+    /// Slices of the part.
+    slices: usize,
     /// Whether the whole part is surely a digit.
     sure: bool,
     /// Whether it is lower than a digit.
@@ -282,7 +361,7 @@ impl Guess {
     /// Whether it need not be looked at otherwise, in a line of this height.
     fn is_sure(&self, height: usize) -> bool {
         let (confidence, aspect) = (self.confidence(), self.aspect());
-        let good = (confidence > 0.8 && aspect < 1.1) || (confidence > 0.9 && aspect < 1.4);
+        let good = (confidence > 0.8 && aspect < 0.9) || (confidence > 0.97 && aspect < 1.1);
         good && !self.is_low(height)
     }
 
@@ -292,38 +371,82 @@ impl Guess {
     }
 
     /// How well it fits, in writing of this height, as a logarithm: the network's confidence, less something for each digit,
-    /// so that one is preferred to two, and for shapes that digits seldom have. A score that knows what is no digit
-    /// belongs here.
+    /// so that one is preferred to two, and for shapes that digits seldom have.
     fn score(&self, height: usize) -> f32 {
         let low = (0.6 - self.bounds.height as f32 / height as f32).max(0.0);
         let wide = (self.aspect() - 1.0).max(0.0);
-        self.confidence().ln() - 0.8 - 5.0 * wide - 10.0 * low
+        self.confidence().max(f32::MIN_POSITIVE).ln() - 0.2 - 5.0 * wide - 10.0 * low
+    }
+
+    /// How well it fits to be no digit: better than to be cut into digits of which one is doubtful.
+    fn score_of_none(&self) -> f32 {
+        -1.3 * (self.aspect() / 0.75).max(1.0)
     }
 
     /// Whether it is lower than any digit in a line of this height.
     fn is_low(&self, height: usize) -> bool {
         2 * self.bounds.height < height
     }
+}
 
-    fn into_digit(self) -> Digit {
-        let confidence = self.confidence();
-        let rejected = confidence < LEAST;
-        let mut remarks = Vec::new();
-        if rejected {
-            remarks.push("unsure".into());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{models, nn::Scaling, pretrained};
+
+    /// Strokes on a page of 100 x 100.
+    type Sign = &'static [&'static [[f32; 2]]];
+
+    const SEVEN: Sign = &[&[[30.0, 20.0], [70.0, 20.0], [45.0, 80.0]]];
+    const FOUR: Sign = &[&[[40.0, 15.0], [25.0, 55.0], [70.0, 55.0]], &[[58.0, 30.0], [55.0, 85.0]]];
+    const E: Sign =
+        &[&[[65.0, 20.0], [30.0, 20.0], [30.0, 80.0], [65.0, 80.0]], &[[30.0, 50.0], [60.0, 50.0]]];
+
+    /// What is read where signs of 100 x 100 pixels stand, each with its corner at some (x, y), on a page of 300 x 120.
+    fn read(recognizer: &Recognizer, signs: &[(Sign, [f32; 2])], inverted: bool) -> Reading {
+        let strokes: Vec<Vec<_>> = signs
+            .iter()
+            .flat_map(|(sign, [x, y])| {
+                sign.iter()
+                    .map(move |stroke| stroke.iter().map(|point| [point[0] + x, point[1] + y]).collect())
+            })
+            .collect();
+        let mut page = image::strokes(300, 120, &strokes, 4.0).values;
+        if !inverted {
+            page.iter_mut().for_each(|value| *value = 255 - *value);
         }
-        if self.tile.thickened {
-            remarks.push("thickened".into());
-        }
-        Digit {
-            digit: answer(&self.probabilities),
-            confidence,
-            probabilities: self.probabilities,
-            bounds: self.bounds,
-            line: 0,
-            rejected,
-            remarks,
-            tile: self.tile.pixels,
-        }
+        recognizer.read(&Picture::new(300, 120, &page).unwrap())
+    }
+
+    #[test]
+    fn digits_are_read_letters_refused_and_what_was_mended_told() {
+        let recognizer = Recognizer::new(pretrained::handwriting().0);
+        let said = |signs: &[_], inverted| {
+            let reading = read(&recognizer, signs, inverted);
+            (reading.text, reading.remarks)
+        };
+        let remarks = |remarks: &[&str]| remarks.iter().map(|&remark| remark.to_owned()).collect::<Vec<_>>();
+        assert_eq!(said(&[(SEVEN, [100.0, 10.0])], false), ("7".into(), remarks(&[])));
+        assert_eq!(said(&[(SEVEN, [0.0, 10.0])], true), ("7".into(), remarks(&["inverted", "off-centre"])));
+        assert_eq!(
+            said(&[(FOUR, [0.0, 10.0]), (SEVEN, [100.0, 10.0]), (FOUR, [190.0, 10.0])], false),
+            ("474".into(), remarks(&["3 digits"]))
+        );
+        assert_eq!(said(&[(E, [100.0, 10.0])], false).0, "?");
+        let company = read(&recognizer, &[(E, [20.0, 10.0]), (SEVEN, [130.0, 10.0])], false);
+        assert_eq!(company.text, "??");
+        assert_eq!(company.digits[0].remarks, ["not a digit"]);
+        assert_eq!(company.digits[1].remarks, ["among what is no digit"]);
+    }
+
+    #[test]
+    fn a_network_that_has_not_learned_what_is_no_digit_says_so() {
+        let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
+        let reading = read(&Recognizer::new(network), &[(SEVEN, [100.0, 10.0])], false);
+        assert_eq!(
+            (reading.text.as_str(), reading.digits[0].remarks.as_slice()),
+            ("?", &["unsure".into()][..])
+        );
+        assert!(reading.remarks[0].starts_with("refused by confidence alone"), "{:?}", reading.remarks);
     }
 }

@@ -42,6 +42,8 @@ struct Metadata {
     architecture: Architecture,
     #[serde(default = "untempered")]
     temperature: f32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
     recipe: Recipe,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     initial: Option<String>,
@@ -109,6 +111,7 @@ impl State {
         let metadata = Metadata {
             architecture: self.network.architecture().clone(),
             temperature: self.network.temperature(),
+            threshold: self.network.threshold(),
             recipe: self.recipe.clone(),
             initial: self.initial.clone(),
             seed: self.seed,
@@ -137,8 +140,9 @@ impl State {
     /// counts, and [`Error::Architecture`] if its network, can't be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let mut tensors = Tensors::read(bytes)?;
-        let Metadata { architecture, temperature, recipe, initial, seed, threads, data, steps, history } =
-            tensors.metadata("the state of training")?;
+        let metadata: Metadata = tensors.metadata("the state of training")?;
+        let Metadata { architecture, temperature, threshold, recipe, initial, .. } = metadata;
+        let Metadata { seed, threads, data, steps, history, .. } = metadata;
         recipe.check()?;
         let most = blocks(recipe.batch_size);
         require("threads", (1..=most).contains(&threads), &format!("1 to {most}"), threads)?;
@@ -154,7 +158,8 @@ impl State {
         }
         require("steps", steps >= 0, "at least 0", steps)?;
         let mut network = |prefix: &str| {
-            tensors.network(prefix, architecture.clone(), recipe.scaling)?.with_temperature(temperature)
+            let network = tensors.network(prefix, architecture.clone(), recipe.scaling)?;
+            network.with_temperature(temperature)?.with_threshold(threshold)
         };
         let average = (recipe.ema > 0.0).then(|| network(AVERAGE)).transpose()?;
         let network = network(NETWORK)?;
@@ -199,6 +204,7 @@ mod tests {
         let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.5, optimizer, ..Recipe::default() };
         let network =
             Network::new(models::lenet5(), recipe.scaling, 7).unwrap().with_temperature(0.5).unwrap();
+        let network = network.with_threshold(Some(0.25)).unwrap();
         let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap().begun_with("random");
         for measured in [None, Some(0.7)] {
             assert!(trainer.epoch(|_| ControlFlow::Continue(())).is_some());
@@ -247,6 +253,7 @@ mod tests {
             let found = State::from_bytes(file).unwrap();
             assert_eq!((found.epochs(), found.seed(), found.recipe()), (2, 8, state().recipe()));
             assert_eq!((found.network().temperature(), found.initial()), (0.5, Some("random")));
+            assert_eq!(found.network().threshold(), Some(0.25));
             assert_eq!(found.history(), state().history());
             assert!(found.network().parameters() == state().network().parameters());
             assert!(found.to_bytes().unwrap() == bytes);

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dataset, Error, PIXELS,
-    augment::{Augmentation, Augmenter, symmetric},
+    augment::{Augmentation, Augmenter},
     error::require,
+    mixture::Mixture,
     nn::{self, LANES, Network, Scaling, Shard, Share, Targets, blocks, piece, smooth},
     optim::{Average, Optimizer, Schedule},
-    outliers::outlier,
     state::State,
 };
 
@@ -51,10 +51,9 @@ pub struct Recipe {
     pub scaling: Scaling,
     /// How parameters follow from gradients.
     pub optimizer: Optimizer,
-    /// Share of the images of a step instead of which the network sees something that is no digit, to learn the same
-    /// probability for each class. Few of them count as answered right.
+    /// What the network sees instead of some of the images, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outliers: Option<f32>,
+    pub mixture: Option<Mixture>,
     /// How each image is warped, anew every time that it is seen, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augmentation: Option<Augmentation>,
@@ -71,10 +70,10 @@ impl Default for Recipe {
             label_smoothing: 0.0,
             ema: 0.0,
             dropout: None,
-            outliers: None,
             schedule: Schedule::Cosine,
             scaling: Scaling::STANDARD,
             optimizer: Optimizer::Adam { lr: 0.002 },
+            mixture: None,
             augmentation: None,
         }
     }
@@ -100,10 +99,10 @@ impl Recipe {
             ("label_smoothing", self.label_smoothing),
             ("ema", self.ema),
             ("dropout", self.dropout.unwrap_or(0.0)),
-            ("outliers", self.outliers.unwrap_or(0.0)),
         ] {
             require(name, (0.0..1.0).contains(&share), "at least 0 and below 1", share)?;
         }
+        self.mixture.map_or(Ok(()), |mixture| mixture.check())?;
         self.augmentation.map_or(Ok(()), |augmentation| augmentation.check())?;
         self.schedule.check()?;
         self.scaling.check()?;
@@ -173,6 +172,9 @@ impl<'a> Trainer<'a> {
         if let Some(p) = recipe.dropout {
             network.set_dropout(p);
         }
+        if network.threshold().is_none() && recipe.mixture.is_some_and(|mixture| mixture.outliers > 0.0) {
+            network = network.with_threshold(Some(0.5))?;
+        }
         let threads = threads(&recipe);
         Self::on(data, State::new(network, recipe, seed, threads, data))
     }
@@ -196,11 +198,11 @@ impl<'a> Trainer<'a> {
         let (all, count) = (blocks(state.recipe.batch_size), state.threads);
         let sizes = || (0..count).map(|i| piece(all, count, i).1 * LANES);
         let shards = sizes().map(|size| Shard::new(&state.network, size)).collect();
-        let (augmentation, outliers) = (state.recipe.augmentation, state.recipe.outliers.unwrap_or(0.0));
+        let Recipe { mixture, augmentation, .. } = state.recipe;
         let augmenter = augmentation.map(Augmenter::new).transpose()?;
         let warper = |size| {
-            let warper = || Warper { augmenter: augmenter.clone(), outliers, warped: vec![0; size * PIXELS] };
-            (augmenter.is_some() || outliers > 0.0).then(warper)
+            let warper = || Warper { mixture, augmenter: augmenter.clone(), warped: vec![0; size * PIXELS] };
+            (mixture.is_some() || augmenter.is_some()).then(warper)
         };
         let warpers = sizes().map(warper).collect();
         Ok(Self { state, data, targets: Targets::Classes(data.labels()), shards, warpers })
@@ -291,7 +293,8 @@ impl<'a> Trainer<'a> {
             ..
         } = self;
         let (reader, data, targets) = (&*network, *data, *targets);
-        let (smoothing, outliers) = (recipe.label_smoothing, recipe.outliers.unwrap_or(0.0));
+        let Recipe { label_smoothing, mixture, .. } = *recipe;
+        let none = reader.threshold().is_some();
         let (all, count) = (blocks(batch.len()), shards.len());
         let load = |i, shard: &mut Shard, warper: &mut Option<Warper>| {
             let (first_block, len) = piece(all, count, i);
@@ -299,11 +302,13 @@ impl<'a> Trainer<'a> {
             let indices = &batch[first..batch.len().min(first + len * LANES)];
             let images = indices.iter().map(|&index| data.image(index as usize));
             let rows = indices.iter().enumerate().map(|(i, &index)| {
-                let outlier = outlier_at(outliers, image_key(key, first + i)).is_some();
-                let smoothing = if outlier { 1.0 } else { smoothing };
-                smooth(targets.row(index as usize), smoothing)
+                let substitute =
+                    mixture.and_then(|mixture| mixture.substitute(image_key(key, first + i), data));
+                let row = substitute
+                    .map_or_else(|| targets.row(index as usize), |substitute| substitute.target(targets));
+                smooth(row, label_smoothing)
             });
-            let share = Share { total: batch.len(), training: Some(key), first_block };
+            let share = Share { total: batch.len(), training: Some(key), first_block, none };
             match warper {
                 Some(warper) => shard.load(reader, share, warper.warp(data, images, key, first), rows),
                 None => shard.load(reader, share, images, rows),
@@ -326,11 +331,10 @@ fn threads(recipe: &Recipe) -> usize {
     rayon::current_num_threads().min(blocks(recipe.batch_size))
 }
 
-/// What changes a thread's share of a batch, where the recipe has augmentation or outliers.
+/// What changes a thread's share of a batch, where the recipe has a mixture or augmentation.
 struct Warper {
+    mixture: Option<Mixture>,
     augmenter: Option<Augmenter>,
-    /// The recipe's.
-    outliers: f32,
     /// (image, row, column)
     warped: Vec<u8>,
 }
@@ -345,11 +349,12 @@ impl Warper {
         key: u64,
         first: usize,
     ) -> impl ExactSizeIterator<Item = &'a [u8]> {
-        let Self { augmenter, outliers, warped } = self;
+        let Self { mixture, augmenter, warped } = self;
         images.zip(warped.chunks_exact_mut(PIXELS)).enumerate().map(move |(i, (image, warped))| {
             let key = image_key(key, first + i);
-            let outlier = outlier_at(*outliers, key).map(|mut random| outlier(data, &mut random));
-            let image = outlier.as_ref().map_or(image, |outlier| outlier);
+            let substitute = mixture.and_then(|mixture| mixture.substitute(key, data));
+            let substitute = substitute.map(|substitute| substitute.draw(data));
+            let image = substitute.as_ref().map_or(image, |substitute| substitute);
             match augmenter {
                 Some(augmenter) => augmenter.warp(image, key, warped),
                 None => warped.copy_from_slice(image),
@@ -363,13 +368,6 @@ impl Warper {
 fn image_key(key: u64, place: usize) -> u64 {
     // In the upper half of the key: dropout counts in the lower.
     key ^ ((place as u64 + 1) << 32)
-}
-
-/// The random numbers of what is no digit and takes the place of the image with a key, for a share of them.
-fn outlier_at(share: f32, key: u64) -> Option<Pcg64Mcg> {
-    // Not those of the warp, which begin with the key itself.
-    let mut random = Pcg64Mcg::seed_from_u64(!key);
-    (share > 0.0 && symmetric(&mut random) < 2.0 * share - 1.0).then_some(random)
 }
 
 /// The indices of `len` images in random order (Fisher-Yates).

@@ -94,11 +94,12 @@ total                                   61,706        416,520
 #[test]
 fn the_models() {
     lenet(Path::new(".")).arg("models").assert().success().stderr_eq("").stdout_eq(str![[r#"
-model   parameters multiply-adds     bytes  test accuracy  trained with
-mlp        623,290       622,496         -              -  (lenet train mlp)
-cnn        934,798     1,130,400         -              -  (lenet train cnn)
-lenet5      61,706       416,520   125,556         99.51%  recipe best, 80 epochs, seed 0
-vgg         93,990     8,647,520   193,092         99.65%  recipe best, 30 epochs, seed 0
+model       parameters multiply-adds     bytes  test accuracy  trained with
+mlp            623,290       622,496         -              -  (lenet train mlp)
+cnn            934,798     1,130,400         -              -  (lenet train cnn)
+lenet5          61,706       416,520   125,556         99.51%  recipe best, 80 epochs, seed 0
+vgg             93,990     8,647,520   193,092         99.65%  recipe best, 30 epochs, seed 0
+handwriting    168,010    21,045,696   341,628         99.59%  recipe best, 22 epochs, seed 0
 
 "#]]);
 }

@@ -68,12 +68,15 @@ fn darkness(grey: &Grey, coarse: &Grey, inverted: bool, part: Option<usize>) -> 
         for (values, &paper) in row.chunks_mut(side).zip(paper) {
             for value in values {
                 let missing = paper.saturating_sub(light(*value));
-                *value = (u32::from(missing) * 255 / u32::from(paper.max(1))) as u8;
+                *value = (u32::from(missing) * 255 / u32::from(paper.max(DIM))) as u8;
             }
         }
     }
     map
 }
+
+/// Light of paper below which darkness is a part of this light, lest the noise of a dark picture become ink.
+const DIM: u8 = 80;
 
 fn closing(grey: &Grey, radius: usize) -> Grey {
     window(&window(grey, radius, max), radius, min)

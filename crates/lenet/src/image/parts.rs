@@ -119,6 +119,9 @@ pub fn writing(ink: &Grey, steps: Steps) -> Writing {
     if steps.specks {
         parts.retain(|part| part.bounds.side() > height / 5);
     }
+    if parts.len() > MAX_PARTS {
+        parts.clear();
+    }
     if steps.frames {
         let frames: Vec<_> = parts.iter().map(|part| is_frame(part, &parts)).collect();
         let mut frames = frames.into_iter();
@@ -145,6 +148,9 @@ pub fn writing(ink: &Grey, steps: Steps) -> Writing {
 /// Height of writing below which nobody could read it, in pixels.
 const LEAST_HEIGHT: usize = 7;
 
+/// Parts above which a picture is taken for noise: no page has so much writing.
+const MAX_PARTS: usize = 4096;
+
 /// Pixels of ink.
 pub fn area(parts: &[Part]) -> usize {
     parts.iter().map(Part::area).sum()
@@ -153,19 +159,20 @@ pub fn area(parts: &[Part]) -> usize {
 /// Whether the edges to the left and right are those of a shadow, not of a stroke: on the mean less than a tenth of the
 /// way from paper to ink in three pixels.
 fn is_soft(part: &Part, ink: &Grey) -> bool {
-    let rise: usize = part
+    let rise: isize = part
         .runs
         .iter()
         .map(|run| {
             let row = ink.row(run.y);
             let (start, end) =
                 (&row[run.x.saturating_sub(2)..run.end], &row[run.x..(run.end + 2).min(row.len())]);
-            let rise = |outside: u8, inside: u8| usize::from(inside.saturating_sub(outside));
+            // A fall counts against a rise, so that noise is neither.
+            let rise = |outside: u8, inside: u8| i16::from(inside) as isize - i16::from(outside) as isize;
             rise(start[0], start[start.len().min(4) - 1])
                 + rise(end[end.len() - 1], end[end.len().saturating_sub(4)])
         })
         .sum();
-    rise < part.runs.len() * 2 * 25
+    rise < part.runs.len() as isize * 2 * 25
 }
 
 /// Whether this is a line that was drawn or printed: longer than any stroke in writing of this height.

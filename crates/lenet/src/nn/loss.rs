@@ -1,4 +1,8 @@
 //! Softmax cross-entropy: `loss = mean over the samples of -sum over k of t[k] * log(softmax(z)[k])`.
+//!
+//! A network that learns what is no digit has one class more, `none`, with a logit that is always 0: as the classes' logits
+//! together rise and fall against that, they say how surely a sample is of any class at all. Such an output takes no
+//! weights, and all that reads ten logits still does.
 
 use super::lanes::{LANES, Lanes};
 use crate::CLASSES;
@@ -40,16 +44,18 @@ pub(crate) fn smooth(row: [f32; CLASSES], smoothing: f32) -> [f32; CLASSES] {
     row.map(|t| (1.0 - smoothing) * t + smoothing / CLASSES as f32)
 }
 
-/// The probabilities that logits stand for: `exp(z[k]) / sum over j of exp(z[j])`.
-pub(crate) fn softmax(logits: [f32; CLASSES]) -> [f32; CLASSES] {
-    log_softmax(logits).map(f32::exp)
+/// The probabilities that logits stand for: `exp(z[k]) / sum over j of exp(z[j])`. With `none` the sum has one more, of
+/// a logit of 0, and the probabilities together are that of any class at all.
+pub(crate) fn softmax(logits: [f32; CLASSES], none: bool) -> [f32; CLASSES] {
+    log_softmax(logits, none).0.map(f32::exp)
 }
 
-/// `log(softmax(z))`, finite for finite logits.
-fn log_softmax(logits: [f32; CLASSES]) -> [f32; CLASSES] {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = logits.iter().map(|z| (z - max).exp()).sum();
-    logits.map(|z| z - max - sum.ln())
+/// `log(softmax(z))` and the logarithm of the probability of `none`, finite for finite logits; without `none` 0 for it.
+fn log_softmax(logits: [f32; CLASSES], none: bool) -> ([f32; CLASSES], f32) {
+    let max = logits.iter().copied().fold(if none { 0.0 } else { f32::NEG_INFINITY }, f32::max);
+    let rest = if none { (-max).exp() } else { 0.0 };
+    let sum = rest + logits.iter().map(|z| (z - max).exp()).sum::<f32>();
+    (logits.map(|z| z - max - sum.ln()), if none { -max - sum.ln() } else { 0.0 })
 }
 
 /// The logits of one sample of `logits` (block, class).
@@ -59,19 +65,23 @@ pub(crate) fn row(logits: &[Lanes], sample: usize) -> [f32; CLASSES] {
 }
 
 /// Writes the gradient of the mean loss over `total` samples to `gradient` (block, class), zero in lanes without
-/// a sample, and returns the summed loss and the number of right answers of these.
+/// a sample, and returns the summed loss and the number of right answers of these. With `none`, what a target lacks of 1
+/// is the probability of that.
 pub(crate) fn cross_entropy(
     logits: &[Lanes],
     samples: impl Iterator<Item = [f32; CLASSES]>,
     total: usize,
+    none: bool,
     gradient: &mut [Lanes],
 ) -> (f64, usize) {
     gradient.fill(Lanes::default());
     let (mut loss, mut correct) = (0.0, 0);
     for (sample, target) in samples.enumerate() {
-        let logarithms = log_softmax(row(logits, sample));
+        let (logarithms, rest) = log_softmax(row(logits, sample), none);
         let probabilities = logarithms.map(f32::exp);
-        let mass: f32 = target.iter().sum();
+        let of_classes: f32 = target.iter().sum();
+        let mass = if none { 1.0 } else { of_classes };
+        loss -= f64::from((mass - of_classes) * rest);
         let block = &mut gradient[sample / LANES * CLASSES..][..CLASSES];
         for class in 0..CLASSES {
             loss -= f64::from(target[class] * logarithms[class]);

@@ -173,6 +173,7 @@ pub struct Network {
     architecture: Architecture,
     scaling: Scaling,
     temperature: f32,
+    threshold: Option<f32>,
     /// All tensors, one after the other in the order of `state_dict`.
     parameters: Vec<f32>,
     level: Level,
@@ -206,7 +207,7 @@ impl Network {
                 }));
             }
         }
-        Ok(Self { architecture, scaling, temperature: 1.0, parameters, level: Level::new() })
+        Ok(Self { architecture, scaling, temperature: 1.0, threshold: None, parameters, level: Level::new() })
     }
 
     /// The network's layers.
@@ -233,6 +234,22 @@ impl Network {
         let good = temperature.is_finite() && temperature > 0.0;
         require("temperature", good, "a finite number above 0", temperature)?;
         Ok(Self { temperature, ..self })
+    }
+
+    /// The probability of being a digit below which an image is none, if the network has learned what is none
+    /// ([`metrics::threshold`](crate::metrics::threshold) fits one).
+    pub fn threshold(&self) -> Option<f32> {
+        self.threshold
+    }
+
+    /// The same network as one that has learned what is no digit, or has not.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `threshold` is not from 0 to 1.
+    pub fn with_threshold(self, threshold: Option<f32>) -> Result<Self, Error> {
+        let value = threshold.unwrap_or(0.0);
+        require("threshold", (0.0..=1.0).contains(&value), "0 to 1", value)?;
+        Ok(Self { threshold, ..self })
     }
 
     /// Sets the probability of all dropout layers.
@@ -290,12 +307,14 @@ impl Network {
     }
 
     /// The probability of each digit for each of `images` (image, row, column): the softmax of the logits over the
-    /// temperature.
+    /// temperature. Of a network with a threshold they add up to the probability that the image is a digit at all.
     ///
     /// # Panics
     /// If `images` doesn't hold whole images.
     pub fn predict(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
-        let probabilities = |logits: [f32; CLASSES]| softmax(logits.map(|logit| logit / self.temperature));
+        let none = self.threshold.is_some();
+        let probabilities =
+            |logits: [f32; CLASSES]| softmax(logits.map(|logit| logit / self.temperature), none);
         self.logits(images).into_iter().map(probabilities).collect()
     }
 
@@ -315,7 +334,7 @@ impl Network {
         let samples = targets.len();
         assert_eq!(images.len(), samples * PIXELS, "one target for each image");
         let mut shards = [Shard::new(self, samples)];
-        let share = Share { total: samples, training: None, first_block: 0 };
+        let share = Share { total: samples, training: None, first_block: 0, none: false };
         step(self, &mut shards, &mut [()], |_, shard, ()| {
             let rows = (0..samples).map(|sample| targets.row(sample));
             shard.load(self, share, images.chunks_exact(PIXELS), rows);

@@ -216,6 +216,8 @@ pub(crate) struct Share {
     pub training: Option<u64>,
     /// The place of the share's first block in the batch.
     pub first_block: usize,
+    /// Whether the network learns what is of no class.
+    pub none: bool,
 }
 
 /// One thread's share of a training step: forward, loss and backward of its samples, with a gradient of its own.
@@ -252,7 +254,7 @@ impl Shard {
             workspace,
             gradients,
             kept,
-            share: Share { total: 0, training: None, first_block: 0 },
+            share: Share { total: 0, training: None, first_block: 0, none: false },
             targets: Vec::with_capacity(samples),
             gradient: vec![0.0; network.parameters().len()],
             loss: 0.0,
@@ -277,7 +279,7 @@ impl Shard {
 
     /// Goes forward from the barrier before `stage`, and after the last one back to the barrier behind it.
     fn forward(&mut self, network: &Network, stage: usize) {
-        let Share { training, first_block, total } = self.share;
+        let Share { training, first_block, total, none } = self.share;
         self.workspace.forward(network, training, first_block, stage);
         if stage == self.workspace.barriers.len() {
             let len = blocks(self.workspace.samples) * CLASSES;
@@ -285,7 +287,7 @@ impl Shard {
             if let (Some(logits), Some(gradient)) = (logits, gradient) {
                 let targets = self.targets.iter().copied();
                 (self.loss, self.correct) =
-                    cross_entropy(&logits[..len], targets, total, &mut gradient[..len]);
+                    cross_entropy(&logits[..len], targets, total, none, &mut gradient[..len]);
             }
             self.through_activation(
                 self.workspace.steps.len() - 1,

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use lenet::{
     CLASSES, Dataset, PIXELS,
     augment::Augmentation,
+    mixture::Mixture,
     models,
     nn::{Network, Scaling},
     optim::{Optimizer, Schedule},
@@ -117,14 +118,20 @@ fn weights_decay_and_biases_do_not() {
 }
 
 #[test]
-fn label_smoothing_and_outliers_keep_answers_from_certainty() {
-    let surest = |label_smoothing, outliers| {
-        let network = steps(Recipe { label_smoothing, outliers, ..Recipe::default() }).pop().unwrap();
-        let answers = network.predict(data(30).images());
-        answers.into_iter().flatten().fold(0.0, f32::max)
+fn label_smoothing_keeps_answers_from_certainty_and_outliers_make_some_none() {
+    let last = |label_smoothing, mixture| {
+        steps(Recipe { label_smoothing, mixture, ..Recipe::default() }).pop().unwrap()
     };
-    assert!(surest(0.5, None) < surest(0.0, None));
-    assert!(surest(0.0, Some(0.9)) < surest(0.0, None));
+    let surest =
+        |network: Network| network.predict(data(30).images()).into_iter().flatten().fold(0.0, f32::max);
+    assert!(surest(last(0.5, None)) < surest(last(0.0, None)));
+
+    let digits = |outliers| {
+        let network = last(0.0, Some(Mixture { drawn: 0.0, cut: 0.0, outliers }));
+        let rows = network.with_threshold(Some(0.5)).unwrap().predict(data(30).images());
+        rows.into_iter().flatten().sum::<f32>() / 30.0
+    };
+    assert!(digits(0.9) < digits(0.1) && digits(0.1) < 1.0);
 }
 
 #[test]
@@ -230,10 +237,9 @@ fn images_are_changed_anew_in_each_epoch_whatever_the_threads() {
     let near = |a: f64, b: f64| (a - b).abs() < 1e-7;
     let plain = losses(&Recipe::default(), 1, 5);
     assert!(near(plain[0], plain[1]));
-    for (augmentation, outliers) in
-        [(Some(Augmentation::default()), None), (None, Some(0.3)), (Some(Augmentation::default()), Some(0.3))]
-    {
-        let recipe = Recipe { augmentation, outliers, ..Recipe::default() };
+    let (warped, mixed) = (Augmentation::default(), Mixture { drawn: 0.2, cut: 0.2, outliers: 0.2 });
+    for (augmentation, mixture) in [(Some(warped), None), (None, Some(mixed)), (Some(warped), Some(mixed))] {
+        let recipe = Recipe { augmentation, mixture, ..Recipe::default() };
         let changed = losses(&recipe, 1, 5);
         for (a, b) in [(plain[0], changed[0]), (changed[0], changed[1])] {
             assert!(!near(a, b), "{a} and {b}");

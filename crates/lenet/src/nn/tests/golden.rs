@@ -325,7 +325,7 @@ fn fast_batch_normalisation() {
     let (first, second) = (11, IMAGES - 11);
     let mut shards = [Shard::new(&network, first), Shard::new(&network, second)];
     nn::step(&network, &mut shards, &mut [0..first, first..IMAGES], |i, shard, samples| {
-        let share = Share { total: IMAGES, training: None, first_block: i };
+        let share = Share { total: IMAGES, training: None, first_block: i, none: false };
         let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
         shard.load(&network, share, pixels.chunks_exact(PIXELS), samples.clone().map(|i| targets.row(i)));
     });
