@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use crate::{
     CLASSES, PIXELS,
-    image::{self, Bounds, Grey, Ink, Part, Picture, Steps, Tile, Writing},
-    nn::{Network, answer},
+    image::{self, Bounds, Drawing, Grey, Ink, Part, Picture, Steps, Tile, Writing},
+    nn::{FeatureMaps, Network, answer},
 };
 
 /// Reads pictures with a network; to be made once and shared between threads.
@@ -81,6 +81,52 @@ pub struct Explanation {
     pub reading: Reading,
 }
 
+/// A reading with what the network saw and made of its digits.
+#[derive(Debug, Clone, Serialize)]
+pub struct Detailed {
+    /// The reading.
+    #[serde(flatten)]
+    pub reading: Reading,
+    /// For each of the digits, or of the first [`DETAILED`] if there are more.
+    pub details: Vec<Detail>,
+}
+
+/// What the network saw and made of a digit.
+#[derive(Debug, Clone, Serialize)]
+pub struct Detail {
+    /// The image that it saw: (row, column).
+    pub tile: Vec<u8>,
+    /// What its first two convolutions made of that, or the one if it has no more.
+    pub maps: Vec<Levels>,
+}
+
+/// Feature maps in 256 levels.
+#[derive(Debug, Clone, Serialize)]
+pub struct Levels {
+    /// The name of the convolution.
+    pub layer: String,
+    /// Channels, rows, columns.
+    pub shape: [usize; 3],
+    /// The least and the greatest value.
+    pub range: [f32; 2],
+    /// 0 for the least value to 255 for the greatest: (channel, row, column).
+    pub levels: Vec<u8>,
+}
+
+/// Digits of which details are told at most: they are many times as long as the reading.
+pub const DETAILED: usize = 16;
+
+impl From<FeatureMaps> for Levels {
+    fn from(FeatureMaps { layer, shape, values }: FeatureMaps) -> Self {
+        let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let greatest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let scale = 255.0 / (greatest - least).max(f32::MIN_POSITIVE);
+        let levels = values.iter().map(|value| ((value - least) * scale).round() as u8).collect();
+        let shape = [shape.channels, shape.height, shape.width];
+        Self { layer, shape, range: [least, greatest], levels }
+    }
+}
+
 impl Recognizer {
     /// A recognizer that reads with `network`.
     pub fn new(network: Network) -> Self {
@@ -100,6 +146,25 @@ impl Recognizer {
     /// Reads a picture of one digit: all of the writing is taken for one.
     pub fn read_single(&self, picture: &Picture) -> Reading {
         self.explain(picture, true).reading
+    }
+
+    /// Reads what was drawn, as one digit if it is a `single` one, with boxes in the units of its strokes.
+    pub fn read_drawing(&self, drawing: &Drawing, single: bool) -> Reading {
+        let mut reading = self.explain(&drawing.picture(), single).reading;
+        for digit in &mut reading.digits {
+            digit.bounds = drawing.place(digit.bounds);
+        }
+        reading
+    }
+
+    /// Adds to a reading what the network saw and made of its digits.
+    pub fn detail(&self, reading: Reading) -> Detailed {
+        let detail = |digit: &Digit| {
+            let maps = self.network.feature_maps(&digit.tile);
+            Detail { tile: digit.tile.to_vec(), maps: maps.into_iter().take(2).map(Levels::from).collect() }
+        };
+        let details = reading.digits.iter().take(DETAILED).map(detail).collect();
+        Detailed { reading, details }
     }
 
     /// Reads, as one digit if it is a `single` one, and shows the steps.

@@ -114,11 +114,15 @@ impl Grey {
         &self.values[y * self.width..][..self.width]
     }
 
+    /// The same as a picture.
+    pub(crate) fn picture(&self) -> Picture<'_> {
+        // A map has pixels, and one byte for each.
+        Picture { width: self.width, height: self.height, bytes: &self.values, channels: 1 }
+    }
+
     /// The mean of each square of `side` pixels, or of what there is of it at the right and the bottom.
     pub(crate) fn shrink(&self, side: usize) -> Self {
-        // A map has pixels, and one byte for each.
-        let picture = Picture { width: self.width, height: self.height, bytes: &self.values, channels: 1 };
-        let mut small = picture.shrink(side);
+        let mut small = self.picture().shrink(side);
         small.shrunk *= self.shrunk;
         small
     }

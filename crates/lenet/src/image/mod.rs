@@ -12,7 +12,10 @@ mod split;
 mod tile;
 mod strokes;
 
-pub use grey::{Grey, Picture};
+pub use {
+    grey::{Grey, Picture},
+    strokes::Drawing,
+};
 pub(crate) use {
     ink::{EDGE, Ink, ink},
     lines::lines,

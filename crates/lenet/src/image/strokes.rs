@@ -1,6 +1,108 @@
 //! Strokes of a pen, drawn as ink.
 
-use super::Grey;
+use serde::Deserialize;
+
+use super::{Bounds, Grey, Picture};
+use crate::{Error, error::require};
+
+/// Strokes drawn as a picture, dark on white, in the size and with the pen that reading likes best, whatever their units; in JSON
+/// `{"strokes": [[[x, y], ...], ...]}`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Strokes")]
+pub struct Drawing {
+    /// Light.
+    map: Grey,
+    /// Where the picture's corner is, in units of the strokes.
+    corner: [f32; 2],
+    /// Pixels of the picture in such a unit.
+    scale: f32,
+}
+
+/// Points of all strokes together: many times what a page of digits needs.
+const MAX_POINTS: usize = 10_000;
+/// Greatest coordinate.
+const MAX_PLACE: f32 = 65_536.0;
+/// Side of the longest stroke in pixels, more than twice what the network sees: most digits have one that is as high as
+/// they are.
+const STROKE: f32 = 48.0;
+/// Strokes are as wide as MNIST's, 2.5 pixels of 20.
+const RADIUS: f32 = STROKE / 16.0;
+/// Longest strokes that a picture is wide or high at most: what it takes of memory and time is bounded.
+const MAX_STROKES: f32 = 16.0;
+/// White around the strokes, in pixels.
+const MARGIN: f32 = STROKE / 2.0;
+
+impl Drawing {
+    /// Draws strokes, each a line through points `(x, y)`: x to the right, y down, in units of any size.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there are too many points, or coordinates that are negative, too large or not finite.
+    pub fn new(strokes: &[Vec<[f32; 2]>]) -> Result<Self, Error> {
+        let points: usize = strokes.iter().map(Vec::len).sum();
+        require("points", points <= MAX_POINTS, &format!("at most {MAX_POINTS}"), points)?;
+        let mut coordinates = strokes.iter().flatten().flatten();
+        if let Some(wrong) = coordinates.find(|value| !(0.0..=MAX_PLACE).contains(*value)) {
+            require("coordinates", false, &format!("numbers from 0 to {MAX_PLACE}"), wrong)?;
+        }
+        let longest = strokes.iter().filter_map(extent).map(|(_, size)| side(size));
+        let longest = longest.fold(0.0, f32::max);
+        let (corner, size) = extent(strokes.iter().flatten()).unwrap_or_default();
+        let unit = longest.max(side(size) / MAX_STROKES);
+        let scale = if unit > 0.0 { STROKE / unit } else { 1.0 };
+        let corner = corner.map(|place| place - MARGIN / scale);
+        let [width, height] = size.map(|length| (length * scale + 2.0 * MARGIN).ceil() as usize);
+        let place = |&[x, y]: &[f32; 2]| [(x - corner[0]) * scale, (y - corner[1]) * scale];
+        let placed: Vec<_> = strokes.iter().map(|stroke| stroke.iter().map(place).collect()).collect();
+        let mut map = self::strokes(width, height, &placed, RADIUS);
+        map.values.iter_mut().for_each(|value| *value = 255 - *value);
+        Ok(Self { map, corner, scale })
+    }
+
+    /// Its pixels.
+    pub fn picture(&self) -> Picture<'_> {
+        self.map.picture()
+    }
+
+    /// Where `bounds` of the picture are, in units of the strokes.
+    pub(crate) fn place(&self, bounds: Bounds) -> Bounds {
+        let along = |start: usize, end: usize, axis: usize| {
+            let place = |pixels: usize| (pixels as f32 / self.scale + self.corner[axis]).max(0.0);
+            let (start, end) = (place(start).floor() as usize, place(end).ceil() as usize);
+            (start, end - start)
+        };
+        let (x, width) = along(bounds.x, bounds.right(), 0);
+        let (y, height) = along(bounds.y, bounds.bottom(), 1);
+        Bounds { x, y, width, height }
+    }
+}
+
+/// A [`Drawing`] as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Strokes {
+    strokes: Vec<Vec<[f32; 2]>>,
+}
+
+impl TryFrom<Strokes> for Drawing {
+    type Error = Error;
+
+    fn try_from(Strokes { strokes }: Strokes) -> Result<Self, Error> {
+        Self::new(&strokes)
+    }
+}
+
+/// The least coordinates of some points, and what the greatest are beyond them; `None` if there are no points.
+fn extent<'a>(points: impl IntoIterator<Item = &'a [f32; 2]>) -> Option<([f32; 2], [f32; 2])> {
+    let ends = points.into_iter().map(|&point| (point, point)).reduce(|(least, greatest), (point, _)| {
+        let both = |of: fn(f32, f32) -> f32, a: [f32; 2]| [of(a[0], point[0]), of(a[1], point[1])];
+        (both(f32::min, least), both(f32::max, greatest))
+    });
+    ends.map(|(least, greatest)| (least, [greatest[0] - least[0], greatest[1] - least[1]]))
+}
+
+fn side([width, height]: [f32; 2]) -> f32 {
+    width.max(height)
+}
 
 /// Draws strokes, each a line through points `(x, y)` in pixels, with a round pen of `radius` pixels: ink 255 on 0, soft over
 /// a pixel at the edges.
@@ -50,5 +152,44 @@ mod tests {
         let map = strokes(5, 5, &[vec![[-9.0, -9.0], [-8.0, 40.0]], vec![[2.0, 2.0], [1e9, 2.0]]], 1.0);
         assert_eq!(map.row(2), [0, 127, 255, 255, 255]);
         assert_eq!(map.row(4), [0; 5]);
+    }
+
+    #[test]
+    fn a_drawing_is_the_same_in_all_units_and_knows_its_places() {
+        let drawing = |unit: f32| {
+            let line = |points: [[f32; 2]; 2]| points.map(|point| point.map(|place| place * unit)).to_vec();
+            Drawing::new(&[line([[3.0, 4.0], [3.0, 12.0]]), line([[6.0, 5.0], [7.0, 5.0]])]).unwrap()
+        };
+        let [small, large] = [0.5, 64.0].map(drawing);
+        assert_eq!(small.map, large.map);
+        // Half a longest stroke of margin around four eighths of one by one.
+        assert_eq!((small.map.width, small.map.height), (72, 96));
+        let light = |x: usize, y: usize| small.map.row(y)[x];
+        assert_eq!((light(24, 24), light(24, 72), light(24, 13), light(48, 30)), (0, 0, 255, 0));
+        let whole = Bounds { x: 24, y: 24, width: 24, height: 48 };
+        assert_eq!(large.place(whole), Bounds { x: 192, y: 256, width: 256, height: 512 });
+        let beyond = large.place(Bounds { x: 0, y: 0, width: 24, height: 24 });
+        assert_eq!(beyond, Bounds { x: 0, y: 0, width: 192, height: 256 });
+    }
+
+    #[test]
+    fn no_drawing_takes_much_and_wrong_ones_are_refused() {
+        for strokes in [
+            vec![],
+            vec![vec![]],
+            vec![vec![[5.0, 5.0]]],
+            vec![vec![[0.0, 0.0]], vec![[MAX_PLACE, MAX_PLACE]]],
+            vec![vec![[0.0, 0.0], [1e-30, 0.0]], vec![[MAX_PLACE, 0.0]]],
+        ] {
+            let Grey { width, height, .. } = Drawing::new(&strokes).unwrap().map;
+            let most = (STROKE * (MAX_STROKES + 1.0)) as usize;
+            assert!((1..=most).contains(&width) && (1..=most).contains(&height), "{strokes:?}");
+        }
+        for wrong in [-1.0, f32::NAN, f32::INFINITY, 2.0 * MAX_PLACE] {
+            let error = Drawing::new(&[vec![[1.0, wrong]]]).unwrap_err().to_string();
+            assert!(error.starts_with("coordinates: expected numbers from 0 to 65536, found "), "{error}");
+        }
+        let error = Drawing::new(&[vec![[1.0, 1.0]; MAX_POINTS + 1]]).unwrap_err().to_string();
+        assert_eq!(error, "points: expected at most 10000, found 10001");
     }
 }

@@ -167,6 +167,17 @@ pub struct Tensor<'a> {
     pub values: &'a [f32],
 }
 
+/// What a convolution, with the normalisation and the activation function after it, makes of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureMaps {
+    /// The name of the convolution.
+    pub layer: String,
+    /// How many maps, of which rows and columns.
+    pub shape: Shape,
+    /// (channel, row, column)
+    pub values: Vec<f32>,
+}
+
 /// A network: reads images, and says how to change its parameters to read them better.
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -316,6 +327,18 @@ impl Network {
         let probabilities =
             |logits: [f32; CLASSES]| softmax(logits.map(|logit| logit / self.temperature), none);
         self.logits(images).into_iter().map(probabilities).collect()
+    }
+
+    /// What each convolution makes of `image` (row, column), from the first to the last; without those that make one
+    /// pixel of it.
+    ///
+    /// # Panics
+    /// If `image` isn't one image.
+    pub fn feature_maps(&self, image: &[u8]) -> Vec<FeatureMaps> {
+        assert_eq!(image.len(), PIXELS, "one image");
+        let mut single = Single::new(self, self.level);
+        single.logits(image);
+        single.feature_maps().collect()
     }
 
     /// Rounds all parameters to the nearest numbers of half precision, which takes half the room in a file.

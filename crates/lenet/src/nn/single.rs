@@ -16,7 +16,7 @@
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 
 use super::{
-    Layer, Network, Shape,
+    FeatureMaps, Layer, Network, Shape,
     activation::Activation,
     batchnorm::running_scale,
     conv2d::{Geometry, pad},
@@ -179,6 +179,7 @@ fn side_by_side(rows: &[f32], len: usize) -> Vec<Lanes> {
 /// What is done to the image.
 enum Work<'a> {
     Convolve {
+        layer: &'a str,
         shape: Geometry,
         padded: Vec<Lanes>,
         weight: Vec<Lanes>,
@@ -228,7 +229,7 @@ impl<'a> Single<'a> {
                     let padded = zeros(if layer.padding > 0 { grouped(shape.input).len() } else { 0 });
                     let weight = side_by_side(weight, row.layer.fan_in());
                     let bias = side_by_side(bias, 1);
-                    add(Work::Convolve { shape, padded, weight, bias }, output);
+                    add(Work::Convolve { layer: row.name, shape, padded, weight, bias }, output);
                 }
                 // A convolution that covers its whole input is a fully connected layer with a flattening of its own.
                 Layer::Conv2d(_) | Layer::Linear(_) | Layer::Flatten => {
@@ -272,7 +273,7 @@ impl<'a> Single<'a> {
         let mut x = &mut self.input;
         for (work, y) in &mut self.steps {
             match work {
-                Work::Convolve { shape, padded, weight, bias } => {
+                Work::Convolve { shape, padded, weight, bias, .. } => {
                     let x = pad(shape, x, padded);
                     dispatch!(level, simd => correlate(simd, shape, weight, bias, x, y));
                 }
@@ -295,5 +296,16 @@ impl<'a> Single<'a> {
             x = y;
         }
         std::array::from_fn(|class| x[class / LANES].0[class % LANES])
+    }
+
+    /// What the convolutions made of the last image: what follows them was done in place.
+    pub fn feature_maps(&self) -> impl Iterator<Item = FeatureMaps> {
+        self.steps.iter().filter_map(|(work, y)| {
+            let Work::Convolve { layer, shape: Geometry { output, .. }, .. } = work else { return None };
+            let plane = output.height * output.width;
+            let value = |i: usize| y[i / plane / LANES * plane + i % plane].0[i / plane % LANES];
+            let values = (0..output.len()).map(value).collect();
+            Some(FeatureMaps { layer: (*layer).to_owned(), shape: *output, values })
+        })
     }
 }

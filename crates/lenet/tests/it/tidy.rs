@@ -16,6 +16,7 @@ const DATA: [&str; 11] = [
     "crates/lenet/weights/lenet5.safetensors",
     "crates/lenet/weights/vgg.safetensors",
     "docs/digits.png",
+    "docs/page.png",
 ];
 /// Bytes of a source.
 const LONGEST: usize = 32 << 10;

@@ -260,6 +260,53 @@ fn one_image_agrees_with_a_block() {
 }
 
 #[test]
+fn feature_maps_agree_with_their_twins() {
+    let image = &golden::images()[..PIXELS];
+    for (network, names) in [
+        (crate::pretrained::lenet5().0, vec!["conv1", "conv2"]),
+        (crate::pretrained::vgg().0, vec!["conv1", "conv2", "conv3", "conv4", "conv5"]),
+    ] {
+        let values = |layer: &str, part: &str| -> Option<Vec<f64>> {
+            let tensor = network.tensors().find(|tensor| tensor.name == format!("{layer}.{part}"))?;
+            Some(tensor.values.iter().copied().map(f64::from).collect())
+        };
+        let maps = network.feature_maps(image);
+        assert_eq!(maps.iter().map(|maps| maps.layer.as_str()).collect::<Vec<_>>(), names);
+        let Scaling { mean, std } = network.scaling();
+        let pixels = image.iter().map(|&pixel| f64::from((f32::from(pixel) / 255.0 - mean) / std));
+        let mut x = Tensor { shape: [1, 1, SIDE, SIDE], data: pixels.collect() };
+        // Up to the first pooling of vgg, which lenet5 has before its second convolution.
+        for (maps, row) in maps.iter().zip(1..=2) {
+            let conv = format!("conv{row}");
+            let p =
+                Parameters { weight: values(&conv, "weight").unwrap(), bias: values(&conv, "bias").unwrap() };
+            let (inputs, outputs) = (x.shape[1], p.bias.len());
+            let kernel = (p.weight.len() / inputs / outputs).isqrt();
+            let padding = if conv == "conv2" && kernel == 5 { 0 } else { kernel / 2 };
+            x = naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding }.forward(&p, &x);
+            let area = x.shape[2] * x.shape[3];
+            if let Some(weight) = values(&format!("bn{row}"), "weight") {
+                let [bias, mean, var] = ["bias", "running_mean", "running_var"]
+                    .map(|part| values(&format!("bn{row}"), part).unwrap());
+                for (i, value) in x.data.iter_mut().enumerate() {
+                    let c = i / area;
+                    let unit = (*value - mean[c]) / (var[c] + 1e-5).sqrt();
+                    *value = (weight[c] * unit + bias[c]).max(0.0);
+                }
+            } else {
+                x.data.iter_mut().for_each(|value| *value = value.tanh());
+            }
+            assert_eq!([1, maps.shape.channels, maps.shape.height, maps.shape.width], x.shape);
+            let found: Vec<_> = maps.values.iter().copied().map(f64::from).collect();
+            assert_close(&conv, &x.data, &found);
+            if kernel == 5 {
+                x = naive::Layer::AvgPool2d { kernel: 2, stride: 2 }.forward(&Parameters::default(), &x);
+            }
+        }
+    }
+}
+
+#[test]
 fn tanh_is_exact_to_single_precision() {
     let points: Vec<f64> = (-400_000..400_000).map(|i| f64::from(i) * 2.5e-5).collect();
     let edges = [0.0, -0.0, 1e-30, -1e-6, 20.0, -1e30, f64::INFINITY];
