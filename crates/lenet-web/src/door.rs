@@ -1,0 +1,36 @@
+//! The library for JavaScript: what `POST /v1/recognize?explain=true` answers, without a server.
+
+use lenet::{
+    checkpoint,
+    image::{Drawing, Picture},
+    recognize::{Reading, Recognizer},
+};
+use wasm_bindgen::prelude::*;
+
+/// Reads with one network.
+#[wasm_bindgen]
+pub struct Reader(Recognizer);
+
+#[wasm_bindgen]
+impl Reader {
+    /// Takes the bytes of a network's file.
+    #[wasm_bindgen(constructor)]
+    pub fn new(network: &[u8]) -> Result<Self, JsError> {
+        Ok(Self(Recognizer::new(checkpoint::from_bytes(network)?.0)))
+    }
+
+    /// The reading, in JSON, of a drawing in JSON.
+    pub fn drawing(&self, drawing: &str) -> Result<String, JsError> {
+        let drawing: Drawing = serde_json::from_str(drawing)?;
+        self.detail(self.0.read_drawing(&drawing, false))
+    }
+
+    /// The reading, in JSON, of a picture: (row, column, RGBA).
+    pub fn picture(&self, width: usize, height: usize, pixels: &[u8]) -> Result<String, JsError> {
+        self.detail(self.0.read(&Picture::new(width, height, pixels)?))
+    }
+
+    fn detail(&self, reading: Reading) -> Result<String, JsError> {
+        Ok(serde_json::to_string(&self.0.detail(reading))?)
+    }
+}
