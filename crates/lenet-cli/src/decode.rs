@@ -2,17 +2,18 @@
 
 use std::{
     fs::{self, DirEntry, File},
-    io::{self, BufReader, Cursor, Read},
+    io::{self, BufRead, BufReader, Cursor, Read, Seek},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
+use image::ImageReader;
 
 use crate::model::read_all;
 
 mod bytes;
 
-pub use bytes::Decoded;
+pub use bytes::{Decoded, Error, decode};
 
 /// Million pixels of a picture, at most, unless the user says otherwise.
 pub const MEGAPIXELS: u32 = 100;
@@ -36,7 +37,7 @@ pub fn list(folder: &Path) -> Vec<PathBuf> {
 pub fn open(path: &Path, megapixels: u32) -> anyhow::Result<Decoded> {
     let file = File::open(path).context("could not be read")?;
     if file.metadata().is_ok_and(|found| found.is_file()) {
-        bytes::decode(BufReader::new(file), megapixels)
+        Ok(decode(BufReader::new(file), megapixels)?)
     } else {
         read(file, megapixels)
     }
@@ -44,5 +45,12 @@ pub fn open(path: &Path, megapixels: u32) -> anyhow::Result<Decoded> {
 
 /// Decodes the picture that comes through a pipe, which can't be read twice.
 pub fn read(pipe: impl Read, megapixels: u32) -> anyhow::Result<Decoded> {
-    bytes::decode(Cursor::new(read_all(pipe)?), megapixels)
+    Ok(decode(Cursor::new(read_all(pipe)?), megapixels)?)
+}
+
+/// The number of pixels that a picture says it has; 0 if it is none.
+pub fn pixels(bytes: impl BufRead + Seek) -> u64 {
+    let reader = ImageReader::new(bytes).with_guessed_format().ok();
+    let size = reader.and_then(|reader| reader.into_dimensions().ok());
+    size.map_or(0, |(width, height)| u64::from(width) * u64::from(height))
 }

@@ -25,6 +25,7 @@ mod summary;
 mod tutorial;
 mod fetch;
 mod recognize;
+mod serve;
 
 /// Handwritten digits: look at MNIST, train small networks on it, measure them and use them.
 #[derive(Parser)]
@@ -39,6 +40,7 @@ enum Command {
     Tutorial(tutorial::Args),
     Fetch(fetch::Args),
     Recognize(recognize::Args),
+    Serve(serve::Args),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tutorial(args) => tutorial::run(args)?,
         Command::Fetch(args) => fetch::run(args)?,
         Command::Recognize(args) => return recognize::run(args),
+        Command::Serve(args) => serve::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,12 +2,46 @@
 
 use std::io::{self, BufRead, Seek};
 
-use anyhow::{Context, anyhow, ensure};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use lenet::image::Picture;
 
 /// A picture upright, in 8 bits a channel.
 pub struct Decoded(DynamicImage);
+
+/// Why a picture can't be decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing that begins so is known.
+    #[error("format: expected PNG, JPEG, BMP, GIF, WebP, PNM or TIFF, found none of them")]
+    Format,
+    /// It has no pixels.
+    #[error("size: expected pixels, found {width} x {height}")]
+    Empty { width: u32, height: u32 },
+    /// It has more pixels than are allowed.
+    #[error("size: expected at most {megapixels} megapixels, found {width} x {height}")]
+    Large { megapixels: u32, width: u32, height: u32 },
+    /// Its pixels take more memory than is allowed.
+    #[error("size: expected at most {most} bytes of pixels, found {found}")]
+    Deep { most: u64, found: u64 },
+    /// It is a part of a picture.
+    #[error("could not be decoded: the file ends too soon")]
+    Short,
+    /// It is not what its format asks for, or what can be decoded of it. (The error's text has that of its source in it.)
+    #[error("could not be decoded: {0}")]
+    Undecodable(ImageError),
+    /// Its bytes could not be had.
+    #[error("could not be read")]
+    Unread(#[from] io::Error),
+}
+
+impl From<ImageError> for Error {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Short,
+            error => Self::Undecodable(error),
+        }
+    }
+}
 
 impl Decoded {
     /// Its pixels.
@@ -18,32 +52,38 @@ impl Decoded {
 
 /// Decodes a picture of at most so many million pixels: the first one, of several in a file. It takes no more memory than ten bytes
 /// for each pixel and [`SPARE`].
-pub fn decode(bytes: impl BufRead + Seek, megapixels: u32) -> anyhow::Result<Decoded> {
-    let reader = ImageReader::new(bytes).with_guessed_format().context("could not be read")?;
-    let format = reader
-        .format()
-        .context("format: expected PNG, JPEG, BMP, GIF, WebP, PNM or TIFF, found none of them")?;
+pub fn decode(bytes: impl BufRead + Seek, megapixels: u32) -> Result<Decoded, Error> {
+    let reader = ImageReader::new(bytes).with_guessed_format()?;
+    let format = reader.format().ok_or(Error::Format)?;
     let mut bytes = reader.into_inner();
     if format == ImageFormat::Jpeg {
         // Decoding would show what there is, and grey instead of the rest.
-        ensure!(has_end(&mut bytes).context("could not be read")?, TOO_SHORT);
-        bytes.rewind().context("could not be read")?;
+        if !has_end(&mut bytes)? {
+            return Err(Error::Short);
+        }
+        bytes.rewind()?;
     }
-    let mut decoder = ImageReader::with_format(bytes, format).into_decoder().map_err(undecodable)?;
+    let mut decoder = ImageReader::with_format(bytes, format).into_decoder()?;
     let (width, height) = decoder.dimensions();
     let (pixels, limit) = (u64::from(width) * u64::from(height), u64::from(megapixels) * 1_000_000);
-    ensure!(pixels > 0, "size: expected pixels, found {width} x {height}");
-    ensure!(pixels <= limit, "size: expected at most {megapixels} megapixels, found {width} x {height}");
+    if pixels == 0 {
+        return Err(Error::Empty { width, height });
+    }
+    if pixels > limit {
+        return Err(Error::Large { megapixels, width, height });
+    }
     let memory = 10 * pixels + SPARE;
     // That of TIFF decodes to one place and copies to another.
-    let (bytes, most) =
+    let (found, most) =
         (decoder.total_bytes(), if format == ImageFormat::Tiff { memory / 2 } else { memory });
-    ensure!(bytes <= most, "size: expected at most {most} bytes of pixels, found {bytes}");
+    if found > most {
+        return Err(Error::Deep { most, found });
+    }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(memory);
-    decoder.set_limits(limits).map_err(undecodable)?;
-    let orientation = decoder.orientation().map_err(undecodable)?;
-    let image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+    decoder.set_limits(limits)?;
+    let orientation = decoder.orientation()?;
+    let image = DynamicImage::from_decoder(decoder)?;
     // Before it is turned, which takes a copy.
     let mut image = match image.color() {
         ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => image,
@@ -56,15 +96,6 @@ pub fn decode(bytes: impl BufRead + Seek, megapixels: u32) -> anyhow::Result<Dec
 
 /// Bytes that decoding may take beside ten for each pixel.
 const SPARE: u64 = 256 << 20;
-const TOO_SHORT: &str = "could not be decoded: the file ends too soon";
-
-fn undecodable(error: ImageError) -> anyhow::Error {
-    match error {
-        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => anyhow!(TOO_SHORT),
-        // Its text has that of its source in it.
-        error => anyhow!("could not be decoded: {error}"),
-    }
-}
 
 /// Whether a JPEG file has the marker of its end (ITU-T T.81, annex B), elsewhere than in a segment, which may hold a small copy of the
 /// picture.

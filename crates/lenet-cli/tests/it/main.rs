@@ -6,6 +6,7 @@ use lenet::{PIXELS, idx};
 use snapbox::cmd::{Command, cargo_bin};
 use tempfile::TempDir;
 
+mod browser;
 mod checkpoint;
 mod data;
 mod eval;
@@ -18,6 +19,7 @@ mod predict;
 mod recipe;
 mod recognize;
 mod report;
+mod serve;
 mod server;
 mod show;
 mod suite;
