@@ -5,7 +5,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch};
 
 use super::super::{
     Architecture, Shape,
@@ -20,15 +20,15 @@ const IMAGES: usize = 50;
 /// Chains of multiply-adds that don't wait for each other: multiply-adds done.
 #[inline(always)]
 fn multiply_add<S: Simd>(simd: S, rounds: usize) -> f64 {
-    let mut sums = [f32x8::splat(simd, 1.0); 12];
-    let (factor, term) = (f32x8::splat(simd, black_box(0.5)), f32x8::splat(simd, black_box(0.25)));
+    let mut sums = [S::f32s::splat(simd, 1.0); 12];
+    let (factor, term) = (S::f32s::splat(simd, black_box(0.5)), S::f32s::splat(simd, black_box(0.25)));
     for _ in 0..rounds {
         for sum in &mut sums {
             *sum = sum.mul_add(factor, term);
         }
     }
     black_box(sums.map(|sum| sum.reduce_sum()));
-    (rounds * sums.len() * LANES) as f64
+    (rounds * sums.len() * S::f32s::LEN) as f64
 }
 
 /// Least seconds of several runs.
@@ -69,17 +69,21 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
     let (mut total, mut work) = (0.0, 0);
     for (i, row) in architecture.summary().unwrap().into_iter().enumerate() {
         let output = row.output;
-        let x = vec![Lanes([0.5; LANES]); BLOCKS * input.len()];
-        let mut y = vec![Lanes([0.25; LANES]); BLOCKS * output.len()];
-        let mut dy = vec![Lanes([0.125; LANES]); y.len()];
-        let mut dx = zeros(x.len());
+        let (mut x, mut dx) = (zeros(BLOCKS * input.len()), zeros(BLOCKS * input.len()));
+        let (mut y, mut dy) = (zeros(BLOCKS * output.len()), zeros(BLOCKS * output.len()));
+        for (values, value) in [(&mut x, 0.5), (&mut y, 0.25), (&mut dy, 0.125)] {
+            values.fill(Lanes([value; LANES]));
+        }
         let parameters = vec![0.01; row.parameters];
         let mut gradient = vec![0.0; row.parameters];
         let first = architecture.summary().unwrap()[..i].iter().all(|row| row.parameters == 0);
         let (forward, backward) = if let Some(activation) = row.layer.activation() {
             (
-                seconds(|| activation.forward(level, &mut y)),
-                seconds(|| activation.backward(level, &y, &mut dy)),
+                seconds(|| y.chunks_mut(output.len()).for_each(|y| activation.forward(level, y))),
+                seconds(|| {
+                    let ys = y.chunks(output.len());
+                    ys.zip(dy.chunks_mut(output.len())).for_each(|(y, dy)| activation.backward(level, y, dy));
+                }),
             )
         } else if let Some(mut operator) = row.layer.operator(input, output, BLOCKS) {
             let blocks = if operator.takes_whole_batch() { BLOCKS } else { 1 };
