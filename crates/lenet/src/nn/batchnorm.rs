@@ -7,12 +7,12 @@
 //! gradient: `dx = weight / sqrt(var + eps) * (dy - mean(dy) - n * mean(dy * n))`. In inference mean and variance are
 //! the running averages of those of training.
 
-use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Simd, SimdFloat};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
-    lanes::Lanes,
+    lanes::{Lanes, Vector, kernel},
     layer::{Operator, Pass},
 };
 
@@ -95,7 +95,8 @@ impl Normalization {
         let planes = x.chunks_exact(plane).zip(dy.unwrap_or(x).chunks_exact(plane));
         for (i, (x, dy)) in planes.enumerate() {
             let (block, channel) = (i / self.shape.channels, i % self.shape.channels);
-            let found = dispatch!(pass.level, simd => sum_products(simd, dy, x));
+            let mut found = [Lanes::default(); 2];
+            kernel!(pass.level, sum_products(dy, x, &mut found));
             for (sum, lanes) in sums.channels[channel].iter_mut().zip(found) {
                 *sum += lanes.0[..pass.filled(block)].iter().map(|&value| f64::from(value)).sum::<f64>();
             }
@@ -163,54 +164,65 @@ fn of_channel(parameters: &[f32], channel: usize) -> [f64; 4] {
     std::array::from_fn(|part| f64::from(parameters[part * parameters.len() / 4 + channel]))
 }
 
-/// Sums of `dy` and of `dy * x`, each lane apart.
+/// Sums of `dy` and of `dy * x`, each lane apart, to `totals`.
 #[inline(always)]
-fn sum_products<S: Simd>(simd: S, dy: &[Lanes], x: &[Lanes]) -> [Lanes; 2] {
+fn sum_products<S: Simd, V: Vector<S>>(simd: S, dy: &[Lanes], x: &[Lanes], totals: &mut [Lanes; 2]) {
     // Several sums, so that no addition waits for the one before it.
     const SUMS: usize = 4;
-    let zero = f32x8::splat(simd, 0.0);
-    let mut sums = [[zero; 2]; SUMS];
-    let (dys, dy_rest) = dy.as_chunks::<SUMS>();
-    let (xs, x_rest) = x.as_chunks::<SUMS>();
-    for (dy, x) in dys.iter().zip(xs) {
+    let mut sums = [[V::splat(simd, 0.0); 2]; SUMS];
+    let (dys, xs) = (dy.chunks_exact(SUMS * V::ELEMENTS), x.chunks_exact(SUMS * V::ELEMENTS));
+    let rests = dys.remainder().iter().zip(xs.remainder());
+    for (dy, x) in dys.zip(xs) {
         for i in 0..SUMS {
-            let dy = dy[i].load(simd);
-            sums[i] = [sums[i][0] + dy, dy.mul_add(x[i].load(simd), sums[i][1])];
+            let (dy, x) = (V::load(simd, &dy[i * V::ELEMENTS..]), V::load(simd, &x[i * V::ELEMENTS..]));
+            sums[i] = [sums[i][0] + dy, dy.mul_add(x, sums[i][1])];
         }
     }
-    for (dy, x) in dy_rest.iter().zip(x_rest) {
-        let dy = dy.load(simd);
-        sums[0] = [sums[0][0] + dy, dy.mul_add(x.load(simd), sums[0][1])];
+    for (dy, x) in rests {
+        let dy = V::load_one(simd, dy);
+        sums[0] = [sums[0][0] + dy, dy.mul_add(V::load_one(simd, x), sums[0][1])];
     }
-    let mut totals = [Lanes::default(); 2];
     for (part, total) in totals.iter_mut().enumerate() {
-        total.store((sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part]));
+        total.store(((sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part])).sum());
     }
-    totals
 }
 
 /// `y = scale * x + shift`
 #[inline(always)]
-fn scale_plane<S: Simd>(simd: S, (scale, shift): (f32, f32), x: &[Lanes], y: &mut [Lanes]) {
-    let (scale, shift) = (f32x8::splat(simd, scale), f32x8::splat(simd, shift));
-    for (x, y) in x.iter().zip(y) {
-        y.store(scale.mul_add(x.load(simd), shift));
+fn scale_plane<S: Simd, V: Vector<S>>(simd: S, (scale, shift): (f32, f32), x: &[Lanes], y: &mut [Lanes]) {
+    let (scale, shift) = (V::splat(simd, scale), V::splat(simd, shift));
+    let (xs, mut ys) = (x.chunks_exact(V::ELEMENTS), y.chunks_exact_mut(V::ELEMENTS));
+    let rest = xs.remainder();
+    for (x, y) in xs.zip(&mut ys) {
+        scale.mul_add(V::load(simd, x), shift).store(y);
+    }
+    for (x, y) in rest.iter().zip(ys.into_remainder()) {
+        y.store(scale.element(0).mul_add(x.load(simd), shift.element(0)));
     }
 }
 
 /// `dx = a * dy + b * x + c` in the filled lanes, 0 in the others.
 #[inline(always)]
-fn gradient_plane<S: Simd>(
+fn gradient_plane<S: Simd, V: Vector<S>>(
     simd: S,
-    [a, b, c]: [f32; 3],
+    factors: [f32; 3],
     filled: usize,
     x: &[Lanes],
     dy: &[Lanes],
     dx: &mut [Lanes],
 ) {
-    let of = |factor: f32| Lanes(std::array::from_fn(|lane| if lane < filled { factor } else { 0.0 }));
-    let (a, b, c) = (of(a).load(simd), of(b).load(simd), of(c).load(simd));
-    for ((x, dy), dx) in x.iter().zip(dy).zip(dx) {
+    let [a, b, c] = factors.map(|factor| {
+        let lanes = Lanes(std::array::from_fn(|lane| if lane < filled { factor } else { 0.0 }));
+        V::load(simd, &[lanes; 2])
+    });
+    let (xs, dys) = (x.chunks_exact(V::ELEMENTS), dy.chunks_exact(V::ELEMENTS));
+    let mut dxs = dx.chunks_exact_mut(V::ELEMENTS);
+    let rests = xs.remainder().iter().zip(dys.remainder());
+    for ((x, dy), dx) in xs.zip(dys).zip(&mut dxs) {
+        a.mul_add(V::load(simd, dy), b.mul_add(V::load(simd, x), c)).store(dx);
+    }
+    for ((x, dy), dx) in rests.zip(dxs.into_remainder()) {
+        let (a, b, c) = (a.element(0), b.element(0), c.element(0));
         dx.store(a.mul_add(dy.load(simd), b.mul_add(x.load(simd), c)));
     }
 }
@@ -232,7 +244,7 @@ impl Operator for Normalization {
                 None => running_scale(parameters, channel),
                 Some(moments) => scale_by(parameters, channel, moments),
             };
-            dispatch!(pass.level, simd => scale_plane(simd, (scale, shift), x, y));
+            kernel!(pass.level, scale_plane((scale, shift), x, y));
         }
     }
 
@@ -259,7 +271,7 @@ impl Operator for Normalization {
             let slope = -scale * inverse * mean_dy_n;
             let factors = [scale, slope, -scale * mean_dy - slope * mean].map(|factor| factor as f32);
             let filled = pass.filled(block);
-            dispatch!(pass.level, simd => gradient_plane(simd, factors, filled, x, dy, dx));
+            kernel!(pass.level, gradient_plane(factors, filled, x, dy, dx));
         }
     }
 

@@ -7,12 +7,12 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
-    lanes::{Lanes, TILE, piece, with_const, zeros},
+    lanes::{Buffer, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
     layer::{Operator, Pass},
 };
 
@@ -86,6 +86,12 @@ impl Geometry {
         if self.stride == 1 { self.output.width.div_ceil(TILE) } else { self.output.width }
     }
 
+    /// Whole vectors of so many `elements` in a row of the output: neighbours must read neighbouring pixels.
+    #[inline(always)]
+    fn vectors(&self, elements: usize) -> usize {
+        if self.stride == 1 { self.output.width / elements } else { 0 }
+    }
+
     /// The rows `u` of the kernel that meet the input in output row `i`.
     #[inline(always)]
     pub fn kernel_rows(&self, i: usize) -> Range<usize> {
@@ -103,29 +109,60 @@ impl Geometry {
 
 /// One block: `y (output) = bias + weight (out_channels, in_channels, kernel_size, kernel_size) * x (input)`.
 ///
-/// A tile of two channels by up to six columns stays in registers while the taps go by; a row of tiles reads
-/// few rows of `x`, which stay in the first-level cache.
+/// A tile of a few channels by up to six vectors of columns stays in registers while the taps go by; a row of tiles
+/// reads few rows of `x`, which stay in the first-level cache.
 #[inline(always)]
-fn correlate<S: Simd>(simd: S, shape: &Geometry, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
-    let Shape { channels, height, width } = shape.output;
-    let tiles = shape.tiles();
+fn correlate<S: Simd, V: Vector<S>>(
+    simd: S,
+    shape: &Geometry,
+    weight: &[f32],
+    bias: &[f32],
+    x: &[Lanes],
+    y: &mut [Lanes],
+) {
+    let Shape { channels, height, .. } = shape.output;
+    // Twice the registers hold more channels, for which the pixels are loaded once.
+    let groups = channels.div_ceil(if V::WIDE { 3 } else { 2 });
     for i in 0..height {
-        for channel in (0..channels).step_by(2) {
-            for tile in 0..tiles {
-                let (j, columns) = piece(width, tiles, tile);
-                let at = (channel, i, j);
-                if channel + 1 < channels {
-                    with_const!(P = columns => correlate_tile::<S, 2, P>(simd, shape, weight, bias, x, y, at));
-                } else {
-                    with_const!(P = columns => correlate_tile::<S, 1, P>(simd, shape, weight, bias, x, y, at));
-                }
+        for group in 0..groups {
+            let (first, channels) = piece(channels, groups, group);
+            if V::WIDE {
+                with_const!(C = channels, [1 2] else 3 => {
+                    correlate_row::<S, V, C>(simd, shape, weight, bias, x, y, (first, i));
+                });
+            } else {
+                with_const!(C = channels, [1] else 2 => {
+                    correlate_row::<S, V, C>(simd, shape, weight, bias, x, y, (first, i));
+                });
             }
         }
     }
 }
 
 #[inline(always)]
-fn correlate_tile<S: Simd, const C: usize, const P: usize>(
+fn correlate_row<S: Simd, V: Vector<S>, const C: usize>(
+    simd: S,
+    shape: &Geometry,
+    weight: &[f32],
+    bias: &[f32],
+    x: &[Lanes],
+    y: &mut [Lanes],
+    (first, i): (usize, usize),
+) {
+    let vectors = shape.vectors(V::ELEMENTS);
+    let tiles = vectors.div_ceil(TILE);
+    for tile in 0..tiles {
+        let (vector, columns) = piece(vectors, tiles, tile);
+        let at = (first, i, vector * V::ELEMENTS);
+        with_const!(P = columns => correlate_tile::<S, V, C, P>(simd, shape, weight, bias, x, y, at));
+    }
+    for j in vectors * V::ELEMENTS..shape.output.width {
+        correlate_tile::<S, f32x8<S>, C, 1>(simd, shape, weight, bias, x, y, (first, i, j));
+    }
+}
+
+#[inline(always)]
+fn correlate_tile<S: Simd, V: Vector<S>, const C: usize, const P: usize>(
     simd: S,
     shape: &Geometry,
     weight: &[f32],
@@ -136,26 +173,28 @@ fn correlate_tile<S: Simd, const C: usize, const P: usize>(
 ) {
     let Geometry { input, output, kernel_size, stride, .. } = *shape;
     let taps = input.channels * kernel_size * kernel_size;
-    let mut sums = [[f32x8::splat(simd, 0.0); P]; C];
+    let columns = P * V::ELEMENTS;
+    let mut sums = [[V::splat(simd, 0.0); P]; C];
     let mut kernels = [&weight[..0]; C];
     for c in 0..C {
-        sums[c] = [f32x8::splat(simd, bias[first + c]); P];
+        sums[c] = [V::splat(simd, bias[first + c]); P];
         kernels[c] = &weight[(first + c) * taps..][..taps];
     }
     for channel in 0..input.channels {
         for u in shape.kernel_rows(i) {
-            let row = &x[shape.input_row(channel, i, u) * input.width + j * stride..][..kernel_size + P - 1];
+            let start = shape.input_row(channel, i, u) * input.width + j * stride;
+            let row = &x[start..][..kernel_size + columns - 1];
             let mut weights = [&weight[..0]; C];
             for c in 0..C {
                 weights[c] = &kernels[c][(channel * kernel_size + u) * kernel_size..][..kernel_size];
             }
-            for (v, pixels) in row.windows(P).enumerate() {
-                let mut broadcast = [f32x8::splat(simd, 0.0); C];
+            for (v, pixels) in row.windows(columns).enumerate() {
+                let mut broadcast = [V::splat(simd, 0.0); C];
                 for c in 0..C {
-                    broadcast[c] = f32x8::splat(simd, weights[c][v]);
+                    broadcast[c] = V::splat(simd, weights[c][v]);
                 }
                 for p in 0..P {
-                    let pixel = pixels[p].load(simd);
+                    let pixel = V::load(simd, &pixels[p * V::ELEMENTS..]);
                     for c in 0..C {
                         sums[c][p] = broadcast[c].mul_add(pixel, sums[c][p]);
                     }
@@ -164,9 +203,9 @@ fn correlate_tile<S: Simd, const C: usize, const P: usize>(
         }
     }
     for c in 0..C {
-        let row = &mut y[((first + c) * output.height + i) * output.width + j..][..P];
+        let row = &mut y[((first + c) * output.height + i) * output.width + j..][..columns];
         for p in 0..P {
-            row[p].store(sums[c][p]);
+            sums[c][p].store(&mut row[p * V::ELEMENTS..]);
         }
     }
 }
@@ -244,16 +283,23 @@ fn scatter_tile<S: Simd, const T: usize, const P: usize>(
 ///
 /// A tile of output channels by columns of the kernel stays in registers while the pixels go by.
 #[inline(always)]
-fn correlate_weights<S: Simd>(simd: S, shape: &Geometry, x: &[Lanes], dy: &[Lanes], gradient: &mut [Lanes]) {
+fn correlate_weights<S: Simd, V: Vector<S>>(
+    simd: S,
+    shape: &Geometry,
+    x: &[Lanes],
+    dy: &[Lanes],
+    gradient: &mut [Lanes],
+) {
     let Geometry { input, output, kernel_size, .. } = *shape;
     let tiles = kernel_size.div_ceil(TILE);
     // Six sums hide too little latency, so where the kernel is narrow the tile takes more channels; and twice the
     // registers hold twice the tile, which then loads less.
-    let most_channels = match simd.level() {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512(_) => 4,
-        _ if kernel_size <= 3 => 3,
-        _ => 2,
+    let most_channels = if V::WIDE {
+        4
+    } else if kernel_size <= 3 {
+        3
+    } else {
+        2
     };
     let groups = output.channels.div_ceil(most_channels);
     for group in 0..groups {
@@ -263,20 +309,15 @@ fn correlate_weights<S: Simd>(simd: S, shape: &Geometry, x: &[Lanes], dy: &[Lane
                 for tile in 0..tiles {
                     let (v, columns) = piece(kernel_size, tiles, tile);
                     let at = (first, channel, u, v);
-                    match channels {
-                        1 => {
-                            with_const!(T = columns => weights_tile::<S, 1, T>(simd, shape, x, dy, gradient, at))
-                        }
-                        2 => {
-                            with_const!(T = columns => weights_tile::<S, 2, T>(simd, shape, x, dy, gradient, at))
-                        }
-                        3 => {
-                            with_const!(T = columns => weights_tile::<S, 3, T>(simd, shape, x, dy, gradient, at))
-                        }
-                        _ => {
-                            with_const!(T = columns => weights_tile::<S, 4, T>(simd, shape, x, dy, gradient, at))
-                        }
-                    }
+                    with_const!(T = columns => if V::WIDE {
+                        with_const!(C = channels, [1 2 3] else 4 => {
+                            weights_tile::<S, V, C, T>(simd, shape, x, dy, gradient, at)
+                        })
+                    } else {
+                        with_const!(C = channels, [1 2] else 3 => {
+                            weights_tile::<S, V, C, T>(simd, shape, x, dy, gradient, at)
+                        })
+                    });
                 }
             }
         }
@@ -284,7 +325,7 @@ fn correlate_weights<S: Simd>(simd: S, shape: &Geometry, x: &[Lanes], dy: &[Lane
 }
 
 #[inline(always)]
-fn weights_tile<S: Simd, const C: usize, const T: usize>(
+fn weights_tile<S: Simd, V: Vector<S>, const C: usize, const T: usize>(
     simd: S,
     shape: &Geometry,
     x: &[Lanes],
@@ -293,7 +334,7 @@ fn weights_tile<S: Simd, const C: usize, const T: usize>(
     (first, channel, u, v): (usize, usize, usize, usize),
 ) {
     let Geometry { input, output, kernel_size, stride, .. } = *shape;
-    let mut sums = [[f32x8::splat(simd, 0.0); T]; C];
+    let mut sums = [[V::splat(simd, 0.0); T]; C];
     for i in 0..output.height {
         if !shape.kernel_rows(i).contains(&u) {
             continue;
@@ -303,15 +344,40 @@ fn weights_tile<S: Simd, const C: usize, const T: usize>(
         for c in 0..C {
             gradients[c] = &dy[((first + c) * output.height + i) * output.width..][..output.width];
         }
-        for (j, pixels) in row.windows(T).step_by(stride).enumerate() {
-            let mut dys = [f32x8::splat(simd, 0.0); C];
-            for c in 0..C {
-                dys[c] = gradients[c][j].load(simd);
-            }
-            for t in 0..T {
-                let pixel = pixels[t].load(simd);
+        if V::WIDE {
+            let vectors = shape.vectors(V::ELEMENTS);
+            let windows = row.windows(T + V::ELEMENTS - 1).enumerate();
+            for (j, pixels) in windows.step_by(V::ELEMENTS).take(vectors) {
+                let mut dys = [V::splat(simd, 0.0); C];
                 for c in 0..C {
-                    sums[c][t] = dys[c].mul_add(pixel, sums[c][t]);
+                    dys[c] = V::load(simd, &gradients[c][j..]);
+                }
+                for t in 0..T {
+                    let pixel = V::load(simd, &pixels[t..]);
+                    for c in 0..C {
+                        sums[c][t] = dys[c].mul_add(pixel, sums[c][t]);
+                    }
+                }
+            }
+            for j in vectors * V::ELEMENTS..output.width {
+                for t in 0..T {
+                    let pixel = V::load_one(simd, &row[j * stride + t]);
+                    for c in 0..C {
+                        sums[c][t] = V::load_one(simd, &gradients[c][j]).mul_add(pixel, sums[c][t]);
+                    }
+                }
+            }
+        } else {
+            for (j, pixels) in row.windows(T).step_by(stride).enumerate() {
+                let mut dys = [V::splat(simd, 0.0); C];
+                for c in 0..C {
+                    dys[c] = V::load_one(simd, &gradients[c][j]);
+                }
+                for t in 0..T {
+                    let pixel = V::load_one(simd, &pixels[t]);
+                    for c in 0..C {
+                        sums[c][t] = dys[c].mul_add(pixel, sums[c][t]);
+                    }
                 }
             }
         }
@@ -320,7 +386,7 @@ fn weights_tile<S: Simd, const C: usize, const T: usize>(
         let start = (((first + c) * input.channels + channel) * kernel_size + u) * kernel_size + v;
         for t in 0..T {
             let total = &mut gradient[start + t];
-            total.store(total.load(simd) + sums[c][t]);
+            total.store(total.load(simd) + sums[c][t].sum());
         }
     }
 }
@@ -329,9 +395,9 @@ fn weights_tile<S: Simd, const C: usize, const T: usize>(
 pub(super) struct Convolution {
     shape: Geometry,
     /// A block of the input with its padding, which stays zero; empty if there is none.
-    padded: Vec<Lanes>,
+    padded: Buffer,
     /// Sums of a step, each lane apart: (out_channels, in_channels, kernel_size, kernel_size), then (out_channels).
-    gradient: Vec<Lanes>,
+    gradient: Buffer,
 }
 
 impl Convolution {
@@ -370,7 +436,7 @@ impl Operator for Convolution {
         let shape = &self.shape;
         for (x, y) in xs.zip(y.chunks_exact_mut(shape.output.len())) {
             let x = pad(shape, x, &mut self.padded);
-            dispatch!(pass.level, simd => correlate(simd, shape, weight, bias, x, y));
+            kernel!(pass.level, correlate(shape, weight, bias, x, y));
         }
     }
 
@@ -390,10 +456,8 @@ impl Operator for Convolution {
         let blocks = x.chunks_exact(len).zip(dy.chunks_exact(shape.output.len()));
         for (block, (x, dy)) in blocks.enumerate() {
             let x = pad(shape, x, &mut self.padded);
-            dispatch!(pass.level, simd => {
-                correlate_weights(simd, shape, x, dy, weight_gradient);
-                add_planes(simd, shape.output, dy, bias_gradient);
-            });
+            kernel!(pass.level, correlate_weights(shape, x, dy, weight_gradient));
+            kernel!(pass.level, add_planes(shape.output, dy, bias_gradient));
             if let Some(dx) = &mut dx {
                 let dx = &mut dx[block * len..][..len];
                 dispatch!(pass.level, simd => scatter(simd, shape, &parameters[..weights], dy, dx));
@@ -402,7 +466,7 @@ impl Operator for Convolution {
     }
 
     fn finish(&mut self, gradient: &mut [f32]) {
-        for (total, lanes) in gradient.iter_mut().zip(&mut self.gradient) {
+        for (total, lanes) in gradient.iter_mut().zip(self.gradient.iter_mut()) {
             *total = lanes.0.iter().sum();
             *lanes = Lanes::default();
         }
@@ -411,19 +475,20 @@ impl Operator for Convolution {
 
 /// Adds the pixels of each channel of `dy` to `sums`: the gradient of the bias.
 #[inline(always)]
-pub(super) fn add_planes<S: Simd>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
+pub(super) fn add_planes<S: Simd, V: Vector<S>>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
     for (plane, sum) in dy.chunks_exact(shape.height * shape.width).zip(sums) {
         // Several sums, so that no addition waits for the one before it.
-        let mut parts = [f32x8::splat(simd, 0.0); TILE];
-        let (rows, rest) = plane.as_chunks::<TILE>();
+        let mut parts = [V::splat(simd, 0.0); TILE];
+        let rows = plane.chunks_exact(TILE * V::ELEMENTS);
+        let rest = rows.remainder();
         for row in rows {
             for p in 0..TILE {
-                parts[p] += row[p].load(simd);
+                parts[p] += V::load(simd, &row[p * V::ELEMENTS..]);
             }
         }
         let mut total = sum.load(simd);
         for part in parts {
-            total += part;
+            total += part.sum();
         }
         for pixel in rest {
             total += pixel.load(simd);

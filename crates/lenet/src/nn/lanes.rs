@@ -5,7 +5,9 @@
 //! vector, whatever the shape: edges need no masks and small maps waste nothing. Lanes past the end of a batch
 //! are fed zeros, and the loss gives them no gradient, so they add nothing to that of the parameters.
 
-use fearless_simd::{Simd, SimdBase, f32x8};
+use std::ops::{Deref, DerefMut};
+
+use fearless_simd::{Simd, SimdBase, SimdCombine, SimdFloat, SimdInt, SimdSplit, f32x8, f32x16};
 
 /// Samples side by side in a [`Lanes`].
 pub(crate) const LANES: usize = 8;
@@ -34,9 +36,180 @@ impl Lanes {
     }
 }
 
+/// Neighbouring elements of eight samples each: as many as a register of the SIMD level holds, but at least one. What
+/// they are neighbours in, such as a row of pixels, is the kernel's affair.
+pub(crate) trait Vector<S: Simd>:
+    SimdFloat<S, Element = f32, Bits: SimdInt<S, Element = u32, Mask = Self::Mask>>
+{
+    /// Elements in a vector.
+    const ELEMENTS: usize;
+    /// Whether there are two: a constant by itself, so that no code is made for what is not so.
+    const WIDE: bool;
+
+    fn from_elements(element: impl Fn(usize) -> f32x8<S>) -> Self;
+
+    fn element(self, index: usize) -> f32x8<S>;
+
+    /// The first elements of `from`.
+    fn load(simd: S, from: &[Lanes]) -> Self;
+
+    /// An element, and zeros after it.
+    fn load_one(simd: S, from: &Lanes) -> Self;
+
+    fn store(self, to: &mut [Lanes]);
+
+    /// The sum of the elements.
+    fn sum(self) -> f32x8<S>;
+}
+
+// Nothing here is a loop: kernels are made of many of these.
+impl<S: Simd> Vector<S> for f32x8<S> {
+    const ELEMENTS: usize = 1;
+    const WIDE: bool = false;
+
+    #[inline(always)]
+    fn from_elements(element: impl Fn(usize) -> Self) -> Self {
+        element(0)
+    }
+
+    #[inline(always)]
+    fn element(self, _index: usize) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn load(simd: S, from: &[Lanes]) -> Self {
+        from[0].load(simd)
+    }
+
+    #[inline(always)]
+    fn load_one(simd: S, from: &Lanes) -> Self {
+        from.load(simd)
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [Lanes]) {
+        to[0].store(self);
+    }
+
+    #[inline(always)]
+    fn sum(self) -> Self {
+        self
+    }
+}
+
+impl<S: Simd> Vector<S> for f32x16<S> {
+    const ELEMENTS: usize = 2;
+    const WIDE: bool = true;
+
+    #[inline(always)]
+    fn from_elements(element: impl Fn(usize) -> f32x8<S>) -> Self {
+        element(0).combine(element(1))
+    }
+
+    #[inline(always)]
+    fn element(self, index: usize) -> f32x8<S> {
+        let (first, second) = self.split();
+        if index == 0 { first } else { second }
+    }
+
+    #[inline(always)]
+    fn load(simd: S, from: &[Lanes]) -> Self {
+        let from = &from[..2];
+        from[0].load(simd).combine(from[1].load(simd))
+    }
+
+    #[inline(always)]
+    fn load_one(simd: S, from: &Lanes) -> Self {
+        from.load(simd).combine(f32x8::splat(simd, 0.0))
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [Lanes]) {
+        let (to, (first, second)) = (&mut to[..2], self.split());
+        to[0].store(first);
+        to[1].store(second);
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32x8<S> {
+        let (first, second) = self.split();
+        first + second
+    }
+}
+
+/// Whether a register holds two elements. As a constant, so that no level's code is made for the other width.
+trait Width {
+    const WIDE: bool;
+}
+
+impl<S: Simd> Width for S {
+    const WIDE: bool = <S::f32s as SimdBase<S>>::LEN >= 2 * LANES;
+}
+
+#[inline(always)]
+pub(crate) fn if_wide<S: Simd>(simd: S, run: impl FnOnce(S)) {
+    if S::WIDE {
+        run(simd);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn if_narrow<S: Simd>(simd: S, run: impl FnOnce(S)) {
+    if S::WIDE {
+        // The other one runs.
+    } else {
+        run(simd);
+    }
+}
+
+/// Calls a kernel, a function generic over the SIMD level and the [`Vector`] that suits it (and what is in brackets).
+macro_rules! kernel {
+    ($level:expr, $kernel:ident $([$($generic:tt)*])? ($($argument:expr),* $(,)?)) => {
+        fearless_simd::dispatch!($level, simd => {
+            crate::nn::lanes::if_wide(
+                simd,
+                #[inline(always)]
+                |simd| $kernel::<_, fearless_simd::f32x16<_>, $($($generic)*)?>(simd, $($argument),*),
+            );
+            crate::nn::lanes::if_narrow(
+                simd,
+                #[inline(always)]
+                |simd| $kernel::<_, fearless_simd::f32x8<_>, $($($generic)*)?>(simd, $($argument),*),
+            );
+        })
+    };
+}
+pub(crate) use kernel;
+
+/// Elements in memory that begins with a cache line: then the vectors of two that kernels load don't straddle lines.
+#[derive(Debug, Clone)]
+pub(crate) struct Buffer {
+    /// One element more than there are.
+    lanes: Vec<Lanes>,
+    start: usize,
+    len: usize,
+}
+
+impl Deref for Buffer {
+    type Target = [Lanes];
+
+    fn deref(&self) -> &[Lanes] {
+        &self.lanes[self.start..][..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [Lanes] {
+        &mut self.lanes[self.start..][..self.len]
+    }
+}
+
 /// `len` zeroed elements.
-pub(crate) fn zeros(len: usize) -> Vec<Lanes> {
-    vec![Lanes::default(); len]
+pub(crate) fn zeros(len: usize) -> Buffer {
+    let lanes = vec![Lanes::default(); len + 1];
+    let start = lanes.as_ptr().align_offset(2 * size_of::<Lanes>()).min(1);
+    Buffer { lanes, start, len }
 }
 
 /// Number of blocks that hold `samples`.

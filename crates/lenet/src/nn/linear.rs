@@ -7,11 +7,13 @@
 //! - weight gradient, `dW = dY X'`: [`multiply_weights`], vectors along the inputs, for which the batch is turned
 //!   once into rows `(sample, input)`; its sums are whole, with no lanes to add up.
 
-use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use std::hint::black_box;
+
+use fearless_simd::{Select, Simd, SimdBase, SimdMask, dispatch, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    lanes::{LANES, Lanes, TILE, piece, with_const, zeros},
+    lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
     layer::{Operator, Pass},
 };
 
@@ -54,7 +56,7 @@ struct Part<'a> {
 
 /// `y (block, row) = bias (row) + sum over depth of weights (row, depth) * x (block, depth)`; `size` is of `weights`.
 #[inline(always)]
-fn multiply<S: Simd>(
+fn multiply<S: Simd, V: Vector<S>>(
     simd: S,
     weights: &[f32],
     size: (usize, usize),
@@ -73,7 +75,7 @@ fn multiply<S: Simd>(
         let depths = piece(depth, steps, step);
         let weights = &weights[depths.0..];
         let part = Part { weights, row_step: depth, depth_step: 1, rows: (0, rows), depths };
-        multiply_part(simd, &part, size, x, y);
+        multiply_part::<S, V>(simd, &part, size, x, y);
     }
 }
 
@@ -82,7 +84,13 @@ fn multiply<S: Simd>(
 /// Neighbouring depths are a whole row of `weights` apart, often on another page, so a part of it is first copied
 /// together.
 #[inline(always)]
-fn multiply_turned<S: Simd>(simd: S, weights: &[f32], size: (usize, usize), x: &[Lanes], y: &mut [Lanes]) {
+fn multiply_turned<S: Simd, V: Vector<S>>(
+    simd: S,
+    weights: &[f32],
+    size: (usize, usize),
+    x: &[Lanes],
+    y: &mut [Lanes],
+) {
     let (rows, depth) = size;
     let mut near = [[0.0; TURNED_ROWS]; TURNED_DEPTH];
     for first in (0..rows).step_by(TURNED_ROWS) {
@@ -103,30 +111,49 @@ fn multiply_turned<S: Simd>(simd: S, weights: &[f32], size: (usize, usize), x: &
             }
             let weights = near.as_flattened();
             let part = Part { weights, row_step: 1, depth_step: TURNED_ROWS, rows: (first, count), depths };
-            multiply_part(simd, &part, size, x, y);
+            multiply_part::<S, V>(simd, &part, size, x, y);
         }
     }
 }
 
 #[inline(always)]
-fn multiply_part<S: Simd>(simd: S, part: &Part, size: (usize, usize), x: &[Lanes], y: &mut [Lanes]) {
+fn multiply_part<S: Simd, V: Vector<S>>(
+    simd: S,
+    part: &Part,
+    size: (usize, usize),
+    x: &[Lanes],
+    y: &mut [Lanes],
+) {
     let blocks = y.len() / size.0;
-    let tiles = blocks.div_ceil(TILE);
+    let tiles = blocks.div_ceil(if V::WIDE { 7 } else { TILE });
     for tile in 0..tiles {
         let (block, count) = piece(blocks, tiles, tile);
-        match count {
-            1 => multiply_panels::<S, 6, 1>(simd, part, size, block, x, y),
-            2 => multiply_panels::<S, 4, 2>(simd, part, size, block, x, y),
-            3 => multiply_panels::<S, 3, 3>(simd, part, size, block, x, y),
-            4 => multiply_panels::<S, 3, 4>(simd, part, size, block, x, y),
-            5 => multiply_panels::<S, 2, 5>(simd, part, size, block, x, y),
-            _ => multiply_panels::<S, 2, 6>(simd, part, size, block, x, y),
+        // As many sums as the registers hold beside their operands.
+        if V::WIDE {
+            match count {
+                1 => multiply_panels::<S, V, 6, 1>(simd, part, size, block, x, y),
+                2 => multiply_panels::<S, V, 6, 2>(simd, part, size, block, x, y),
+                3 => multiply_panels::<S, V, 6, 3>(simd, part, size, block, x, y),
+                4 => multiply_panels::<S, V, 5, 4>(simd, part, size, block, x, y),
+                5 => multiply_panels::<S, V, 4, 5>(simd, part, size, block, x, y),
+                6 => multiply_panels::<S, V, 4, 6>(simd, part, size, block, x, y),
+                _ => multiply_panels::<S, V, 3, 7>(simd, part, size, block, x, y),
+            }
+        } else {
+            match count {
+                1 => multiply_panels::<S, V, 6, 1>(simd, part, size, block, x, y),
+                2 => multiply_panels::<S, V, 4, 2>(simd, part, size, block, x, y),
+                3 => multiply_panels::<S, V, 3, 3>(simd, part, size, block, x, y),
+                4 => multiply_panels::<S, V, 3, 4>(simd, part, size, block, x, y),
+                5 => multiply_panels::<S, V, 2, 5>(simd, part, size, block, x, y),
+                _ => multiply_panels::<S, V, 2, 6>(simd, part, size, block, x, y),
+            }
         }
     }
 }
 
 #[inline(always)]
-fn multiply_panels<S: Simd, const R: usize, const B: usize>(
+fn multiply_panels<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
     simd: S,
     part: &Part,
     size: (usize, usize),
@@ -134,18 +161,23 @@ fn multiply_panels<S: Simd, const R: usize, const B: usize>(
     x: &[Lanes],
     y: &mut [Lanes],
 ) {
-    let whole = part.rows.1 / R * R;
-    for row in (0..whole).step_by(R) {
-        multiply_tile::<S, R, B>(simd, part, size, (row, block), x, y);
+    let vectors = part.rows.1 / V::ELEMENTS;
+    let whole = vectors / R * R;
+    for vector in (0..whole).step_by(R) {
+        multiply_tile::<S, V, R, B>(simd, part, size, (vector * V::ELEMENTS, block), x, y);
     }
-    for row in whole..part.rows.1 {
-        multiply_tile::<S, 1, B>(simd, part, size, (row, block), x, y);
+    for vector in whole..vectors {
+        multiply_tile::<S, V, 1, B>(simd, part, size, (vector * V::ELEMENTS, block), x, y);
+    }
+    let rest = vectors * V::ELEMENTS;
+    if V::WIDE && rest < part.rows.1 {
+        multiply_tile::<S, f32x8<S>, 1, B>(simd, part, size, (rest, block), x, y);
     }
 }
 
-/// Adds to `R` rows, from `row` of the part on, of `B` blocks.
+/// Adds to `R` vectors of neighbouring rows, from `row` of the part on, of `B` blocks.
 #[inline(always)]
-fn multiply_tile<S: Simd, const R: usize, const B: usize>(
+fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
     simd: S,
     part: &Part,
     (rows, depth): (usize, usize),
@@ -159,24 +191,36 @@ fn multiply_tile<S: Simd, const R: usize, const B: usize>(
     for b in 0..B {
         panels[b] = &x[(block + b) * depth + first..][..count];
     }
-    let mut starts = [&weights[..0]; R];
+    let mut starts = [[&weights[..0]; 2]; R];
     for r in 0..R {
-        starts[r] = &weights[(row + r) * row_step..];
+        for i in 0..V::ELEMENTS {
+            starts[r][i] = &weights[(row + r * V::ELEMENTS + i) * row_step..];
+        }
     }
-    let place = |r: usize, b: usize| (block + b) * rows + part.rows.0 + row + r;
-    let mut sums = [[f32x8::splat(simd, 0.0); B]; R];
+    let place = |r: usize, b: usize| (block + b) * rows + part.rows.0 + row + r * V::ELEMENTS;
+    // The lanes of the second row. What the compiler knows of them it would turn into three shuffles a step.
+    let second = V::Mask::from_bitmask(simd, black_box(0xff00));
+    let mut sums = [[V::splat(simd, 0.0); B]; R];
     for r in 0..R {
         for b in 0..B {
-            sums[r][b] = y[place(r, b)].load(simd);
+            sums[r][b] = V::load(simd, &y[place(r, b)..]);
         }
     }
     for step in 0..count {
-        let mut broadcast = [f32x8::splat(simd, 0.0); R];
+        let mut broadcast = [V::splat(simd, 0.0); R];
         for r in 0..R {
-            broadcast[r] = f32x8::splat(simd, starts[r][step * depth_step]);
+            let at = step * depth_step;
+            broadcast[r] = V::splat(simd, starts[r][0][at]);
+            if V::WIDE {
+                broadcast[r] = second.select(V::splat(simd, starts[r][1][at]), broadcast[r]);
+            }
         }
         for b in 0..B {
             let value = panels[b][step].load(simd);
+            let value = V::from_elements(
+                #[inline(always)]
+                |_| value,
+            );
             for r in 0..R {
                 sums[r][b] = broadcast[r].mul_add(value, sums[r][b]);
             }
@@ -184,7 +228,7 @@ fn multiply_tile<S: Simd, const R: usize, const B: usize>(
     }
     for r in 0..R {
         for b in 0..B {
-            y[place(r, b)].store(sums[r][b]);
+            sums[r][b].store(&mut y[place(r, b)..]);
         }
     }
 }
@@ -195,63 +239,76 @@ const GROUP: usize = 2;
 /// `gradient (output, input) = sum over the samples of dy (sample, output) * x (sample, input)`, `dy` in blocks,
 /// `rows` as [`turn`] makes them.
 #[inline(always)]
-fn multiply_weights<S: Simd>(simd: S, layer: Linear, rows: &[Lanes], dy: &[Lanes], gradient: &mut [f32]) {
-    let vectors = layer.in_features.div_ceil(LANES);
+fn multiply_weights<S: Simd, V: Vector<S>>(
+    simd: S,
+    layer: Linear,
+    rows: &[Lanes],
+    dy: &[Lanes],
+    gradient: &mut [f32],
+) {
+    let vectors = layer.in_features.div_ceil(LANES * V::ELEMENTS);
     let tiles = vectors.div_ceil(TILE);
+    // Twice the registers hold twice the tile.
+    let most_outputs = if V::WIDE { 4 } else { 2 };
     // A few tiles side by side: their inputs still fit the first-level cache, and the gradient is written in longer
     // pieces.
     for group in (0..tiles).step_by(GROUP) {
-        for output in (0..layer.out_features).step_by(2) {
+        for output in (0..layer.out_features).step_by(most_outputs) {
             for tile in group..tiles.min(group + GROUP) {
                 let (vector, count) = piece(vectors, tiles, tile);
-                let at = (output, vector);
-                if output + 1 < layer.out_features {
-                    with_const!(V = count => weights_tile::<S, 2, V>(simd, layer, rows, dy, gradient, at));
+                let at = (output, vector * V::ELEMENTS);
+                let outputs = most_outputs.min(layer.out_features - output);
+                with_const!(C = count => if V::WIDE {
+                    with_const!(R = outputs, [1 2 3] else 4 => {
+                        weights_tile::<S, V, R, C>(simd, layer, rows, dy, gradient, at)
+                    })
                 } else {
-                    with_const!(V = count => weights_tile::<S, 1, V>(simd, layer, rows, dy, gradient, at));
-                }
+                    with_const!(R = outputs, [1] else 2 => {
+                        weights_tile::<S, V, R, C>(simd, layer, rows, dy, gradient, at)
+                    })
+                });
             }
         }
     }
 }
 
 #[inline(always)]
-fn weights_tile<S: Simd, const R: usize, const V: usize>(
+fn weights_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
     Linear { in_features, out_features }: Linear,
     rows: &[Lanes],
     dy: &[Lanes],
     gradient: &mut [f32],
-    (output, vector): (usize, usize),
+    (output, first): (usize, usize),
 ) {
     let pitch = pitch(in_features);
-    let mut sums = [[f32x8::splat(simd, 0.0); V]; R];
+    let mut sums = [[V::splat(simd, 0.0); C]; R];
     for (dy, rows) in dy.chunks_exact(out_features).zip(rows.chunks_exact(LANES * pitch)) {
         let dy = &dy[output..output + R];
         for (lane, row) in rows.chunks_exact(pitch).enumerate() {
-            let row = &row[vector..vector + V];
-            let mut broadcast = [f32x8::splat(simd, 0.0); R];
+            let row = &row[first..][..C * V::ELEMENTS];
+            let mut broadcast = [V::splat(simd, 0.0); R];
             for r in 0..R {
-                broadcast[r] = f32x8::splat(simd, dy[r].0[lane]);
+                broadcast[r] = V::splat(simd, dy[r].0[lane]);
             }
-            for v in 0..V {
-                let value = row[v].load(simd);
+            for c in 0..C {
+                let value = V::load(simd, &row[c * V::ELEMENTS..]);
                 for r in 0..R {
-                    sums[r][v] = broadcast[r].mul_add(value, sums[r][v]);
+                    sums[r][c] = broadcast[r].mul_add(value, sums[r][c]);
                 }
             }
         }
     }
     for r in 0..R {
         let row = &mut gradient[(output + r) * in_features..][..in_features];
-        for v in 0..V {
-            let inputs = &mut row[(vector + v) * LANES..];
-            if let Some(inputs) = inputs.first_chunk_mut() {
-                sums[r][v].store_array(inputs);
+        for c in 0..C {
+            // A copy, for what is referred to doesn't stay in registers.
+            let sum = sums[r][c];
+            let inputs = &mut row[(first + c * V::ELEMENTS) * LANES..];
+            if let Some(inputs) = inputs.get_mut(..V::LEN) {
+                sum.store_slice(inputs);
             } else {
-                let mut last = Lanes::default();
-                last.store(sums[r][v]);
-                inputs.copy_from_slice(&last.0[..inputs.len()]);
+                inputs.copy_from_slice(&sum.as_slice()[..inputs.len()]);
             }
         }
     }
@@ -267,7 +324,7 @@ fn pitch(in_features: usize) -> usize {
 pub(super) struct Product {
     layer: Linear,
     /// The batch by rows: (sample, vector of eight inputs).
-    rows: Vec<Lanes>,
+    rows: Buffer,
 }
 
 impl Product {
@@ -311,7 +368,7 @@ impl Operator for Product {
         let Linear { in_features, out_features } = self.layer;
         let (values, bias) = parameters.split_at(in_features * out_features);
         let size = (out_features, in_features);
-        dispatch!(pass.level, simd => multiply(simd, values, size, bias, x, y));
+        kernel!(pass.level, multiply(values, size, bias, x, y));
     }
 
     fn backward(
@@ -327,17 +384,15 @@ impl Operator for Product {
         let (weight_gradient, bias_gradient) = gradient.split_at_mut(in_features * out_features);
         let rows = &mut self.rows[..x.len() / in_features * LANES * pitch(in_features)];
         let layer = self.layer;
-        dispatch!(pass.level, simd => {
-            turn(simd, x, in_features, rows);
-            multiply_weights(simd, layer, rows, dy, weight_gradient);
-        });
+        dispatch!(pass.level, simd => turn(simd, x, in_features, rows));
+        kernel!(pass.level, multiply_weights(layer, rows, dy, weight_gradient));
         for (output, gradient) in bias_gradient.iter_mut().enumerate() {
             *gradient = dy.iter().skip(output).step_by(out_features).flat_map(|lanes| lanes.0).sum();
         }
         if let Some(dx) = dx {
             let values = &parameters[..in_features * out_features];
             let size = (in_features, out_features);
-            dispatch!(pass.level, simd => multiply_turned(simd, values, size, dy, dx));
+            kernel!(pass.level, multiply_turned(values, size, dy, dx));
         }
     }
 }

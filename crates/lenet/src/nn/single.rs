@@ -20,7 +20,7 @@ use super::{
     activation::Activation,
     batchnorm::running_scale,
     conv2d::{Geometry, pad},
-    lanes::{LANES, Lanes, TILE, piece, with_const, zeros},
+    lanes::{Buffer, LANES, Lanes, TILE, piece, with_const, zeros},
     layer::{Operator, Pass},
 };
 use crate::{CLASSES, PIXELS, SIDE};
@@ -166,7 +166,7 @@ fn flatten(shape: Shape, x: &[Lanes], y: &mut [Lanes]) {
 }
 
 /// Rows of `len` values to (group of eight rows, value, lane = row), zeros after the last row.
-fn side_by_side(rows: &[f32], len: usize) -> Vec<Lanes> {
+fn side_by_side(rows: &[f32], len: usize) -> Buffer {
     let mut lanes = zeros((rows.len() / len).div_ceil(LANES) * len);
     for (i, row) in rows.chunks_exact(len).enumerate() {
         for (lanes, value) in lanes[i / LANES * len..].iter_mut().zip(row) {
@@ -181,9 +181,9 @@ enum Work<'a> {
     Convolve {
         layer: &'a str,
         shape: Geometry,
-        padded: Vec<Lanes>,
-        weight: Vec<Lanes>,
-        bias: Vec<Lanes>,
+        padded: Buffer,
+        weight: Buffer,
+        bias: Buffer,
     },
     Multiply {
         weight: &'a [f32],
@@ -193,8 +193,8 @@ enum Work<'a> {
     Pool(Box<dyn Operator>),
     /// `x = scale * x + shift`, for each group of channels.
     Scale {
-        scale: Vec<Lanes>,
-        shift: Vec<Lanes>,
+        scale: Buffer,
+        shift: Buffer,
         plane: usize,
     },
     Activate(Activation),
@@ -205,9 +205,9 @@ pub(crate) struct Single<'a> {
     level: Level,
     scaling: [f32; 256],
     /// The image, in the first lane.
-    input: Vec<Lanes>,
+    input: Buffer,
     /// Each with its output, which is empty where the work is done in place.
-    steps: Vec<(Work<'a>, Vec<Lanes>)>,
+    steps: Vec<(Work<'a>, Buffer)>,
 }
 
 impl<'a> Single<'a> {
@@ -250,11 +250,11 @@ impl<'a> Single<'a> {
                         (0..input.channels).map(|channel| running_scale(own, channel)).unzip();
                     let (scale, shift) = (side_by_side(&scale, 1), side_by_side(&shift, 1));
                     let plane = input.height * input.width;
-                    steps.push((Work::Scale { scale, shift, plane }, Vec::new()));
+                    steps.push((Work::Scale { scale, shift, plane }, zeros(0)));
                 }
                 Layer::ReLU | Layer::Tanh => {
                     if let Some(activation) = row.layer.activation() {
-                        steps.push((Work::Activate(activation), Vec::new()));
+                        steps.push((Work::Activate(activation), zeros(0)));
                     }
                 }
                 Layer::Dropout(_) => {}

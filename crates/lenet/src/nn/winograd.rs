@@ -16,12 +16,12 @@
 //! In memory the points come first: `(point, channel, tile)` for each sample, so that at a point the tiles of all
 //! channels form a matrix.
 
-use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Level, Simd, SimdBase, f32x8};
 
 use super::{
     Conv2d, Shape,
     conv2d::add_planes,
-    lanes::{LANES, Lanes, TILE, piece, with_const, zeros},
+    lanes::{Buffer, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
     layer::{Operator, Pass},
 };
 
@@ -58,7 +58,7 @@ const fn kernel_matrix<const R: usize>() -> [[f32; R]; N] {
 
 /// One of the four maps between a row of a tile and its values at the points.
 trait Transform<const I: usize, const O: usize> {
-    fn apply<S: Simd>(row: [f32x8<S>; I]) -> [f32x8<S>; O];
+    fn apply<S: Simd, V: Vector<S>>(row: [V; I]) -> [V; O];
 }
 
 /// `B' d`
@@ -66,7 +66,7 @@ struct InputToPoints;
 
 impl Transform<N, N> for InputToPoints {
     #[inline(always)]
-    fn apply<S: Simd>(d: [f32x8<S>; N]) -> [f32x8<S>; N] {
+    fn apply<S: Simd, V: Vector<S>>(d: [V; N]) -> [V; N] {
         let even_p = d[2].mul_add(-Q * Q, d[4]);
         let odd_p = d[1].mul_add(-Q, d[3] * P);
         let even_q = d[2].mul_add(-P * P, d[4]);
@@ -87,7 +87,7 @@ struct PointsToInput;
 
 impl Transform<N, N> for PointsToInput {
     #[inline(always)]
-    fn apply<S: Simd>(t: [f32x8<S>; N]) -> [f32x8<S>; N] {
+    fn apply<S: Simd, V: Vector<S>>(t: [V; N]) -> [V; N] {
         let (even_p, odd_p) = (t[1] + t[2], t[1] - t[2]);
         let (even_q, odd_q) = (t[3] + t[4], t[3] - t[4]);
         [
@@ -106,7 +106,7 @@ struct PointsToOutput;
 
 impl<const M: usize> Transform<N, M> for PointsToOutput {
     #[inline(always)]
-    fn apply<S: Simd>(t: [f32x8<S>; N]) -> [f32x8<S>; M] {
+    fn apply<S: Simd, V: Vector<S>>(t: [V; N]) -> [V; M] {
         let evens = (t[1] + t[2], t[3] + t[4]);
         let odds = (t[1] - t[2], t[3] - t[4]);
         let mut y = [t[0] + evens.0 + evens.1; M];
@@ -127,7 +127,7 @@ struct OutputToPoints;
 
 impl<const M: usize> Transform<M, N> for OutputToPoints {
     #[inline(always)]
-    fn apply<S: Simd>(y: [f32x8<S>; M]) -> [f32x8<S>; N] {
+    fn apply<S: Simd, V: Vector<S>>(y: [V; M]) -> [V; N] {
         let (mut even_p, mut even_q) = (y[0], y[0]);
         let (mut odd_p, mut odd_q) = (y[1] * P, y[1] * Q);
         let (mut p, mut q) = (P, Q);
@@ -157,115 +157,173 @@ struct Tiling {
     across: usize,
 }
 
-/// How far apart neighbours are in memory.
-#[derive(Debug, Clone, Copy)]
-struct Steps {
-    channel: usize,
-    /// Tiles.
-    down: usize,
-    across: usize,
-    /// Elements of a tile.
-    row: usize,
-    column: usize,
-}
-
 impl Tiling {
     #[inline(always)]
     fn tiles(&self) -> usize {
         self.down * self.across
     }
 
+    /// Elements from one channel to the next among the points: as vectors are loaded whole, zeros fill up the last.
+    #[inline(always)]
+    fn run(&self) -> usize {
+        self.tiles().next_multiple_of(2)
+    }
+
     /// Elements from one point to the next of `(point, channel, tile)`: an odd number of cache lines, for otherwise
     /// many points would share few sets of the first-level cache.
     #[inline(always)]
     fn pitch(&self, channels: usize) -> usize {
-        (channels * self.tiles()).next_multiple_of(4) + 2
+        (channels * self.run()).next_multiple_of(4) + 2
     }
 
-    /// In a map whose tiles begin every `M` pixels.
+    /// Where a tile begins in a plane of a map whose tiles begin every `M` pixels.
     #[inline(always)]
-    fn map_steps<const M: usize>(&self, Shape { height, width, .. }: Shape) -> Steps {
-        Steps { channel: height * width, down: M * width, across: M, row: width, column: 1 }
-    }
-
-    /// Among the points.
-    #[inline(always)]
-    fn point_steps(&self, channels: usize) -> Steps {
-        let pitch = self.pitch(channels);
-        Steps { channel: self.tiles(), down: self.across, across: 1, row: N * pitch, column: pitch }
+    fn start<const M: usize>(&self, width: usize, tile: usize) -> usize {
+        (tile / self.across * width + tile % self.across) * M
     }
 }
 
-/// `to = T from T'` for each tile of each channel, added to what is there if `ADD`.
+/// Runs `$body` with `$i` from 0 to `$end`, at most [`N`]. A copy for each where vectors are wide: there are enough
+/// registers then for a tile to stay in, if no index is computed.
+macro_rules! unrolled {
+    ($i:ident < $end:expr, $vector:ident => $body:expr) => {
+        unrolled!(@ $i, $end, $vector, $body, 0 1 2 3 4 5)
+    };
+    (@ $i:ident, $end:expr, $vector:ident, $body:expr, $($number:literal)*) => {
+        if $vector::WIDE {
+            $(if $number < $end {
+                let $i = $number;
+                $body
+            })*
+        } else {
+            for $i in 0..$end {
+                $body
+            }
+        }
+    };
+}
+
+/// `to (point, channel, tile) = T from T'` for each tile of a map.
 #[inline(always)]
-fn transform<S: Simd, T: Transform<I, O>, const I: usize, const O: usize, const ADD: bool>(
+fn spread<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const M: usize>(
     simd: S,
     tiling: &Tiling,
-    channels: usize,
-    (from, from_steps): (&[Lanes], Steps),
-    (to, to_steps): (&mut [Lanes], Steps),
+    map: Shape,
+    from: &[Lanes],
+    to: &mut [Lanes],
 ) {
-    let zero = f32x8::splat(simd, 0.0);
-    let start = |steps: Steps, channel, i, j| channel * steps.channel + i * steps.down + j * steps.across;
-    for channel in 0..channels {
-        for i in 0..tiling.down {
-            for j in 0..tiling.across {
-                let from = &from[start(from_steps, channel, i, j)..];
-                let mut rows = [[zero; O]; I];
-                for u in 0..I {
-                    let mut row = [zero; I];
-                    for v in 0..I {
-                        row[v] = from[u * from_steps.row + v * from_steps.column].load(simd);
-                    }
-                    rows[u] = T::apply(row);
-                }
-                let to = &mut to[start(to_steps, channel, i, j)..];
-                for v in 0..O {
-                    let mut column = [zero; I];
-                    for u in 0..I {
-                        column[u] = rows[u][v];
-                    }
-                    let column = T::apply(column);
-                    for u in 0..O {
-                        let to = &mut to[u * to_steps.row + v * to_steps.column];
-                        to.store(if ADD { to.load(simd) + column[u] } else { column[u] });
-                    }
-                }
-            }
+    let tiles = tiling.tiles();
+    let whole = tiles / V::ELEMENTS * V::ELEMENTS;
+    for (channel, plane) in from.chunks_exact(map.height * map.width).enumerate() {
+        for tile in (0..whole).step_by(V::ELEMENTS) {
+            spread_tiles::<S, V, T, I, M>(simd, tiling, map, plane, to, (channel, tile));
+        }
+        if V::WIDE && whole < tiles {
+            spread_tiles::<S, f32x8<S>, T, I, M>(simd, tiling, map, plane, to, (channel, whole));
         }
     }
 }
 
-/// `v = B' x B`
 #[inline(always)]
-fn spread_input<S: Simd, const M: usize>(simd: S, tiling: &Tiling, x: &[Lanes], v: &mut [Lanes]) {
-    let channels = tiling.input.channels;
-    let (map, points) = (tiling.map_steps::<M>(tiling.input), tiling.point_steps(channels));
-    transform::<S, InputToPoints, N, N, false>(simd, tiling, channels, (x, map), (v, points));
+fn spread_tiles<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const M: usize>(
+    simd: S,
+    tiling: &Tiling,
+    map: Shape,
+    plane: &[Lanes],
+    to: &mut [Lanes],
+    (channel, tile): (usize, usize),
+) {
+    let zero = V::splat(simd, 0.0);
+    let starts = [0, V::ELEMENTS - 1].map(|i| tiling.start::<M>(map.width, tile + i));
+    let mut rows = [[zero; N]; I];
+    unrolled!(u < I, V => {
+        let from = starts.map(|start| &plane[start + u * map.width..][..I]);
+        let mut row = [zero; I];
+        for v in 0..I {
+            row[v] = V::from_elements(
+                #[inline(always)]
+                |i| from[i][v].load(simd),
+            );
+        }
+        rows[u] = T::apply(row);
+    });
+    let first = channel * tiling.run() + tile;
+    let pitch = tiling.pitch(map.channels);
+    unrolled!(v < N, V => {
+        let mut column = [zero; I];
+        for u in 0..I {
+            column[u] = rows[u][v];
+        }
+        let column = T::apply(column);
+        let to = &mut to[v * pitch + first..][..(N - 1) * N * pitch + V::ELEMENTS];
+        for u in 0..N {
+            column[u].store(&mut to[u * N * pitch..]);
+        }
+    });
 }
 
-/// `y += A' m A`
+/// `T from T'` of (point, channel, tile), written to each tile of a map: added to what is there, or else to `bias`.
 #[inline(always)]
-fn gather_output<S: Simd, const M: usize>(simd: S, tiling: &Tiling, m: &[Lanes], y: &mut [Lanes]) {
-    let channels = tiling.output.channels;
-    let (map, points) = (tiling.map_steps::<M>(tiling.output), tiling.point_steps(channels));
-    transform::<S, PointsToOutput, N, M, true>(simd, tiling, channels, (m, points), (y, map));
+fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: usize>(
+    simd: S,
+    tiling: &Tiling,
+    map: Shape,
+    bias: Option<&[f32]>,
+    from: &[Lanes],
+    to: &mut [Lanes],
+) {
+    let tiles = tiling.tiles();
+    let whole = tiles / V::ELEMENTS * V::ELEMENTS;
+    for (channel, plane) in to.chunks_exact_mut(map.height * map.width).enumerate() {
+        let bias = bias.map(|bias| bias[channel]);
+        for tile in (0..whole).step_by(V::ELEMENTS) {
+            gather_tiles::<S, V, T, O, M>(simd, tiling, map, bias, from, plane, (channel, tile));
+        }
+        if V::WIDE && whole < tiles {
+            gather_tiles::<S, f32x8<S>, T, O, M>(simd, tiling, map, bias, from, plane, (channel, whole));
+        }
+    }
 }
 
-/// `dm = A dy A'`
 #[inline(always)]
-fn spread_output<S: Simd, const M: usize>(simd: S, tiling: &Tiling, dy: &[Lanes], dm: &mut [Lanes]) {
-    let channels = tiling.output.channels;
-    let (map, points) = (tiling.map_steps::<M>(tiling.output), tiling.point_steps(channels));
-    transform::<S, OutputToPoints, M, N, false>(simd, tiling, channels, (dy, map), (dm, points));
-}
-
-/// `dx += B dv B'`
-#[inline(always)]
-fn gather_input<S: Simd, const M: usize>(simd: S, tiling: &Tiling, dv: &[Lanes], dx: &mut [Lanes]) {
-    let channels = tiling.input.channels;
-    let (map, points) = (tiling.map_steps::<M>(tiling.input), tiling.point_steps(channels));
-    transform::<S, PointsToInput, N, N, true>(simd, tiling, channels, (dv, points), (dx, map));
+fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: usize>(
+    simd: S,
+    tiling: &Tiling,
+    map: Shape,
+    bias: Option<f32>,
+    from: &[Lanes],
+    plane: &mut [Lanes],
+    (channel, tile): (usize, usize),
+) {
+    let zero = V::splat(simd, 0.0);
+    let (first, pitch) = (channel * tiling.run() + tile, tiling.pitch(map.channels));
+    let mut rows = [[zero; O]; N];
+    unrolled!(u < N, V => {
+        let mut row = [zero; N];
+        let from = &from[u * N * pitch + first..][..(N - 1) * pitch + V::ELEMENTS];
+        for v in 0..N {
+            row[v] = V::load(simd, &from[v * pitch..]);
+        }
+        rows[u] = T::apply(row);
+    });
+    let starts = [0, V::ELEMENTS - 1].map(|i| tiling.start::<M>(map.width, tile + i));
+    unrolled!(v < O, V => {
+        let mut column = [zero; N];
+        for u in 0..N {
+            column[u] = rows[u][v];
+        }
+        let column = T::apply(column);
+        for i in 0..V::ELEMENTS {
+            for u in 0..O {
+                let to = &mut plane[starts[i] + u * map.width + v];
+                let base = match bias {
+                    None => to.load(simd),
+                    Some(bias) => f32x8::splat(simd, bias),
+                };
+                to.store(base + column[u].element(i));
+            }
+        }
+    });
 }
 
 /// Rows of weights that [`multiply`] takes at a time; they lie side by side: (point, group of rows, channel, row).
@@ -288,11 +346,11 @@ fn multiply(
     values: &[Lanes],
     products: &mut [Lanes],
 ) {
-    dispatch!(level, simd => multiply_points(simd, tiling, weights, size, values, products));
+    kernel!(level, multiply_points(tiling, weights, size, values, products));
 }
 
 #[inline(always)]
-fn multiply_points<S: Simd>(
+fn multiply_points<S: Simd, V: Vector<S>>(
     simd: S,
     tiling: &Tiling,
     weights: &[f32],
@@ -300,24 +358,26 @@ fn multiply_points<S: Simd>(
     values: &[Lanes],
     products: &mut [Lanes],
 ) {
-    let tiles = tiling.tiles();
-    let groups = tiles.div_ceil(columns(simd));
+    let run = tiling.run();
+    let vectors = tiling.tiles().div_ceil(V::ELEMENTS);
+    let groups = vectors.div_ceil(columns(simd));
     let row_groups = rows.div_ceil(ROWS);
     for point in 0..POINTS {
         let weights = &weights[point * rows * channels..][..rows * channels];
-        let values = &values[point * tiling.pitch(channels)..][..channels * tiles];
-        let products = &mut products[point * tiling.pitch(rows)..][..rows * tiles];
+        let values = &values[point * tiling.pitch(channels)..][..channels * run];
+        let products = &mut products[point * tiling.pitch(rows)..][..rows * run];
         for group in 0..groups {
-            let (tile, count) = piece(tiles, groups, group);
+            let (vector, count) = piece(vectors, groups, group);
+            let tile = vector * V::ELEMENTS;
             for row_group in 0..row_groups {
                 let (row, rows) = piece(rows, row_groups, row_group);
                 let weights = &weights[row * channels..][..rows * channels];
-                let products = &mut products[row * tiles..];
+                let products = &mut products[row * run..];
                 with_const!(T = count => match rows {
-                    1 => multiply_tile::<S, 1, T>(simd, weights, values, products, tiles, tile),
-                    2 => multiply_tile::<S, 2, T>(simd, weights, values, products, tiles, tile),
-                    3 => multiply_tile::<S, 3, T>(simd, weights, values, products, tiles, tile),
-                    _ => multiply_tile::<S, ROWS, T>(simd, weights, values, products, tiles, tile),
+                    1 => multiply_tile::<S, V, 1, T>(simd, weights, values, products, run, tile),
+                    2 => multiply_tile::<S, V, 2, T>(simd, weights, values, products, run, tile),
+                    3 => multiply_tile::<S, V, 3, T>(simd, weights, values, products, run, tile),
+                    _ => multiply_tile::<S, V, ROWS, T>(simd, weights, values, products, run, tile),
                 });
             }
         }
@@ -325,32 +385,32 @@ fn multiply_points<S: Simd>(
 }
 
 #[inline(always)]
-fn multiply_tile<S: Simd, const R: usize, const T: usize>(
+fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const T: usize>(
     simd: S,
     weights: &[f32],
     values: &[Lanes],
     products: &mut [Lanes],
-    tiles: usize,
+    run: usize,
     tile: usize,
 ) {
-    let mut sums = [[f32x8::splat(simd, 0.0); T]; R];
-    for (weights, values) in weights.as_chunks::<R>().0.iter().zip(values.chunks_exact(tiles)) {
-        let values = &values[tile..tile + T];
-        let mut broadcast = [f32x8::splat(simd, 0.0); R];
+    let mut sums = [[V::splat(simd, 0.0); T]; R];
+    for (weights, values) in weights.as_chunks::<R>().0.iter().zip(values.chunks_exact(run)) {
+        let values = &values[tile..][..T * V::ELEMENTS];
+        let mut broadcast = [V::splat(simd, 0.0); R];
         for r in 0..R {
-            broadcast[r] = f32x8::splat(simd, weights[r]);
+            broadcast[r] = V::splat(simd, weights[r]);
         }
         for t in 0..T {
-            let value = values[t].load(simd);
+            let value = V::load(simd, &values[t * V::ELEMENTS..]);
             for r in 0..R {
                 sums[r][t] = broadcast[r].mul_add(value, sums[r][t]);
             }
         }
     }
     for r in 0..R {
-        let products = &mut products[r * tiles + tile..][..T];
+        let products = &mut products[r * run + tile..][..T * V::ELEMENTS];
         for t in 0..T {
-            products[t].store(sums[r][t]);
+            sums[r][t].store(&mut products[t * V::ELEMENTS..]);
         }
     }
 }
@@ -367,27 +427,33 @@ fn columns<S: Simd>(simd: S) -> usize {
 
 /// `du (point, out_channel, in_channel) += sum over the tiles of dm * v`, each lane apart.
 fn weight_gradient(level: Level, tiling: &Tiling, v: &[Lanes], dm: &[Lanes], du: &mut [Lanes]) {
-    dispatch!(level, simd => weight_gradient_points(simd, tiling, v, dm, du));
+    kernel!(level, weight_gradient_points(tiling, v, dm, du));
 }
 
 #[inline(always)]
-fn weight_gradient_points<S: Simd>(simd: S, tiling: &Tiling, v: &[Lanes], dm: &[Lanes], du: &mut [Lanes]) {
-    let (inputs, outputs, tiles) = (tiling.input.channels, tiling.output.channels, tiling.tiles());
+fn weight_gradient_points<S: Simd, V: Vector<S>>(
+    simd: S,
+    tiling: &Tiling,
+    v: &[Lanes],
+    dm: &[Lanes],
+    du: &mut [Lanes],
+) {
+    let (inputs, outputs) = (tiling.input.channels, tiling.output.channels);
     let (row_groups, column_groups) = (outputs.div_ceil(ROWS), inputs.div_ceil(columns(simd)));
     for point in 0..POINTS {
-        let v = &v[point * tiling.pitch(inputs)..][..inputs * tiles];
-        let dm = &dm[point * tiling.pitch(outputs)..][..outputs * tiles];
+        let v = &v[point * tiling.pitch(inputs)..][..inputs * tiling.run()];
+        let dm = &dm[point * tiling.pitch(outputs)..][..outputs * tiling.run()];
         let du = &mut du[point * outputs * inputs..][..outputs * inputs];
         for row_group in 0..row_groups {
             let (row, rows) = piece(outputs, row_groups, row_group);
             for column_group in 0..column_groups {
                 let (column, columns) = piece(inputs, column_groups, column_group);
-                let (size, at) = ((tiles, inputs), (row, column));
+                let at = (row, column);
                 with_const!(C = columns => match rows {
-                    1 => weight_tile::<S, 1, C>(simd, size, v, dm, du, at),
-                    2 => weight_tile::<S, 2, C>(simd, size, v, dm, du, at),
-                    3 => weight_tile::<S, 3, C>(simd, size, v, dm, du, at),
-                    _ => weight_tile::<S, ROWS, C>(simd, size, v, dm, du, at),
+                    1 => weight_tile::<S, V, 1, C>(simd, tiling, v, dm, du, at),
+                    2 => weight_tile::<S, V, 2, C>(simd, tiling, v, dm, du, at),
+                    3 => weight_tile::<S, V, 3, C>(simd, tiling, v, dm, du, at),
+                    _ => weight_tile::<S, V, ROWS, C>(simd, tiling, v, dm, du, at),
                 });
             }
         }
@@ -395,29 +461,30 @@ fn weight_gradient_points<S: Simd>(simd: S, tiling: &Tiling, v: &[Lanes], dm: &[
 }
 
 #[inline(always)]
-fn weight_tile<S: Simd, const R: usize, const C: usize>(
+fn weight_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
-    (tiles, inputs): (usize, usize),
+    tiling: &Tiling,
     v: &[Lanes],
     dm: &[Lanes],
     du: &mut [Lanes],
     (row, column): (usize, usize),
 ) {
-    let mut sums = [[f32x8::splat(simd, 0.0); C]; R];
+    let (run, inputs) = (tiling.run(), tiling.input.channels);
+    let mut sums = [[V::splat(simd, 0.0); C]; R];
     let (mut gradients, mut values) = ([&dm[..0]; R], [&v[..0]; C]);
     for r in 0..R {
-        gradients[r] = &dm[(row + r) * tiles..][..tiles];
+        gradients[r] = &dm[(row + r) * run..][..run];
     }
     for c in 0..C {
-        values[c] = &v[(column + c) * tiles..][..tiles];
+        values[c] = &v[(column + c) * run..][..run];
     }
-    for tile in 0..tiles {
-        let mut dms = [f32x8::splat(simd, 0.0); R];
+    for tile in (0..tiling.tiles()).step_by(V::ELEMENTS) {
+        let mut dms = [V::splat(simd, 0.0); R];
         for r in 0..R {
-            dms[r] = gradients[r][tile].load(simd);
+            dms[r] = V::load(simd, &gradients[r][tile..]);
         }
         for c in 0..C {
-            let value = values[c][tile].load(simd);
+            let value = V::load(simd, &values[c][tile..]);
             for r in 0..R {
                 sums[r][c] = dms[r].mul_add(value, sums[r][c]);
             }
@@ -426,7 +493,7 @@ fn weight_tile<S: Simd, const R: usize, const C: usize>(
     for r in 0..R {
         for c in 0..C {
             let total = &mut du[(row + r) * inputs + column + c];
-            total.store(total.load(simd) + sums[r][c]);
+            total.store(total.load(simd) + sums[r][c].sum());
         }
     }
 }
@@ -438,7 +505,7 @@ struct Frame {
     /// Rows above and columns to the left of the inner map.
     offset: usize,
     /// The outer map, empty where it is the inner one.
-    map: Vec<Lanes>,
+    map: Buffer,
 }
 
 impl Frame {
@@ -492,10 +559,10 @@ pub(super) struct Winograd<const M: usize, const R: usize> {
     dx: Frame,
     dy: Frame,
     /// `v` or its gradient, `m` or its gradient.
-    v: Vec<Lanes>,
-    m: Vec<Lanes>,
+    v: Buffer,
+    m: Buffer,
     /// Sums of a step, each lane apart: `du`, then of the bias (out_channels).
-    gradient: Vec<Lanes>,
+    gradient: Buffer,
 }
 
 impl<const M: usize, const R: usize> Winograd<M, R> {
@@ -589,12 +656,9 @@ impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
         let Self { tiling, weights, v, m, .. } = self;
         for (x, y) in x.chunks_exact(self.x.inner.len()).zip(y.chunks_exact_mut(self.y.inner.len())) {
             let (from, to) = (self.x.around(x), self.y.target(y));
-            for (plane, bias) in to.chunks_exact_mut(tiling.output.len() / channels.0).zip(bias) {
-                plane.fill(Lanes([*bias; LANES]));
-            }
-            dispatch!(pass.level, simd => spread_input::<_, M>(simd, tiling, from, v));
+            kernel!(pass.level, spread[InputToPoints, N, M](tiling, tiling.input, from, v));
             multiply(pass.level, tiling, weights, channels, v, m);
-            dispatch!(pass.level, simd => gather_output::<_, M>(simd, tiling, m, to));
+            kernel!(pass.level, gather[PointsToOutput, M, M](tiling, tiling.output, Some(bias), m, to));
             self.y.take(y);
         }
     }
@@ -614,18 +678,16 @@ impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
         let len = self.x.inner.len();
         for (block, (x, dy)) in x.chunks_exact(len).zip(dy.chunks_exact(self.dy.inner.len())).enumerate() {
             let (x, dy) = (self.x.around(x), self.dy.around(dy));
-            dispatch!(pass.level, simd => {
-                spread_input::<_, M>(simd, tiling, x, v);
-                spread_output::<_, M>(simd, tiling, dy, m);
-                add_planes(simd, tiling.output, dy, bias);
-            });
+            kernel!(pass.level, spread[InputToPoints, N, M](tiling, tiling.input, x, v));
+            kernel!(pass.level, spread[OutputToPoints, M, M](tiling, tiling.output, dy, m));
+            kernel!(pass.level, add_planes(tiling.output, dy, bias));
             weight_gradient(pass.level, tiling, v, m, du);
             if let Some(dx) = &mut dx {
                 let dx = &mut dx[block * len..][..len];
                 let to = self.dx.target(dx);
                 to.fill(Lanes::default());
                 multiply(pass.level, tiling, turned, (inputs, outputs), m, v);
-                dispatch!(pass.level, simd => gather_input::<_, M>(simd, tiling, v, to));
+                kernel!(pass.level, gather[PointsToInput, N, M](tiling, tiling.input, None, v, to));
                 self.dx.take(dx);
             }
         }

@@ -12,7 +12,7 @@ use super::{
     activation::Activation,
     batchnorm::{Direction, Normalization},
     dropout::Dropping,
-    lanes::{LANES, Lanes, blocks, zeros},
+    lanes::{Buffer, LANES, Lanes, blocks, zeros},
     layer::{Operator, Pass},
     loss::cross_entropy,
 };
@@ -57,7 +57,7 @@ pub(crate) struct Workspace {
     /// The first step that takes the whole batch.
     whole: usize,
     /// `values[0]` is the input, `values[i + 1]` the output of step `i`: (block, shape).
-    values: Vec<Vec<Lanes>>,
+    values: Vec<Buffer>,
     /// Whether each of `values` holds all blocks, or the one at work.
     kept: Vec<bool>,
     /// In training, the steps that need sums over the whole batch.
@@ -224,7 +224,7 @@ pub(crate) struct Share {
 pub(crate) struct Shard {
     workspace: Workspace,
     /// `gradients[i]` is the gradient of `values[i]`: of all blocks, or of the one at work.
-    gradients: Vec<Vec<Lanes>>,
+    gradients: Vec<Buffer>,
     kept: Vec<bool>,
     share: Share,
     /// For each sample a row of probabilities.

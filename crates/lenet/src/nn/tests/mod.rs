@@ -12,7 +12,7 @@ use super::{
     Single, Targets,
     activation::Activation,
     batchnorm::Direction,
-    lanes::{LANES, Lanes, blocks, zeros},
+    lanes::{Buffer, LANES, Lanes, blocks, zeros},
     layer::Pass,
     loss::{cross_entropy, smooth},
 };
@@ -31,7 +31,7 @@ fn levels() -> Vec<Level> {
 }
 
 /// Samples in rows, (sample, elements), to lanes, (block, element).
-fn to_lanes(rows: &[f64], elements: usize) -> Vec<Lanes> {
+fn to_lanes(rows: &[f64], elements: usize) -> Buffer {
     let mut lanes = zeros(blocks(rows.len() / elements) * elements);
     for (i, &value) in rows.iter().enumerate() {
         let (sample, element) = (i / elements, i % elements);
@@ -105,7 +105,8 @@ fn check_layer(level: Level, twin: &naive::Layer, shape: [usize; 4], random: &mu
         activation.backward(level, &fast_y, &mut fast_dx);
     } else {
         let mut operator = layer.operator(input, output, blocks(samples)).unwrap();
-        (fast_y, fast_dx) = (zeros(fast_dy.len()), vec![Lanes([f32::NAN; LANES]); fast_x.len()]);
+        (fast_y, fast_dx) = (zeros(fast_dy.len()), zeros(fast_x.len()));
+        fast_dx.fill(Lanes([f32::NAN; LANES]));
         let at_once = if operator.takes_whole_batch() { blocks(samples) } else { random.usize(1..3) };
         let (inputs, outputs) = (at_once * input.len(), at_once * output.len());
         let passes = || {
@@ -335,7 +336,7 @@ fn dropout_keeps_the_mean_and_repeats_its_mask() {
         let (mut y, mut dx) = (zeros(3000), zeros(3000));
         operator.forward(pass, &[], &ones, &mut y);
         operator.backward(pass, &[], &ones, &ones, Some(&mut dx), &mut []);
-        assert_eq!(y, dx);
+        assert_eq!(y[..], dx[..]);
         let values: Vec<f32> = y.iter().flat_map(|lanes| lanes.0).collect();
         assert!(values.iter().all(|&v| v == 0.0 || v == 1.25));
         let kept = values.iter().filter(|&&v| v > 0.0).count() as f64 / values.len() as f64;
@@ -345,10 +346,10 @@ fn dropout_keeps_the_mean_and_repeats_its_mask() {
         // Later blocks of a batch draw the same numbers, whoever runs them.
         let mut last = zeros(1000);
         operator.forward(Pass { first_block: 6, ..pass }, &[], &ones[..1000], &mut last);
-        assert_eq!(last, y[2000..]);
+        assert_eq!(last[..], y[2000..]);
 
         operator.forward(Pass { training: None, ..pass }, &[], &ones, &mut y);
-        assert_eq!(y, ones);
+        assert_eq!(y[..], ones[..]);
     }
 }
 
