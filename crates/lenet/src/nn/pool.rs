@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Select, Simd, SimdBase, SimdMask, dispatch, f32x8, mask32x8};
+use fearless_simd::{Select, Simd, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
-    lanes::{Lanes, with_const},
+    lanes::{Lanes, Vector, kernel},
     layer::{Operator, Pass},
 };
 
@@ -79,11 +79,22 @@ impl Pooling {
         if K == 0 { self.kernel_size } else { K }
     }
 
-    /// Where row `u` of the window of output `(i, j)` lies in a plane.
+    /// Step between windows: `T` unless that is 0.
     #[inline(always)]
-    fn window_row<const K: usize>(&self, i: usize, j: usize, u: usize) -> Range<usize> {
-        let start = (i * self.stride + u) * self.input.width + j * self.stride;
-        start..start + self.size::<K>()
+    fn step<const T: usize>(&self) -> usize {
+        if T == 0 { self.stride } else { T }
+    }
+
+    /// Where row `u` of the windows of `count` neighbouring outputs, from `(i, j)` on, lies in a plane.
+    #[inline(always)]
+    fn window_row<const K: usize, const T: usize>(
+        &self,
+        (i, j): (usize, usize),
+        u: usize,
+        count: usize,
+    ) -> Range<usize> {
+        let start = (i * self.step::<T>() + u) * self.input.width + j * self.step::<T>();
+        start..start + self.size::<K>() + (count - 1) * self.step::<T>()
     }
 
     /// The share of one pixel in the mean of its window.
@@ -98,77 +109,137 @@ impl Pooling {
             && [height * self.stride, width * self.stride] == [self.input.height, self.input.width]
     }
 
+    /// Pixel `v` of `row`, and those a step after each other.
     #[inline(always)]
-    fn max<S: Simd, const K: usize>(&self, simd: S, plane: &[Lanes], i: usize, j: usize) -> f32x8<S> {
-        let mut max = f32x8::splat(simd, f32::NEG_INFINITY);
+    fn pixels<S: Simd, V: Vector<S>, const T: usize>(&self, simd: S, row: &[Lanes], v: usize) -> V {
+        if T == 1 {
+            return V::load(simd, &row[v..]);
+        }
+        V::from_elements(
+            #[inline(always)]
+            |i| row[v + i * self.step::<T>()].load(simd),
+        )
+    }
+
+    /// The largest pixel, or the sum, of the windows of output `at` and its neighbours.
+    #[inline(always)]
+    fn fold<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+        &self,
+        simd: S,
+        plane: &[Lanes],
+        at: (usize, usize),
+    ) -> V {
+        let is_max = self.pooled == Pooled::Max;
+        let mut total = V::splat(simd, if is_max { f32::NEG_INFINITY } else { 0.0 });
         for u in 0..self.size::<K>() {
-            for x in &plane[self.window_row::<K>(i, j, u)] {
-                max = x.load(simd).max(max);
+            let row = &plane[self.window_row::<K, T>(at, u, V::ELEMENTS)];
+            for v in 0..self.size::<K>() {
+                let x = self.pixels::<S, V, T>(simd, row, v);
+                total = if is_max { x.max(total) } else { total + x };
             }
         }
-        max
+        total
     }
 
     #[inline(always)]
-    fn mean<S: Simd, const K: usize>(&self, simd: S, plane: &[Lanes], i: usize, j: usize) -> f32x8<S> {
-        let mut sum = f32x8::splat(simd, 0.0);
-        for u in 0..self.size::<K>() {
-            for x in &plane[self.window_row::<K>(i, j, u)] {
-                sum += x.load(simd);
-            }
-        }
-        sum * self.share()
+    fn forward_some<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+        &self,
+        simd: S,
+        plane: &[Lanes],
+        at: (usize, usize),
+    ) -> V {
+        let total = self.fold::<S, V, K, T>(simd, plane, at);
+        if self.pooled == Pooled::Max { total } else { total * self.share() }
     }
 
+    /// Gives `dy` to the first largest pixel of its window, as PyTorch does, or a share to each: added to `dx` if
+    /// windows overlap.
     #[inline(always)]
-    fn forward_planes<S: Simd, const K: usize>(&self, simd: S, x: &[Lanes], y: &mut [Lanes]) {
-        let Shape { height, width, .. } = self.output;
-        let planes = x.chunks_exact(self.input.height * self.input.width);
-        for (plane, y) in planes.zip(y.chunks_exact_mut(height * width)) {
-            for i in 0..height {
-                for (j, y) in y[i * width..][..width].iter_mut().enumerate() {
-                    y.store(match self.pooled {
-                        Pooled::Max => self.max::<S, K>(simd, plane, i, j),
-                        Pooled::Mean => self.mean::<S, K>(simd, plane, i, j),
-                    });
+    fn backward_some<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+        &self,
+        simd: S,
+        plane: &[Lanes],
+        dy: V,
+        dx: &mut [Lanes],
+        at: (usize, usize),
+        tiles: bool,
+    ) {
+        let zero = V::splat(simd, 0.0);
+        let (share, max) = match self.pooled {
+            Pooled::Max => (dy, self.fold::<S, V, K, T>(simd, plane, at)),
+            Pooled::Mean => (dy * self.share(), zero),
+        };
+        let mut open = share;
+        for u in 0..self.size::<K>() {
+            let row = self.window_row::<K, T>(at, u, V::ELEMENTS);
+            let (x, dx) = (&plane[row.clone()], &mut dx[row]);
+            for v in 0..self.size::<K>() {
+                let mut gradient = share;
+                if self.pooled == Pooled::Max {
+                    let here = self.pixels::<S, V, T>(simd, x, v).simd_eq(max);
+                    gradient = here.select(open, zero);
+                    open = here.select(zero, open);
+                }
+                if T == 1 {
+                    (V::load(simd, &dx[v..]) + gradient).store(&mut dx[v..]);
+                    continue;
+                }
+                for i in 0..V::ELEMENTS {
+                    let (dx, gradient) = (&mut dx[v + i * self.step::<T>()], gradient.element(i));
+                    dx.store(if tiles { gradient } else { dx.load(simd) + gradient });
                 }
             }
         }
     }
+}
 
-    /// Gives `dy` to the first largest pixel of its window, as PyTorch does, or a share to each.
-    #[inline(always)]
-    fn backward_planes<S: Simd, const K: usize>(&self, simd: S, x: &[Lanes], dy: &[Lanes], dx: &mut [Lanes]) {
-        let Shape { height, width, .. } = self.output;
-        let size = self.input.height * self.input.width;
-        let tiles = self.tiles();
-        if !tiles {
-            dx.fill(Lanes::default());
+#[inline(always)]
+fn forward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+    simd: S,
+    pooling: &Pooling,
+    x: &[Lanes],
+    y: &mut [Lanes],
+) {
+    let Shape { height, width, .. } = pooling.output;
+    let whole = width / V::ELEMENTS * V::ELEMENTS;
+    let planes = x.chunks_exact(pooling.input.height * pooling.input.width);
+    for (plane, y) in planes.zip(y.chunks_exact_mut(height * width)) {
+        for (i, y) in y.chunks_exact_mut(width).enumerate() {
+            for j in (0..whole).step_by(V::ELEMENTS) {
+                pooling.forward_some::<S, V, K, T>(simd, plane, (i, j)).store(&mut y[j..]);
+            }
+            if V::WIDE && whole < width {
+                y[whole].store(pooling.forward_some::<S, f32x8<S>, K, T>(simd, plane, (i, whole)));
+            }
         }
-        let zero = f32x8::splat(simd, 0.0);
-        let planes = x.chunks_exact(size).zip(dx.chunks_exact_mut(size));
-        for ((plane, dx), dy) in planes.zip(dy.chunks_exact(height * width)) {
-            for i in 0..height {
-                for (j, dy) in dy[i * width..][..width].iter().enumerate() {
-                    let dy = dy.load(simd);
-                    let (share, max) = match self.pooled {
-                        Pooled::Max => (dy, self.max::<S, K>(simd, plane, i, j)),
-                        Pooled::Mean => (dy * self.share(), zero),
-                    };
-                    let mut open = mask32x8::splat(simd, true);
-                    for u in 0..self.size::<K>() {
-                        let row = self.window_row::<K>(i, j, u);
-                        for (x, dx) in plane[row.clone()].iter().zip(&mut dx[row]) {
-                            let mut gradient = share;
-                            if self.pooled == Pooled::Max {
-                                let here = x.load(simd).simd_eq(max) & open;
-                                gradient = here.select(share, zero);
-                                open &= !here;
-                            }
-                            dx.store(if tiles { gradient } else { dx.load(simd) + gradient });
-                        }
-                    }
-                }
+    }
+}
+
+#[inline(always)]
+fn backward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+    simd: S,
+    pooling: &Pooling,
+    x: &[Lanes],
+    dy: &[Lanes],
+    dx: &mut [Lanes],
+) {
+    let Shape { height, width, .. } = pooling.output;
+    let whole = width / V::ELEMENTS * V::ELEMENTS;
+    let size = pooling.input.height * pooling.input.width;
+    let tiles = pooling.tiles();
+    if !tiles {
+        dx.fill(Lanes::default());
+    }
+    let planes = x.chunks_exact(size).zip(dx.chunks_exact_mut(size));
+    for ((plane, dx), dy) in planes.zip(dy.chunks_exact(height * width)) {
+        for (i, dy) in dy.chunks_exact(width).enumerate() {
+            for j in (0..whole).step_by(V::ELEMENTS) {
+                let dy = V::load(simd, &dy[j..]);
+                pooling.backward_some::<S, V, K, T>(simd, plane, dy, dx, (i, j), tiles);
+            }
+            if V::WIDE && whole < width {
+                let last = dy[whole].load(simd);
+                pooling.backward_some::<S, f32x8<S>, K, T>(simd, plane, last, dx, (i, whole), tiles);
             }
         }
     }
@@ -176,9 +247,11 @@ impl Pooling {
 
 impl Operator for Pooling {
     fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
-        with_const!(K = self.kernel_size, [2 3] else 0 => {
-            dispatch!(pass.level, simd => self.forward_planes::<_, K>(simd, x, y))
-        });
+        match (self.kernel_size, self.stride) {
+            (2, 1) => kernel!(pass.level, forward[2, 1](self, x, y)),
+            (2, 2) => kernel!(pass.level, forward[2, 2](self, x, y)),
+            _ => kernel!(pass.level, forward[0, 0](self, x, y)),
+        }
     }
 
     fn backward(
@@ -190,10 +263,11 @@ impl Operator for Pooling {
         dx: Option<&mut [Lanes]>,
         _gradient: &mut [f32],
     ) {
-        if let Some(dx) = dx {
-            with_const!(K = self.kernel_size, [2 3] else 0 => {
-                dispatch!(pass.level, simd => self.backward_planes::<_, K>(simd, x, dy, dx))
-            });
+        let Some(dx) = dx else { return };
+        match (self.kernel_size, self.stride) {
+            (2, 1) => kernel!(pass.level, backward[2, 1](self, x, dy, dx)),
+            (2, 2) => kernel!(pass.level, backward[2, 2](self, x, dy, dx)),
+            _ => kernel!(pass.level, backward[0, 0](self, x, dy, dx)),
         }
     }
 }
