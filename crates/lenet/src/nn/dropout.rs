@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014): in training each element is zeroed with probability `p` and else scaled by
 //! `1 / (1 - p)`; in inference nothing happens.
 
-use fearless_simd::{Select, Simd, SimdBase, dispatch, f32x8, u32x8};
+use fearless_simd::{Select, Simd, SimdBase};
 use rand_pcg::{
     Pcg64Mcg,
     rand_core::{Rng, SeedableRng},
@@ -9,7 +9,7 @@ use rand_pcg::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    lanes::{LANES, Lanes},
+    lanes::{Lanes, Vector, kernel},
     layer::{Operator, Pass},
 };
 
@@ -45,31 +45,64 @@ impl Dropping {
         };
         for (block, (from, to)) in from.chunks_exact(self.len).zip(to.chunks_exact_mut(self.len)).enumerate()
         {
-            let state = seeds(key, pass.first_block + block);
+            let seeds = seeds(key, pass.first_block + block);
             let p = self.p;
-            dispatch!(pass.level, simd => drop_some(simd, p, state, from, to));
+            kernel!(pass.level, drop_some(p, seeds, from, to));
         }
     }
 }
 
-/// A generator's state for each lane of a block: never zero, where xorshift would stay.
-fn seeds(key: u64, block: usize) -> [u32; LANES] {
+/// Neighbouring elements that have generators of their own, so that no number waits for the one before it.
+const GENERATORS: usize = 4;
+
+/// A generator's state for each of the elements and each lane of a block, as bits: never zero, where xorshift would stay.
+fn seeds(key: u64, block: usize) -> [Lanes; GENERATORS] {
     let mut random = Pcg64Mcg::seed_from_u64(key.wrapping_add(block as u64));
-    std::array::from_fn(|_| random.next_u32() | 1)
+    std::array::from_fn(|_| Lanes(std::array::from_fn(|_| f32::from_bits(random.next_u32() | 1))))
 }
 
-/// One xorshift generator (Marsaglia 2003) for each lane.
 #[inline(always)]
-fn drop_some<S: Simd>(simd: S, p: f32, state: [u32; LANES], from: &[Lanes], to: &mut [Lanes]) {
-    let mut state = u32x8::load_array(simd, state);
-    let threshold = u32x8::splat(simd, (f64::from(p) * 2f64.powi(32)) as u32);
-    let zero = f32x8::splat(simd, 0.0);
-    let scale = f32x8::splat(simd, 1.0 / (1.0 - p));
-    for (from, to) in from.iter().zip(to) {
+fn drop_some<S: Simd, V: Vector<S>>(
+    simd: S,
+    p: f32,
+    seeds: [Lanes; GENERATORS],
+    from: &[Lanes],
+    to: &mut [Lanes],
+) {
+    let mut states = [V::splat(simd, 0.0).to_bits(); GENERATORS];
+    for (seeds, state) in seeds.chunks_exact(V::ELEMENTS).zip(&mut states) {
+        *state = V::load(simd, seeds).to_bits();
+    }
+    let (whole, rest) = from.as_chunks();
+    let (whole_to, rest_to) = to.as_chunks_mut();
+    for (from, to) in whole.iter().zip(whole_to) {
+        drop_each::<S, V>(simd, p, &mut states, from, to);
+    }
+    let (mut last, mut last_to) = ([Lanes::default(); GENERATORS], [Lanes::default(); GENERATORS]);
+    last[..rest.len()].copy_from_slice(rest);
+    drop_each::<S, V>(simd, p, &mut states, &last, &mut last_to);
+    rest_to.copy_from_slice(&last_to[..rest.len()]);
+}
+
+/// One element for each generator: xorshift (Marsaglia 2003), in each lane.
+#[inline(always)]
+fn drop_each<S: Simd, V: Vector<S>>(
+    simd: S,
+    p: f32,
+    states: &mut [V::Bits; GENERATORS],
+    from: &[Lanes; GENERATORS],
+    to: &mut [Lanes; GENERATORS],
+) {
+    let zero = V::splat(simd, 0.0);
+    let threshold = V::Bits::splat(simd, (f64::from(p) * 2f64.powi(32)) as u32);
+    for i in 0..GENERATORS / V::ELEMENTS {
+        let mut state = states[i];
         state = state ^ (state << 13u32);
         state = state ^ (state >> 17u32);
         state = state ^ (state << 5u32);
-        to.store(state.simd_ge(threshold).select(from.load(simd) * scale, zero));
+        states[i] = state;
+        let scaled = V::load(simd, &from[i * V::ELEMENTS..]) * (1.0 / (1.0 - p));
+        state.simd_ge(threshold).select(scaled, zero).store(&mut to[i * V::ELEMENTS..]);
     }
 }
 
