@@ -253,7 +253,9 @@ fn the_page_and_what_is_beside_it_are_served() {
         assert!(![404, 405].contains(&answer.status().as_u16()), "{path}");
     }
 
-    server.recognize(&png(pictures().swap_remove(0)));
+    let (_, reading) = server.recognize(&png(pictures().swap_remove(0)));
+    let digits = reading["digits"].as_array().unwrap();
+    let refused = digits.iter().filter(|digit| digit["rejected"] == true).count();
     server.recognize(b"garbage");
     let metrics = String::from_utf8(server.ask("/metrics", "", None).into_body()).unwrap();
     for line in [
@@ -261,8 +263,8 @@ fn the_page_and_what_is_beside_it_are_served() {
         "lenet_requests_total{route=\"/v1/recognize\",status=\"415\"} 2\n",
         "lenet_request_seconds_count{route=\"/v1/recognize\"} 3\n",
         "lenet_readings_total 1\n",
-        "lenet_digits_total 1\n",
-        "lenet_refusals_total 0\n",
+        &format!("lenet_digits_total {}\n", digits.len()),
+        &format!("lenet_refusals_total {refused}\n"),
         "# EOF\n",
     ] {
         assert!(metrics.contains(line), "{line}{metrics}");
