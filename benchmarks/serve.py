@@ -108,7 +108,7 @@ def crowd(server, folder, count):
                               capture_output=True, text=True, check=True).stdout
         done += int(re.search(r"(\d+) requests in", said)[1])
         bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said), re.search(r"Socket errors: (.*)", said)
-        p50, p99 = (milliseconds(re.search(rf"{part}%\s+(\S+)", said)[1]) for part in (50, 99))
+        p50, p99 = (milliseconds(re.search(rf"^\s+{part}%\s+(\S+)", said, re.MULTILINE)[1]) for part in (50, 99))
         rate = float(re.search(r"Requests/sec:\s+(\S+)", said)[1])
         failed = " ".join(match[0] for match in bad if match)
         rows.append({"load": "crowd", "requests": done, "rate": rate, "p50_ms": p50, "p99_ms": p99,
