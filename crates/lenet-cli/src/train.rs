@@ -55,7 +55,7 @@ pub struct Args {
     seed: u64,
     /// Begin with trained weights, not with random ones: lenet5, vgg or handwriting, which are inside the program, or a .safetensors file
     ///
-    /// Layers and temperature are those of the file, and the scaling is, unless the recipe is a file and has its own: then
+    /// Layers, temperature and threshold are those of the file, and the scaling is, unless the recipe is a file with its own: then
     /// they have to agree. The optimiser begins anew, and so does the moving average of the weights.
     #[arg(long, value_name = "NETWORK")]
     init: Option<PathBuf>,
