@@ -21,7 +21,7 @@ pub fn ink(grey: &Grey, part: usize, steps: Steps) -> Option<Ink> {
     let inverted = steps.polarity && is_light_on_dark(&coarse);
     let mut map = darkness(grey, &coarse, inverted, steps.light.then_some(part));
     let mut levels = levels(&map)?;
-    if steps.noise && levels.noise * 5.0 > levels.edge - levels.paper {
+    if steps.noise && levels.noise * 4.0 > levels.edge - levels.paper {
         map = smooth(&map);
         levels = self::levels(&map)?;
     }
