@@ -305,8 +305,8 @@ impl Recognizer {
             let mut score = guess.score(height);
             if whole {
                 score = score.max(guess.score_of_none());
-            } else if self.refuses(guess) {
-                score -= REFUSED_SLICE;
+            } else if self.refuses(guess) || guess.any_digit() < LEAST_SLICE {
+                score -= DOUBTFUL_SLICE;
             }
             let score = best[span.start].0 + score;
             if score > best[span.end].0 {
@@ -338,7 +338,7 @@ impl Recognizer {
     /// confidence.
     fn refuses(&self, guess: &Guess) -> bool {
         match self.network.threshold() {
-            Some(threshold) => guess.probabilities.iter().sum::<f32>() < threshold,
+            Some(threshold) => guess.any_digit() < threshold,
             None => guess.confidence() < LEAST,
         }
     }
@@ -395,8 +395,11 @@ const LARGE: usize = 96;
 /// Probability below which a digit is refused by a network that has not learned what is none.
 const LEAST: f32 = 0.5;
 
-/// What a path loses for a slice that is no digit: such a cut is worth less than to take the whole part for none.
-const REFUSED_SLICE: f32 = 3.0;
+/// Probability of being a digit at all below which a slice is doubtful: pieces of a letter are digits more often than the
+/// letter is, so that they must be better ones.
+const LEAST_SLICE: f32 = 0.97;
+/// What a path loses for a doubtful slice: such a cut is worth less than to take the whole part for none.
+const DOUBTFUL_SLICE: f32 = 3.0;
 
 /// A part of a line, or a slice of one.
 struct Piece {
@@ -421,6 +424,11 @@ struct Guess {
 impl Guess {
     fn confidence(&self) -> f32 {
         self.probabilities[usize::from(answer(&self.probabilities))]
+    }
+
+    /// The probability of being a digit, whichever.
+    fn any_digit(&self) -> f32 {
+        self.probabilities.iter().sum()
     }
 
     /// Whether it need not be looked at otherwise, in a line of this height.
