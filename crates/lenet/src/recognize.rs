@@ -395,10 +395,10 @@ const LARGE: usize = 96;
 /// Probability below which a digit is refused by a network that has not learned what is none.
 const LEAST: f32 = 0.5;
 
-/// Probability of being a digit at all below which a slice is doubtful: pieces of a letter are digits more often than the
-/// letter is, so that they must be better ones.
+/// Probability of being a digit at all below which a slice, or several parts as one, are doubtful: pieces of a letter are
+/// digits more often than the letter is, so that they must be better ones.
 const LEAST_SLICE: f32 = 0.97;
-/// What a path loses for a doubtful slice: such a cut is worth less than to take the whole part for none.
+/// What a path loses for what is doubtful: such a cut is worth less than to take the whole part for none.
 const DOUBTFUL_SLICE: f32 = 3.0;
 
 /// A part of a line, or a slice of one.
