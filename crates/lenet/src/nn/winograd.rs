@@ -13,8 +13,10 @@
 //! - gradient of the input: `dd = B dv B'` with `dv[c] = sum over o of u[o, c] * dm[o]`, `dm = A dY A'`;
 //! - gradient of the weights: `dg = G' du G` with `du[o, c] = sum over the tiles of dm[o] * v[c]`.
 //!
-//! In memory the points come first: `(point, channel, tile)` for each sample, so that at a point the tiles of all
-//! channels form a matrix.
+//! In memory the points come first, then pairs of tiles: `(point, pair, channel, tile of the pair)` for each sample. At
+//! a point the tiles of all channels form a matrix, of which a pair's columns are read from one end to the other.
+
+use std::ops::Range;
 
 use fearless_simd::{Level, Simd, SimdBase, f32x8};
 
@@ -28,6 +30,9 @@ use super::{
 /// Height and width of a tile of the input, and points along each.
 const N: usize = 6;
 const POINTS: usize = N * N;
+
+/// Tiles side by side in memory: a cache line.
+const PAIR: usize = 2;
 
 /// The points beside 0 and infinity, and their negatives. Their product, 1, saves multiplications; of such pairs
 /// these round least (5e-7 of the output's deviation; the customary 1 and 2 give 1e-6).
@@ -163,17 +168,29 @@ impl Tiling {
         self.down * self.across
     }
 
-    /// Elements from one channel to the next among the points: as vectors are loaded whole, zeros fill up the last.
+    /// Pairs of tiles: a zero fills up the last.
     #[inline(always)]
-    fn run(&self) -> usize {
-        self.tiles().next_multiple_of(2)
+    fn pairs(&self) -> usize {
+        self.tiles().div_ceil(PAIR)
     }
 
-    /// Elements from one point to the next of `(point, channel, tile)`: an odd number of cache lines, for otherwise
-    /// many points would share few sets of the first-level cache.
+    /// The tiles of a pair.
+    #[inline(always)]
+    fn pair(&self, pair: usize) -> Range<usize> {
+        pair * PAIR..self.tiles().min((pair + 1) * PAIR)
+    }
+
+    /// Elements from one point to the next: an odd number of cache lines, for otherwise many points would share few sets
+    /// of the first-level cache.
     #[inline(always)]
     fn pitch(&self, channels: usize) -> usize {
-        (channels * self.run()).next_multiple_of(4) + 2
+        (channels * self.pairs()).next_multiple_of(2) * PAIR + PAIR
+    }
+
+    /// What is at a point of so many channels.
+    #[inline(always)]
+    fn at<'a>(&self, point: usize, channels: usize, values: &'a [Lanes]) -> &'a [[Lanes; PAIR]] {
+        &values[point * self.pitch(channels)..].as_chunks().0[..self.pairs() * channels]
     }
 
     /// Where a tile begins in a plane of a map whose tiles begin every `M` pixels.
@@ -181,6 +198,12 @@ impl Tiling {
     fn start<const M: usize>(&self, width: usize, tile: usize) -> usize {
         (tile / self.across * width + tile % self.across) * M
     }
+}
+
+/// Where a tile of a channel is at a point.
+#[inline(always)]
+fn place_at_point(channels: usize, channel: usize, tile: usize) -> usize {
+    (tile / PAIR * channels + channel) * PAIR + tile % PAIR
 }
 
 /// Runs `$body` with `$i` from 0 to `$end`, at most [`N`]. A copy for each where vectors are wide: there are enough
@@ -203,7 +226,7 @@ macro_rules! unrolled {
     };
 }
 
-/// `to (point, channel, tile) = T from T'` for each tile of a map.
+/// `to (point, pair, channel, tile) = T from T'` for each tile of a map.
 #[inline(always)]
 fn spread<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const M: usize>(
     simd: S,
@@ -212,14 +235,15 @@ fn spread<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const M: us
     from: &[Lanes],
     to: &mut [Lanes],
 ) {
-    let tiles = tiling.tiles();
-    let whole = tiles / V::ELEMENTS * V::ELEMENTS;
-    for (channel, plane) in from.chunks_exact(map.height * map.width).enumerate() {
-        for tile in (0..whole).step_by(V::ELEMENTS) {
-            spread_tiles::<S, V, T, I, M>(simd, tiling, map, plane, to, (channel, tile));
-        }
-        if V::WIDE && whole < tiles {
-            spread_tiles::<S, f32x8<S>, T, I, M>(simd, tiling, map, plane, to, (channel, whole));
+    for pair in 0..tiling.pairs() {
+        for (channel, plane) in from.chunks_exact(map.height * map.width).enumerate() {
+            for tile in tiling.pair(pair).step_by(V::ELEMENTS) {
+                if V::WIDE && tile + 1 == tiling.tiles() {
+                    spread_tiles::<S, f32x8<S>, T, I, M>(simd, tiling, map, plane, to, (channel, tile));
+                } else {
+                    spread_tiles::<S, V, T, I, M>(simd, tiling, map, plane, to, (channel, tile));
+                }
+            }
         }
     }
 }
@@ -247,7 +271,7 @@ fn spread_tiles<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const
         }
         rows[u] = T::apply(row);
     });
-    let first = channel * tiling.run() + tile;
+    let first = place_at_point(map.channels, channel, tile);
     let pitch = tiling.pitch(map.channels);
     unrolled!(v < N, V => {
         let mut column = [zero; I];
@@ -262,7 +286,7 @@ fn spread_tiles<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const
     });
 }
 
-/// `T from T'` of (point, channel, tile), written to each tile of a map: added to what is there, or else to `bias`.
+/// `T from T'` of (point, pair, channel, tile), written to each tile of a map: added to what is there, or else to `bias`.
 #[inline(always)]
 fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: usize>(
     simd: S,
@@ -272,15 +296,24 @@ fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: us
     from: &[Lanes],
     to: &mut [Lanes],
 ) {
-    let tiles = tiling.tiles();
-    let whole = tiles / V::ELEMENTS * V::ELEMENTS;
-    for (channel, plane) in to.chunks_exact_mut(map.height * map.width).enumerate() {
-        let bias = bias.map(|bias| bias[channel]);
-        for tile in (0..whole).step_by(V::ELEMENTS) {
-            gather_tiles::<S, V, T, O, M>(simd, tiling, map, bias, from, plane, (channel, tile));
-        }
-        if V::WIDE && whole < tiles {
-            gather_tiles::<S, f32x8<S>, T, O, M>(simd, tiling, map, bias, from, plane, (channel, whole));
+    for pair in 0..tiling.pairs() {
+        for (channel, plane) in to.chunks_exact_mut(map.height * map.width).enumerate() {
+            let bias = bias.map(|bias| bias[channel]);
+            for tile in tiling.pair(pair).step_by(V::ELEMENTS) {
+                if V::WIDE && tile + 1 == tiling.tiles() {
+                    gather_tiles::<S, f32x8<S>, T, O, M>(
+                        simd,
+                        tiling,
+                        map,
+                        bias,
+                        from,
+                        plane,
+                        (channel, tile),
+                    );
+                } else {
+                    gather_tiles::<S, V, T, O, M>(simd, tiling, map, bias, from, plane, (channel, tile));
+                }
+            }
         }
     }
 }
@@ -296,7 +329,7 @@ fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const
     (channel, tile): (usize, usize),
 ) {
     let zero = V::splat(simd, 0.0);
-    let (first, pitch) = (channel * tiling.run() + tile, tiling.pitch(map.channels));
+    let (first, pitch) = (place_at_point(map.channels, channel, tile), tiling.pitch(map.channels));
     let mut rows = [[zero; O]; N];
     unrolled!(u < N, V => {
         let mut row = [zero; N];
@@ -326,10 +359,15 @@ fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const
     });
 }
 
-/// Rows of weights that [`multiply`] takes at a time; they lie side by side: (point, group of rows, channel, row).
-const ROWS: usize = 4;
+/// Rows of a register tile and its columns, pairs of tiles where vectors are wide and otherwise the tiles of a pair: the
+/// sums, the columns' operands and one of the rows' are fifteen registers of sixteen, or 29 of 32. With two more the
+/// compiler moves sums to memory and back at each step.
+const ROWS: usize = TILE;
+const COLUMNS: usize = PAIR;
+const WIDE_COLUMNS: usize = 4;
 
-/// Where the weight of `row` and `channel` is at a point.
+/// Where the weight of `row` and `channel` is at a point: the rows that [`multiply`] takes at a time lie side by side,
+/// (point, group of rows, channel, row).
 fn weight_place(rows: usize, channels: usize, row: usize, channel: usize) -> usize {
     let groups = rows.div_ceil(ROWS);
     let group = ((row + 1) * groups - 1) / rows;
@@ -358,70 +396,70 @@ fn multiply_points<S: Simd, V: Vector<S>>(
     values: &[Lanes],
     products: &mut [Lanes],
 ) {
-    let run = tiling.run();
-    let vectors = tiling.tiles().div_ceil(V::ELEMENTS);
-    let groups = vectors.div_ceil(columns(simd));
-    let row_groups = rows.div_ceil(ROWS);
+    let pairs = tiling.pairs();
+    let (groups, row_groups) = (pairs.div_ceil(if V::WIDE { WIDE_COLUMNS } else { 1 }), rows.div_ceil(ROWS));
     for point in 0..POINTS {
         let weights = &weights[point * rows * channels..][..rows * channels];
-        let values = &values[point * tiling.pitch(channels)..][..channels * run];
-        let products = &mut products[point * tiling.pitch(rows)..][..rows * run];
+        let values = tiling.at(point, channels, values);
+        let products = &mut products[point * tiling.pitch(rows)..].as_chunks_mut().0[..pairs * rows];
         for group in 0..groups {
-            let (vector, count) = piece(vectors, groups, group);
-            let tile = vector * V::ELEMENTS;
+            let (pair, count) = piece(pairs, groups, group);
+            let values = &values[pair * channels..][..count * channels];
             for row_group in 0..row_groups {
-                let (row, rows) = piece(rows, row_groups, row_group);
-                let weights = &weights[row * channels..][..rows * channels];
-                let products = &mut products[row * run..];
-                with_const!(T = count => match rows {
-                    1 => multiply_tile::<S, V, 1, T>(simd, weights, values, products, run, tile),
-                    2 => multiply_tile::<S, V, 2, T>(simd, weights, values, products, run, tile),
-                    3 => multiply_tile::<S, V, 3, T>(simd, weights, values, products, run, tile),
-                    _ => multiply_tile::<S, V, ROWS, T>(simd, weights, values, products, run, tile),
+                let (row, count) = piece(rows, row_groups, row_group);
+                let weights = &weights[row * channels..][..count * channels];
+                let products = &mut products[pair * rows + row..];
+                with_const!(R = count => if V::WIDE {
+                    with_const!(C = values.len() / channels, [1 2 3] else WIDE_COLUMNS => {
+                        multiply_tile::<S, V, R, C>(simd, weights, channels, values, products, rows)
+                    })
+                } else {
+                    multiply_tile::<S, V, R, COLUMNS>(simd, weights, channels, values, products, rows)
                 });
             }
         }
     }
 }
 
+/// Where column `c` of a register tile is: its pair and its first tile there.
 #[inline(always)]
-fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const T: usize>(
+const fn column<S: Simd, V: Vector<S>>(c: usize) -> (usize, usize) {
+    (c * V::ELEMENTS / PAIR, c * V::ELEMENTS % PAIR)
+}
+
+#[inline(always)]
+fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
     weights: &[f32],
-    values: &[Lanes],
-    products: &mut [Lanes],
-    run: usize,
-    tile: usize,
+    channels: usize,
+    values: &[[Lanes; PAIR]],
+    products: &mut [[Lanes; PAIR]],
+    rows: usize,
 ) {
-    let mut sums = [[V::splat(simd, 0.0); T]; R];
-    for (weights, values) in weights.as_chunks::<R>().0.iter().zip(values.chunks_exact(run)) {
-        let values = &values[tile..][..T * V::ELEMENTS];
-        let mut broadcast = [V::splat(simd, 0.0); R];
-        for r in 0..R {
-            broadcast[r] = V::splat(simd, weights[r]);
+    let mut pairs = [&values[..0]; C];
+    for c in 0..C {
+        pairs[c] = &values[column::<S, V>(c).0 * channels..][..channels];
+    }
+    let weights = &weights.as_chunks::<R>().0[..channels];
+    let mut sums = [[V::splat(simd, 0.0); C]; R];
+    for channel in 0..channels {
+        let mut values = [V::splat(simd, 0.0); C];
+        for c in 0..C {
+            values[c] = V::load(simd, &pairs[c][channel][column::<S, V>(c).1..]);
         }
-        for t in 0..T {
-            let value = V::load(simd, &values[t * V::ELEMENTS..]);
-            for r in 0..R {
-                sums[r][t] = broadcast[r].mul_add(value, sums[r][t]);
+        for r in 0..R {
+            let weight = V::splat(simd, weights[channel][r]);
+            for c in 0..C {
+                sums[r][c] = weight.mul_add(values[c], sums[r][c]);
             }
         }
     }
-    for r in 0..R {
-        let products = &mut products[r * run + tile..][..T * V::ELEMENTS];
-        for t in 0..T {
-            sums[r][t].store(&mut products[t * V::ELEMENTS..]);
+    for c in 0..C {
+        let (pair, tile) = column::<S, V>(c);
+        let products = &mut products[pair * rows..][..R];
+        for r in 0..R {
+            sums[r][c].store(&mut products[r][tile..]);
         }
-    }
-}
-
-/// Columns of sums that registers hold for [`ROWS`] rows.
-#[inline(always)]
-fn columns<S: Simd>(simd: S) -> usize {
-    match simd.level() {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512(_) => TILE,
-        _ => TILE / 2,
     }
 }
 
@@ -438,22 +476,25 @@ fn weight_gradient_points<S: Simd, V: Vector<S>>(
     dm: &[Lanes],
     du: &mut [Lanes],
 ) {
-    let (inputs, outputs) = (tiling.input.channels, tiling.output.channels);
-    let (row_groups, column_groups) = (outputs.div_ceil(ROWS), inputs.div_ceil(columns(simd)));
+    let size @ (outputs, inputs) = (tiling.output.channels, tiling.input.channels);
+    let most_columns = if V::WIDE { WIDE_COLUMNS } else { COLUMNS };
+    let (row_groups, column_groups) = (outputs.div_ceil(ROWS), inputs.div_ceil(most_columns));
     for point in 0..POINTS {
-        let v = &v[point * tiling.pitch(inputs)..][..inputs * tiling.run()];
-        let dm = &dm[point * tiling.pitch(outputs)..][..outputs * tiling.run()];
+        let (v, dm) = (tiling.at(point, inputs, v), tiling.at(point, outputs, dm));
         let du = &mut du[point * outputs * inputs..][..outputs * inputs];
         for row_group in 0..row_groups {
             let (row, rows) = piece(outputs, row_groups, row_group);
             for column_group in 0..column_groups {
                 let (column, columns) = piece(inputs, column_groups, column_group);
                 let at = (row, column);
-                with_const!(C = columns => match rows {
-                    1 => weight_tile::<S, V, 1, C>(simd, tiling, v, dm, du, at),
-                    2 => weight_tile::<S, V, 2, C>(simd, tiling, v, dm, du, at),
-                    3 => weight_tile::<S, V, 3, C>(simd, tiling, v, dm, du, at),
-                    _ => weight_tile::<S, V, ROWS, C>(simd, tiling, v, dm, du, at),
+                with_const!(R = rows => if V::WIDE {
+                    with_const!(C = columns, [1 2 3] else WIDE_COLUMNS => {
+                        weight_tile::<S, V, R, C>(simd, size, v, dm, du, at)
+                    })
+                } else {
+                    with_const!(C = columns, [1] else COLUMNS => {
+                        weight_tile::<S, V, R, C>(simd, size, v, dm, du, at)
+                    })
                 });
             }
         }
@@ -463,30 +504,25 @@ fn weight_gradient_points<S: Simd, V: Vector<S>>(
 #[inline(always)]
 fn weight_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
-    tiling: &Tiling,
-    v: &[Lanes],
-    dm: &[Lanes],
+    (outputs, inputs): (usize, usize),
+    v: &[[Lanes; PAIR]],
+    dm: &[[Lanes; PAIR]],
     du: &mut [Lanes],
     (row, column): (usize, usize),
 ) {
-    let (run, inputs) = (tiling.run(), tiling.input.channels);
     let mut sums = [[V::splat(simd, 0.0); C]; R];
-    let (mut gradients, mut values) = ([&dm[..0]; R], [&v[..0]; C]);
-    for r in 0..R {
-        gradients[r] = &dm[(row + r) * run..][..run];
-    }
-    for c in 0..C {
-        values[c] = &v[(column + c) * run..][..run];
-    }
-    for tile in (0..tiling.tiles()).step_by(V::ELEMENTS) {
-        let mut dms = [V::splat(simd, 0.0); R];
-        for r in 0..R {
-            dms[r] = V::load(simd, &gradients[r][tile..]);
-        }
-        for c in 0..C {
-            let value = V::load(simd, &values[c][tile..]);
+    for (v, dm) in v.chunks_exact(inputs).zip(dm.chunks_exact(outputs)) {
+        let (v, dm) = (&v[column..][..C], &dm[row..][..R]);
+        for tile in (0..PAIR).step_by(V::ELEMENTS) {
+            let mut values = [V::splat(simd, 0.0); C];
+            for c in 0..C {
+                values[c] = V::load(simd, &v[c][tile..]);
+            }
             for r in 0..R {
-                sums[r][c] = dms[r].mul_add(value, sums[r][c]);
+                let gradient = V::load(simd, &dm[r][tile..]);
+                for c in 0..C {
+                    sums[r][c] = gradient.mul_add(values[c], sums[r][c]);
+                }
             }
         }
     }
