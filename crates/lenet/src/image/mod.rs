@@ -22,7 +22,7 @@ pub(crate) use {
     parts::{Part, Writing, area, writing},
     split::slices,
     strokes::strokes,
-    tile::{Tile, tile},
+    tile::{Tile, bitmap, tile},
 };
 
 use serde::Serialize;

@@ -2,8 +2,9 @@
 //!
 //! Digits written in other ways than MNIST's, and digits as they are cut out of a line with a bit of their neighbour, have
 //! a label. What is no digit has none: its target is a probability of 0 for each class, so that the network learns what
-//! is none (after D. Hendrycks, M. Mazeika and T. Dietterich, "Deep anomaly detection with outlier exposure", 2019). All
-//! go through the one normalisation, as what is found in a picture does.
+//! is none (after D. Hendrycks, M. Mazeika and T. Dietterich, "Deep anomaly detection with outlier exposure", 2019).
+//! Either may be seen as a small bitmap, as some have their digits. All go through the one normalisation, as what is
+//! found in a picture does.
 
 mod signs;
 
@@ -34,19 +35,22 @@ pub struct Mixture {
     pub cut: f32,
     /// Something that is no digit. Few of these count as answered right.
     pub outliers: f32,
+    /// Share of all these and of the images that are seen as small bitmaps, digits often made to fill a square.
+    #[serde(default)]
+    pub bitmaps: f32,
 }
 
 impl Mixture {
     /// # Errors
     /// [`Error::Setting`] if a share is not in its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let Self { drawn, cut, outliers } = *self;
+        let Self { drawn, cut, outliers, bitmaps } = *self;
         for (name, share) in
             [("drawn", drawn), ("cut", cut), ("outliers", outliers), ("outliers", drawn + cut + outliers)]
         {
             require(name, (0.0..1.0).contains(&share), "at least 0, and all together below 1", share)?;
         }
-        Ok(())
+        require("bitmaps", (0.0..=1.0).contains(&bitmaps), "0 to 1", bitmaps)
     }
 
     /// What takes the place of one of `digits`, if anything: it follows from the `key` of the place.
@@ -61,23 +65,29 @@ impl Mixture {
         } else if at < self.drawn + self.cut + self.outliers {
             Kind::Outlier
         } else {
-            return None;
+            Kind::Image(below(digits.len(), &mut random))
         };
-        Some(Substitute { kind, random })
+        let bitmap = between(0.0, 1.0, &mut random) < self.bitmaps;
+        let unchanged = matches!(kind, Kind::Image(_)) && !bitmap;
+        (!unchanged).then_some(Substitute { kind, bitmap, random })
     }
 }
 
 /// What takes the place of an image.
 pub(crate) struct Substitute {
     kind: Kind,
+    bitmap: bool,
     random: Pcg64Mcg,
 }
 
+#[derive(Clone, Copy)]
 enum Kind {
     Drawn(Sign),
     /// The index of a digit.
     Cut(usize),
     Outlier,
+    /// The index of a digit.
+    Image(usize),
 }
 
 impl Substitute {
@@ -85,27 +95,33 @@ impl Substitute {
     pub fn target(&self, targets: Targets) -> [f32; CLASSES] {
         match self.kind {
             Kind::Drawn(sign) => Targets::Classes(&[sign.digit]).row(0),
-            Kind::Cut(index) => targets.row(index),
+            Kind::Cut(index) | Kind::Image(index) => targets.row(index),
             Kind::Outlier => [0.0; CLASSES],
         }
     }
 
     /// The image, as MNIST would have it: (row, column).
     pub fn draw(self, digits: &Dataset) -> [u8; PIXELS] {
-        let Self { kind, mut random } = self;
+        let Self { kind, bitmap, mut random } = self;
         loop {
-            let page = match kind {
+            let mut page = match kind {
                 Kind::Drawn(sign) => sign.draw(PAGE, &mut random),
                 Kind::Cut(index) => line(digits, index, &mut random).digit(&mut random),
                 Kind::Outlier => outlier(digits, &mut random),
+                Kind::Image(index) => middle(digits, index),
             };
+            if bitmap {
+                // What is no digit might become one: half of a 0 made as wide as it is high is a fat 1.
+                let most = if matches!(kind, Kind::Outlier) { 1.0 } else { WIDEST };
+                page = coarse(&page, most, &mut random);
+            }
             let writing = image::writing(&page, Steps::NONE);
             let parts: Vec<_> = writing.parts.iter().collect();
             if !parts.is_empty() {
                 return image::tile(&page, &parts, Steps::NONE).pixels;
             }
             // Too little is left of a digit: of the same one perhaps always.
-            if let Kind::Cut(index) = kind {
+            if let Kind::Cut(index) | Kind::Image(index) = kind {
                 return std::array::from_fn(|pixel| digits.image(index)[pixel]);
             }
         }
@@ -127,6 +143,29 @@ fn place(page: &mut Grey, image: &[u8], x: usize, y: usize) {
             *old = (*old).max(*new);
         }
     }
+}
+
+/// A page with one digit.
+fn middle(digits: &Dataset, index: usize) -> Grey {
+    let mut page = blank(PAGE);
+    place(&mut page, digits.image(index), SIDE / 2, SIDE / 2);
+    page
+}
+
+/// By how much a bitmap is stretched at most: a 1 doesn't become a block.
+const WIDEST: f32 = 2.5;
+
+/// A bitmap of what is on a page, its longer side 12 to 32 pixels, the other stretched up to `most`fold towards a square,
+/// and often all the way.
+fn coarse(page: &Grey, most: f32, random: &mut impl Rng) -> Grey {
+    let (towards, edge) = (between(0.0, 2.0, random).min(1.0), between(0.25, 0.6, random));
+    let side = 12.0 + below(21, random) as f32;
+    let size = |[width, height]: [f32; 2]| {
+        let aspect = width / height;
+        let stretched = aspect * aspect.powf(-towards).clamp(1.0 / most, most);
+        if stretched < 1.0 { [side * stretched, side] } else { [side, side / stretched] }
+    };
+    image::bitmap(page, size, edge)
 }
 
 /// Three digits side by side.
@@ -197,13 +236,13 @@ impl Line {
 }
 
 fn outlier(digits: &Dataset, random: &mut impl Rng) -> Grey {
-    match below(16, random) {
+    match below(19, random) {
         0..5 => signs::letter(PAGE, random),
         5..8 => line(digits, no_one(digits, random), random).span(random),
-        8..10 => half(digits, random),
-        10..12 => pair(digits, random),
-        12 => scribble(random),
-        13..15 => signs::scrawl(PAGE, random),
+        8..11 => half(digits, random),
+        11..14 => pair(digits, random),
+        14..16 => scribble(random),
+        16..18 => signs::scrawl(PAGE, random),
         _ => spots(random),
     }
 }
@@ -216,8 +255,7 @@ fn no_one(digits: &Dataset, random: &mut impl Rng) -> usize {
 
 /// What is on one side of a line near the middle of a digit.
 fn half(digits: &Dataset, random: &mut impl Rng) -> Grey {
-    let mut page = blank(PAGE);
-    place(&mut page, digits.image(no_one(digits, random)), SIDE / 2, SIDE / 2);
+    let mut page = middle(digits, no_one(digits, random));
     let (sin, cos) = (symmetric(random) * std::f32::consts::PI).sin_cos();
     let middle = SIDE as f32 + between(-2.0, 2.0, random);
     for (at, value) in page.values.iter_mut().enumerate() {
@@ -235,8 +273,7 @@ fn pair(digits: &Dataset, random: &mut impl Rng) -> Grey {
     if digits.labels()[first] == digits.labels()[second] {
         second = below(digits.len(), random);
     }
-    let mut page = blank(PAGE);
-    place(&mut page, digits.image(first), SIDE / 2, SIDE / 2);
+    let mut page = middle(digits, first);
     place(
         &mut page,
         digits.image(second),
@@ -296,7 +333,7 @@ mod tests {
 
     #[test]
     fn shares_are_kept_and_the_same_key_draws_the_same() {
-        let (digits, mixture) = (digits(), Mixture { drawn: 0.1, cut: 0.2, outliers: 0.3 });
+        let (digits, mixture) = (digits(), Mixture { drawn: 0.1, cut: 0.2, outliers: 0.3, bitmaps: 0.0 });
         let mut counts = [0; 4];
         for key in (0..4000).map(key) {
             let Some(substitute) = mixture.substitute(key, &digits) else {
@@ -308,6 +345,7 @@ mod tests {
                 Kind::Drawn(_) => 0,
                 Kind::Cut(_) => 1,
                 Kind::Outlier => 2,
+                Kind::Image(_) => 3,
             };
             counts[kind] += 1;
             assert_eq!(target.iter().sum::<f32>(), if kind == 2 { 0.0 } else { 1.0 });
@@ -340,10 +378,45 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_everything_is_seen_as_bitmaps() {
+        let (digits, mixture) = (digits(), Mixture { drawn: 0.1, cut: 0.2, outliers: 0.3, bitmaps: 0.25 });
+        let substitutes: Vec<_> =
+            (0..4000).map(key).filter_map(|key| mixture.substitute(key, &digits)).collect();
+        let bitmaps = substitutes.iter().filter(|substitute| substitute.bitmap).count();
+        let images = substitutes.iter().filter(|substitute| matches!(substitute.kind, Kind::Image(_)));
+        assert!(bitmaps.abs_diff(1000) < 100, "{bitmaps}");
+        assert!(images.count().abs_diff(400) < 60);
+    }
+
+    #[test]
+    fn a_bitmap_is_stretched_towards_a_square_but_not_too_far() {
+        let digits = digits();
+        let mut widest: f32 = 0.0;
+        for key in (0..200).map(key) {
+            let mut random = Pcg64Mcg::seed_from_u64(key);
+            let [ring, bar, line] = [(0, WIDEST), (1, WIDEST), (1, 1.0)].map(|(index, most)| {
+                let bitmap = coarse(&middle(&digits, index), most, &mut random);
+                assert!(bitmap.values.iter().all(|&value| value == 0 || value == 255));
+                let [width, height] = [bitmap.width, bitmap.height].map(|length| length as f32 - 2.0);
+                assert!((12.0..=32.0).contains(&height), "{height}");
+                width / height
+            });
+            assert_eq!(ring, 1.0);
+            // Of a bar of 4 x 20 pixels, within half a pixel of twelve.
+            assert!((0.15..0.55).contains(&bar) && (0.15..0.25).contains(&line), "{bar}, {line}");
+            widest = widest.max(bar);
+        }
+        assert!(widest > 0.45, "{widest}");
+        assert_eq!(coarse(&blank(PAGE), WIDEST, &mut Pcg64Mcg::seed_from_u64(0)), blank(PAGE));
+    }
+
+    #[test]
     fn impossible_shares_are_refused() {
         for (drawn, cut, outliers) in [(-0.1, 0.0, 0.0), (0.0, f32::NAN, 0.0), (0.4, 0.3, 0.3)] {
-            assert!(Mixture { drawn, cut, outliers }.check().is_err());
+            assert!(Mixture { drawn, cut, outliers, bitmaps: 0.5 }.check().is_err());
         }
-        assert!(Mixture { drawn: 0.4, cut: 0.3, outliers: 0.2 }.check().is_ok());
+        let mixture = |bitmaps| Mixture { drawn: 0.4, cut: 0.3, outliers: 0.2, bitmaps };
+        assert!(mixture(1.0).check().is_ok());
+        assert!(mixture(1.1).check().is_err());
     }
 }

@@ -237,7 +237,8 @@ fn images_are_changed_anew_in_each_epoch_whatever_the_threads() {
     let near = |a: f64, b: f64| (a - b).abs() < 1e-7;
     let plain = losses(&Recipe::default(), 1, 5);
     assert!(near(plain[0], plain[1]));
-    let (warped, mixed) = (Augmentation::default(), Mixture { drawn: 0.2, cut: 0.2, outliers: 0.2 });
+    let (warped, mixed) =
+        (Augmentation::default(), Mixture { drawn: 0.2, cut: 0.2, outliers: 0.2, bitmaps: 0.2 });
     for (augmentation, mixture) in [(Some(warped), None), (None, Some(mixed)), (Some(warped), Some(mixed))] {
         let recipe = Recipe { augmentation, mixture, ..Recipe::default() };
         let changed = losses(&recipe, 1, 5);
