@@ -127,7 +127,7 @@ fn label_smoothing_keeps_answers_from_certainty_and_outliers_make_some_none() {
     assert!(surest(last(0.5, None)) < surest(last(0.0, None)));
 
     let digits = |outliers| {
-        let network = last(0.0, Some(Mixture { drawn: 0.0, cut: 0.0, outliers }));
+        let network = last(0.0, Some(Mixture { drawn: 0.0, cut: 0.0, outliers, bitmaps: 0.0 }));
         let rows = network.with_threshold(Some(0.5)).unwrap().predict(data(30).images());
         rows.into_iter().flatten().sum::<f32>() / 30.0
     };
