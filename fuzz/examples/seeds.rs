@@ -12,6 +12,7 @@ use lenet::{
     augment::Augmentation,
     checkpoint::{self, Provenance},
     idx,
+    mixture::Mixture,
     nn::{Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network},
     optim::{Optimizer, Schedule},
     train::{Recipe, Trainer},
@@ -91,7 +92,7 @@ fn main() -> io::Result<()> {
         dropout: Some(0.1),
         schedule: Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 },
         optimizer: Optimizer::AdamW { lr: 0.01, weight_decay: 0.1 },
-        outliers: Some(0.1),
+        mixture: Some(Mixture { drawn: 0.1, cut: 0.1, outliers: 0.1, bitmaps: 0.1 }),
         augmentation: Some(Augmentation::default()),
         ..plain.clone()
     };
