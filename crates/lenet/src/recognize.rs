@@ -283,7 +283,7 @@ impl Recognizer {
         for start in 0..pieces.len() {
             let mut bounds = pieces[start].part.bounds;
             spans.push(start..start + 1);
-            for end in start + 1..pieces.len() {
+            for end in start + 1..pieces.len().min(start + MOST_PIECES) {
                 bounds = bounds.union(&pieces[end].part.bounds);
                 if 2 * bounds.width > 3 * height.max(bounds.height)
                     || !self.joins(&pieces[end - 1], &pieces[end], height)
@@ -400,6 +400,8 @@ const LEAST: f32 = 0.5;
 const LEAST_SLICE: f32 = 0.97;
 /// What a path loses for what is doubtful: such a cut is worth less than to take the whole part for none.
 const DOUBTFUL_SLICE: f32 = 3.0;
+/// Pieces that are tried as one digit, at most: of a texture's specks each would otherwise be tried with every other.
+const MOST_PIECES: usize = 16;
 
 /// A part of a line, or a slice of one.
 struct Piece {
