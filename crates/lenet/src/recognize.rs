@@ -179,7 +179,7 @@ impl Recognizer {
             true => vec![self.read_one(&map, &writing)],
             false => {
                 let lines = image::lines(writing.parts, writing.height);
-                lines.into_iter().map(|line| self.read_line(&map, line, writing.height)).collect()
+                self.read_lines(&map, lines, writing.height, MOST_TRIES)
             }
         };
         for (line, digits) in lines.into_iter().filter(|digits| !digits.is_empty()).enumerate() {
@@ -244,12 +244,42 @@ impl Recognizer {
         self.guess(ink, groups).into_iter().map(|guess| self.digit(guess)).collect()
     }
 
-    /// Reads the parts of a line, in writing of this height.
-    fn read_line(&self, ink: &Grey, line: Vec<Part>, height: usize) -> Vec<Digit> {
-        let mut guesses = self.guess(ink, line.iter().map(|part| vec![part]).collect());
-        if !guesses.iter().all(|guess| guess.is_sure(height)) {
-            guesses = self.best_path(ink, self.pieces(line, &guesses, height), height);
-        }
+    /// Reads lines of parts, in writing of this height. Tries that many spans of their pieces, at most: a line that needs
+    /// more than are left is read part by part.
+    fn read_lines(
+        &self,
+        ink: &Grey,
+        lines: Vec<Vec<Part>>,
+        height: usize,
+        mut tries: usize,
+    ) -> Vec<Vec<Digit>> {
+        let mut alone = self.guess(ink, lines.iter().flatten().map(|part| vec![part]).collect()).into_iter();
+        let lines: Vec<(Vec<Guess>, Option<Lattice>)> = lines
+            .into_iter()
+            .map(|line| {
+                let guesses: Vec<_> = alone.by_ref().take(line.len()).collect();
+                let unsure = !guesses.iter().all(|guess| guess.is_sure(height));
+                let lattice = unsure.then(|| self.lattice(line, &guesses, height));
+                let lattice = lattice.filter(|lattice| lattice.spans.len() <= tries);
+                tries -= lattice.as_ref().map_or(0, |lattice| lattice.spans.len());
+                (guesses, lattice)
+            })
+            .collect();
+        let groups = lines.iter().filter_map(|(_, lattice)| lattice.as_ref()).flat_map(Lattice::groups);
+        let mut tried = self.guess(ink, groups.collect()).into_iter();
+        let read = |(alone, lattice): (Vec<Guess>, Option<Lattice>)| match lattice {
+            Some(lattice) => {
+                let guesses = tried.by_ref().take(lattice.spans.len()).collect();
+                self.line(self.best_path(&lattice, guesses, height), height)
+            }
+            None => self.line(alone, height),
+        };
+        lines.into_iter().map(read).collect()
+    }
+
+    /// The digits of a line in which these guesses stand, and what is refused.
+    fn line(&self, mut guesses: Vec<Guess>, height: usize) -> Vec<Digit> {
+        guesses.retain(|guess| !guess.is_low(height));
         let mut digits: Vec<_> = guesses.into_iter().map(|guess| self.digit(guess)).collect();
         let refused = digits.iter().filter(|digit| digit.rejected).count();
         if 2 * refused >= digits.len() {
@@ -262,28 +292,24 @@ impl Recognizer {
         digits
     }
 
-    /// The parts of a line, cut into slices where they may be several digits: what each would be `alone` tells.
-    fn pieces(&self, line: Vec<Part>, alone: &[Guess], height: usize) -> Vec<Piece> {
+    /// What may be one digit in a line of parts: those, cut into slices where they may be several digits, which what each
+    /// would be `alone` tells, and neighbours together.
+    fn lattice(&self, line: Vec<Part>, alone: &[Guess], height: usize) -> Lattice {
         let mut pieces = Vec::new();
         for (index, (part, guess)) in line.into_iter().zip(alone).enumerate() {
             let (sure, low) = (guess.is_sure(height), guess.is_low(height));
             let narrow = 10 * part.bounds.width < 8 * part.bounds.height;
-            let cut = self.steps.split && !(sure || low || narrow);
+            let long = part.bounds.width > LONGEST * part.bounds.height;
+            let cut = self.steps.split && !(sure || low || narrow || long);
             let parts = if cut { image::slices(&part) } else { vec![part] };
             let slices = parts.len();
             pieces.extend(parts.into_iter().map(|part| Piece { part, index, slices, sure, low }));
         }
-        pieces
-    }
-
-    /// Of all ways to take neighbouring pieces for digits, or a whole part for none, the one that fits best.
-    fn best_path(&self, ink: &Grey, pieces: Vec<Piece>, height: usize) -> Vec<Guess> {
-        // What may be one digit.
         let mut spans: Vec<Range<usize>> = Vec::new();
         for start in 0..pieces.len() {
             let mut bounds = pieces[start].part.bounds;
             spans.push(start..start + 1);
-            for end in start + 1..pieces.len().min(start + MOST_PIECES) {
+            for end in start + 1..pieces.len() {
                 bounds = bounds.union(&pieces[end].part.bounds);
                 if 2 * bounds.width > 3 * height.max(bounds.height)
                     || !self.joins(&pieces[end - 1], &pieces[end], height)
@@ -293,9 +319,13 @@ impl Recognizer {
                 spans.push(start..end + 1);
             }
         }
-        let parts_of = |span: &Range<usize>| pieces[span.clone()].iter().map(|piece| &piece.part).collect();
-        let guesses = self.guess(ink, spans.iter().map(parts_of).collect());
+        Lattice { pieces, spans }
+    }
 
+    /// Of all ways to take neighbouring pieces for digits, or a whole part for none, the one that fits best: `guesses` tell
+    /// what each span would be.
+    fn best_path(&self, lattice: &Lattice, guesses: Vec<Guess>, height: usize) -> Vec<Guess> {
+        let Lattice { pieces, spans } = lattice;
         // The best way to read the pieces before each: its score, and its last span.
         let mut best = vec![(f32::NEG_INFINITY, 0); pieces.len() + 1];
         best[0].0 = 0.0;
@@ -319,8 +349,7 @@ impl Recognizer {
             path[best[end].1] = true;
             end = spans[best[end].1].start;
         }
-        let chosen = guesses.into_iter().zip(path).filter(|(guess, chosen)| *chosen && !guess.is_low(height));
-        chosen.map(|(guess, _)| guess).collect()
+        guesses.into_iter().zip(path).filter(|(_, chosen)| *chosen).map(|(guess, _)| guess).collect()
     }
 
     /// Whether two neighbouring pieces may be of one digit: they were cut apart, or they are near, and one of them can hardly
@@ -400,8 +429,25 @@ const LEAST: f32 = 0.5;
 const LEAST_SLICE: f32 = 0.97;
 /// What a path loses for what is doubtful: such a cut is worth less than to take the whole part for none.
 const DOUBTFUL_SLICE: f32 = 3.0;
-/// Pieces that are tried as one digit, at most: of a texture's specks each would otherwise be tried with every other.
-const MOST_PIECES: usize = 16;
+/// Width in heights above which no part is cut: a ruled line, or a texture, rather than so many digits that touch.
+const LONGEST: usize = 16;
+/// Spans of pieces that are tried in a picture, at most. Hundreds of digits don't need so many, and a texture could take
+/// minutes.
+const MOST_TRIES: usize = 4096;
+
+/// What a line may be taken for.
+struct Lattice {
+    pieces: Vec<Piece>,
+    /// Neighbouring pieces that may be one digit.
+    spans: Vec<Range<usize>>,
+}
+
+impl Lattice {
+    /// The parts of each span.
+    fn groups(&self) -> impl Iterator<Item = Vec<&Part>> {
+        self.spans.iter().map(|span| self.pieces[span.clone()].iter().map(|piece| &piece.part).collect())
+    }
+}
 
 /// A part of a line, or a slice of one.
 struct Piece {
@@ -477,8 +523,16 @@ mod tests {
     const E: Sign =
         &[&[[65.0, 20.0], [30.0, 20.0], [30.0, 80.0], [65.0, 80.0]], &[[30.0, 50.0], [60.0, 50.0]]];
 
+    /// A seven whose strokes don't touch.
+    const BROKEN: Sign = &[&[[30.0, 20.0], [70.0, 20.0]], &[[65.0, 33.0], [45.0, 80.0]]];
+
     /// What is read where signs of 100 x 100 pixels stand, each with its corner at some (x, y), on a page of 300 x 120.
     fn read(recognizer: &Recognizer, signs: &[(Sign, [f32; 2])], inverted: bool) -> Reading {
+        recognizer.read(&Picture::new(300, 120, &page(signs, inverted)).unwrap())
+    }
+
+    /// That page's grey pixels.
+    fn page(signs: &[(Sign, [f32; 2])], inverted: bool) -> Vec<u8> {
         let strokes: Vec<Vec<_>> = signs
             .iter()
             .flat_map(|(sign, [x, y])| {
@@ -490,7 +544,7 @@ mod tests {
         if !inverted {
             page.iter_mut().for_each(|value| *value = 255 - *value);
         }
-        recognizer.read(&Picture::new(300, 120, &page).unwrap())
+        page
     }
 
     #[test]
@@ -523,5 +577,33 @@ mod tests {
             ("?", &["unsure".into()][..])
         );
         assert!(reading.remarks[0].starts_with("refused by confidence alone"), "{:?}", reading.remarks);
+    }
+
+    #[test]
+    fn a_line_that_needs_too_many_tries_is_read_part_by_part() {
+        let recognizer = Recognizer::new(pretrained::handwriting().0);
+        let page = page(&[(FOUR, [0.0, 10.0]), (BROKEN, [100.0, 10.0])], false);
+        let grey = Picture::new(300, 120, &page).unwrap().grey();
+        let answers = |tries| {
+            let (ink, writing) = recognizer.find(&grey).unwrap();
+            let lines = image::lines(writing.parts, writing.height);
+            let digits = recognizer.read_lines(&ink.map, lines, writing.height, tries).concat();
+            digits.iter().map(|digit| digit.digit).collect::<Vec<_>>()
+        };
+        assert_eq!(answers(MOST_TRIES), [4, 7]);
+        assert_eq!(answers(3), [4, 1]);
+    }
+
+    #[test]
+    fn what_is_longer_than_digits_that_touch_is_not_cut() {
+        let recognizer = Recognizer::new(Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap());
+        let slices = |width| {
+            let values = (0..400 * 20).map(|at| if at % 400 < width { 255 } else { 0 }).collect();
+            let bar = Grey { width: 400, height: 20, values, shrunk: 1 };
+            let parts = image::writing(&bar, Steps::NONE).parts;
+            let alone = recognizer.guess(&bar, parts.iter().map(|part| vec![part]).collect());
+            recognizer.lattice(parts, &alone, 20).pieces.len()
+        };
+        assert_eq!((slices(320), slices(321)), (81, 1));
     }
 }

@@ -29,8 +29,8 @@ pub fn tile(ink: &Grey, parts: &[&Part], steps: Steps) -> Tile {
     Tile { pixels: centre(&digit), thickened }
 }
 
-/// A bitmap of what is on `ink`, with a margin: ink where its mean over the pixel is at least `edge` of 255. Its size is
-/// what `size` makes of the width and height of the writing.
+/// A bitmap of what is on `ink`: ink where its mean over the pixel is at least `edge` of 255. Its size is what `size` makes
+/// of the width and height of the writing.
 pub fn bitmap(ink: &Grey, size: impl FnOnce([f32; 2]) -> [f32; 2], edge: f32) -> Grey {
     let values = ink.values.iter().map(|&value| f32::from(value) / 255.0).collect();
     let writing = Map { width: ink.width, height: ink.height, values }.trim();
@@ -39,13 +39,9 @@ pub fn bitmap(ink: &Grey, size: impl FnOnce([f32; 2]) -> [f32; 2], edge: f32) ->
     }
     let size = size([writing.width as f32, writing.height as f32]);
     let [width, height] = size.map(|length| length.round().max(1.0) as usize);
-    let mut bitmap = Map::new(width + 2 * MARGIN, height + 2 * MARGIN);
-    let rows = bitmap.values.chunks_mut(width + 2 * MARGIN).skip(MARGIN);
-    for (row, from) in rows.zip(scale(&writing, width, height).values.chunks(width)) {
-        row[MARGIN..][..width].copy_from_slice(from);
-    }
-    let values = bitmap.values.iter().map(|&value| if value >= edge { 255 } else { 0 }).collect();
-    Grey { width: bitmap.width, height: bitmap.height, values, shrunk: 1 }
+    let scaled = scale(&writing, width, height);
+    let values = scaled.values.iter().map(|&value| if value >= edge { 255 } else { 0 }).collect();
+    Grey { width, height, values, shrunk: 1 }
 }
 
 /// Darkness below which a pixel beside a stroke is paper.

@@ -397,7 +397,7 @@ mod tests {
             let [ring, bar, line] = [(0, WIDEST), (1, WIDEST), (1, 1.0)].map(|(index, most)| {
                 let bitmap = coarse(&middle(&digits, index), most, &mut random);
                 assert!(bitmap.values.iter().all(|&value| value == 0 || value == 255));
-                let [width, height] = [bitmap.width, bitmap.height].map(|length| length as f32 - 2.0);
+                let [width, height] = [bitmap.width, bitmap.height].map(|length| length as f32);
                 assert!((12.0..=32.0).contains(&height), "{height}");
                 width / height
             });
