@@ -397,6 +397,10 @@ impl Recognizer {
 
     /// What each group of parts would be as one digit.
     fn guess(&self, ink: &Grey, groups: Vec<Vec<&Part>>) -> Vec<Guess> {
+        if groups.is_empty() {
+            // The network need not be made ready.
+            return Vec::new();
+        }
         let tiles: Vec<_> = groups.iter().map(|parts| image::tile(ink, parts, self.steps)).collect();
         let pixels: Vec<u8> = tiles.iter().flat_map(|tile| tile.pixels).collect();
         let answers = self.network.predict(&pixels);
