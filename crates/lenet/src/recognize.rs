@@ -244,8 +244,8 @@ impl Recognizer {
         self.guess(ink, groups).into_iter().map(|guess| self.digit(guess)).collect()
     }
 
-    /// Reads lines of parts, in writing of this height. Tries that many spans of their pieces, at most: a line that needs
-    /// more than are left is read part by part.
+    /// Reads lines of parts, in writing of this height, with at most so many `tries` of what may be one digit: a line that
+    /// needs more than are left is read part by part.
     fn read_lines(
         &self,
         ink: &Grey,
@@ -292,8 +292,8 @@ impl Recognizer {
         digits
     }
 
-    /// What may be one digit in a line of parts: those, cut into slices where they may be several digits, which what each
-    /// would be `alone` tells, and neighbours together.
+    /// The parts of a line, cut into slices where they may be several digits, and which neighbours may be one digit: what
+    /// each part would be `alone` tells.
     fn lattice(&self, line: Vec<Part>, alone: &[Guess], height: usize) -> Lattice {
         let mut pieces = Vec::new();
         for (index, (part, guess)) in line.into_iter().zip(alone).enumerate() {
@@ -526,7 +526,6 @@ mod tests {
     const FOUR: Sign = &[&[[40.0, 15.0], [25.0, 55.0], [70.0, 55.0]], &[[58.0, 30.0], [55.0, 85.0]]];
     const E: Sign =
         &[&[[65.0, 20.0], [30.0, 20.0], [30.0, 80.0], [65.0, 80.0]], &[[30.0, 50.0], [60.0, 50.0]]];
-
     /// A seven whose strokes don't touch.
     const BROKEN: Sign = &[&[[30.0, 20.0], [70.0, 20.0]], &[[65.0, 33.0], [45.0, 80.0]]];
 
