@@ -241,7 +241,7 @@ impl Recognizer {
     fn read_one(&self, ink: &Grey, writing: &Writing) -> Vec<Digit> {
         let all: Vec<_> = writing.parts.iter().collect();
         let groups = if all.is_empty() { Vec::new() } else { vec![all] };
-        self.guess(ink, groups).into_iter().map(|guess| self.digit(guess)).collect()
+        self.guess(ink, groups).into_iter().map(|guess| self.digit(guess, false)).collect()
     }
 
     /// Reads lines of parts, in writing of this height, with at most so many `tries` of what may be one digit: a line that
@@ -254,33 +254,35 @@ impl Recognizer {
         mut tries: usize,
     ) -> Vec<Vec<Digit>> {
         let mut alone = self.guess(ink, lines.iter().flatten().map(|part| vec![part]).collect()).into_iter();
-        let lines: Vec<(Vec<Guess>, Option<Lattice>)> = lines
+        let lines: Vec<(Vec<Guess>, bool, Option<Lattice>)> = lines
             .into_iter()
             .map(|line| {
                 let guesses: Vec<_> = alone.by_ref().take(line.len()).collect();
-                let unsure = !guesses.iter().all(|guess| guess.is_sure(height));
-                let lattice = unsure.then(|| self.lattice(line, &guesses, height));
+                let sure = guesses.iter().filter(|guess| guess.is_sure(height)).count();
+                let low = guesses.iter().filter(|guess| guess.is_low(height)).count();
+                let among = sure >= 2 && 2 * sure + low >= guesses.len();
+                let lattice = (sure < guesses.len()).then(|| self.lattice(line, &guesses, height));
                 let lattice = lattice.filter(|lattice| lattice.spans.len() <= tries);
                 tries -= lattice.as_ref().map_or(0, |lattice| lattice.spans.len());
-                (guesses, lattice)
+                (guesses, among, lattice)
             })
             .collect();
-        let groups = lines.iter().filter_map(|(_, lattice)| lattice.as_ref()).flat_map(Lattice::groups);
+        let groups = lines.iter().filter_map(|(.., lattice)| lattice.as_ref()).flat_map(Lattice::groups);
         let mut tried = self.guess(ink, groups.collect()).into_iter();
-        let read = |(alone, lattice): (Vec<Guess>, Option<Lattice>)| match lattice {
+        let read = |(alone, among, lattice): (Vec<Guess>, bool, Option<Lattice>)| match lattice {
             Some(lattice) => {
                 let guesses = tried.by_ref().take(lattice.spans.len()).collect();
-                self.line(self.best_path(&lattice, guesses, height), height)
+                self.line(self.best_path(&lattice, guesses, height, among), height, among)
             }
-            None => self.line(alone, height),
+            None => self.line(alone, height, among),
         };
         lines.into_iter().map(read).collect()
     }
 
-    /// The digits of a line in which these guesses stand, and what is refused.
-    fn line(&self, mut guesses: Vec<Guess>, height: usize) -> Vec<Digit> {
+    /// The digits of a line in which these guesses stand, and what is refused; `among` digits or not.
+    fn line(&self, mut guesses: Vec<Guess>, height: usize, among: bool) -> Vec<Digit> {
         guesses.retain(|guess| !guess.is_low(height));
-        let mut digits: Vec<_> = guesses.into_iter().map(|guess| self.digit(guess)).collect();
+        let mut digits: Vec<_> = guesses.into_iter().map(|guess| self.digit(guess, among)).collect();
         let refused = digits.iter().filter(|digit| digit.rejected).count();
         if 2 * refused >= digits.len() {
             // In such company what looks like a digit is a letter, or a piece of one.
@@ -323,8 +325,8 @@ impl Recognizer {
     }
 
     /// Of all ways to take neighbouring pieces for digits, or a whole part for none, the one that fits best: `guesses` tell
-    /// what each span would be.
-    fn best_path(&self, lattice: &Lattice, guesses: Vec<Guess>, height: usize) -> Vec<Guess> {
+    /// what each span would be, `among` digits or not.
+    fn best_path(&self, lattice: &Lattice, guesses: Vec<Guess>, height: usize, among: bool) -> Vec<Guess> {
         let Lattice { pieces, spans } = lattice;
         // The best way to read the pieces before each: its score, and its last span.
         let mut best = vec![(f32::NEG_INFINITY, 0); pieces.len() + 1];
@@ -335,7 +337,7 @@ impl Recognizer {
             let mut score = guess.score(height);
             if whole {
                 score = score.max(guess.score_of_none());
-            } else if self.refuses(guess) || guess.any_digit() < LEAST_SLICE {
+            } else if self.refuses(guess, among) || (!among && guess.any_digit() < LEAST_SLICE) {
                 score -= DOUBTFUL_SLICE;
             }
             let score = best[span.start].0 + score;
@@ -364,18 +366,18 @@ impl Recognizer {
     }
 
     /// Whether a guess is hardly a digit: by the network's threshold, or, if it has not learned what is none, for want of
-    /// confidence.
-    fn refuses(&self, guess: &Guess) -> bool {
+    /// confidence. What stands `among` digits is probably one too.
+    fn refuses(&self, guess: &Guess, among: bool) -> bool {
         match self.network.threshold() {
-            Some(threshold) => guess.any_digit() < threshold,
+            Some(threshold) => guess.any_digit() < if among { threshold.min(LEAST_AMONG) } else { threshold },
             None => guess.confidence() < LEAST,
         }
     }
 
     /// The digit of a guess, or what is refused.
-    fn digit(&self, guess: Guess) -> Digit {
+    fn digit(&self, guess: Guess, among: bool) -> Digit {
         let confidence = guess.confidence();
-        let rejected = self.refuses(&guess);
+        let rejected = self.refuses(&guess, among);
         let mut remarks = Vec::new();
         if rejected {
             remarks.push(if self.network.threshold().is_some() { "not a digit" } else { "unsure" }.into());
@@ -427,8 +429,11 @@ fn is_off_centre(bounds: &Bounds, picture: &Picture) -> bool {
 const LARGE: usize = 96;
 /// Probability below which a digit is refused by a network that has not learned what is none.
 const LEAST: f32 = 0.5;
+/// Probability of being a digit at all below which something is refused in a line of which two parts at least, and half of
+/// all, surely are digits.
+const LEAST_AMONG: f32 = 0.1;
 
-/// Probability of being a digit at all below which a slice, or several parts as one, are doubtful: pieces of a letter are
+/// The same below which a slice, or several parts as one, are doubtful, unless among digits: pieces of a letter are
 /// digits more often than the letter is, so that they must be better ones.
 const LEAST_SLICE: f32 = 0.97;
 /// What a path loses for what is doubtful: such a cut is worth less than to take the whole part for none.
@@ -583,6 +588,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_doubtful_alone_is_a_digit_among_digits() {
+        let recognizer = Recognizer::new(pretrained::handwriting().0);
+        let refused = |probability, among| {
+            let tile = Tile { pixels: [0; PIXELS], thickened: false };
+            let probabilities = std::array::from_fn(|digit| if digit == 7 { probability } else { 0.0 });
+            let guess = Guess { tile, probabilities, bounds: Bounds { x: 0, y: 0, width: 10, height: 20 } };
+            recognizer.digit(guess, among).rejected
+        };
+        assert_eq!([0.05, 0.3, 0.9].map(|probability| refused(probability, false)), [true, true, false]);
+        assert_eq!([0.05, 0.3, 0.9].map(|probability| refused(probability, true)), [true, false, false]);
+    }
+
+    #[test]
     fn a_line_that_needs_too_many_tries_is_read_part_by_part() {
         let recognizer = Recognizer::new(pretrained::handwriting().0);
         let page = page(&[(FOUR, [0.0, 10.0]), (BROKEN, [100.0, 10.0])], false);
@@ -607,6 +625,6 @@ mod tests {
             let alone = recognizer.guess(&bar, parts.iter().map(|part| vec![part]).collect());
             recognizer.lattice(parts, &alone, 20).pieces.len()
         };
-        assert_eq!((slices(320), slices(321)), (81, 1));
+        assert_eq!((slices(320), slices(321)), (129, 1));
     }
 }

@@ -257,7 +257,7 @@ fn generated_pictures_are_read_as_well_as_ever() {
         suites(&lenet_mnist::test(), 250).map(|(name, pictures)| (name, right(&recognizer, &pictures)));
     let [(_, singles), (_, strings), nothing @ ..] = shares;
     let refused = nothing.iter().map(|(_, right)| right).sum::<f64>() / nothing.len() as f64;
-    assert!(singles >= 0.96 && strings >= 0.84 && refused >= 0.8, "{shares:?}");
+    assert!(singles >= 0.96 && strings >= 0.88 && refused >= 0.8, "{shares:?}");
 }
 
 #[test]
