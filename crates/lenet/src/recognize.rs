@@ -433,8 +433,8 @@ const LEAST: f32 = 0.5;
 /// all, surely are digits.
 const LEAST_AMONG: f32 = 0.1;
 
-/// The same below which a slice, or several parts as one, are doubtful, unless among digits: pieces of a letter are
-/// digits more often than the letter is, so that they must be better ones.
+/// Probability of being a digit at all below which a slice, or several parts as one, are doubtful, unless in such a line:
+/// pieces of a letter are digits more often than the letter is, so that they must be better ones.
 const LEAST_SLICE: f32 = 0.97;
 /// What a path loses for what is doubtful: such a cut is worth less than to take the whole part for none.
 const DOUBTFUL_SLICE: f32 = 3.0;

@@ -63,6 +63,7 @@ mod tests {
         let slices = slices(&part);
         assert_eq!(slices.iter().map(Part::area).sum::<usize>(), part.area());
         assert!(slices.windows(2).all(|pair| pair[0].bounds.right() <= pair[1].bounds.x));
+        assert!(slices.iter().all(|slice| 16 * 39 * slice.area() > 20 * part.area() - 16 * 39));
         assert!([18, 19, 20].iter().any(|&x| slices.iter().any(|slice| slice.bounds.x == x)));
         assert!(slices.len() > 4 && slices.len() <= 1 + CUTS * 2);
     }
