@@ -12,21 +12,35 @@
 //! # Ok::<(), lenet::Error>(())
 //! ```
 
-use std::ops::Range;
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, Mutex},
+};
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
     CLASSES, PIXELS,
     image::{self, Bounds, Drawing, Grey, Ink, Part, Picture, Steps, Tile, Writing},
-    nn::{FeatureMaps, Network, answer},
+    nn::{CHUNK, FeatureMaps, Memory, Network, answer},
 };
 
 /// Reads pictures with a network; to be made once and shared between threads.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Recognizer {
     network: Network,
     steps: Steps,
+    /// What nobody reads with: to make it anew for each picture would take a quarter of the time of a small one.
+    spare: Arc<Mutex<Vec<Memory>>>,
+}
+
+impl fmt::Debug for Recognizer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { network, steps, .. } = self;
+        f.debug_struct("Recognizer").field("network", network).field("steps", steps).finish_non_exhaustive()
+    }
 }
 
 /// What was read in a picture.
@@ -130,7 +144,7 @@ impl From<FeatureMaps> for Levels {
 impl Recognizer {
     /// A recognizer that reads with `network`.
     pub fn new(network: Network) -> Self {
-        Self { network, steps: Steps::default() }
+        Self { network, steps: Steps::default(), spare: Arc::default() }
     }
 
     /// The same with some steps left out.
@@ -399,13 +413,9 @@ impl Recognizer {
 
     /// What each group of parts would be as one digit.
     fn guess(&self, ink: &Grey, groups: Vec<Vec<&Part>>) -> Vec<Guess> {
-        if groups.is_empty() {
-            // The network need not be made ready.
-            return Vec::new();
-        }
         let tiles: Vec<_> = groups.iter().map(|parts| image::tile(ink, parts, self.steps)).collect();
         let pixels: Vec<u8> = tiles.iter().flat_map(|tile| tile.pixels).collect();
-        let answers = self.network.predict(&pixels);
+        let answers = self.predict(&pixels);
         let bounds =
             groups.iter().map(|parts| parts.iter().map(|part| part.bounds).reduce(|a, b| a.union(&b)));
         tiles
@@ -416,6 +426,20 @@ impl Recognizer {
                 Some(Guess { tile, probabilities, bounds: bounds? })
             })
             .collect()
+    }
+
+    /// The probability of each digit for each of `images`, as [`Network::predict`].
+    fn predict(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
+        let mut logits = vec![[0.0; CLASSES]; images.len() / PIXELS];
+        images.par_chunks(CHUNK * PIXELS).zip(logits.par_chunks_mut(CHUNK)).for_each(|(images, logits)| {
+            let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
+            let mut memory = spare.unwrap_or_else(|| Memory::new(&self.network, 1, CHUNK));
+            memory.read(&self.network, images, logits);
+            if let Ok(mut spare) = self.spare.lock() {
+                spare.push(memory);
+            }
+        });
+        logits.into_iter().map(|logits| self.network.probabilities(logits)).collect()
     }
 }
 

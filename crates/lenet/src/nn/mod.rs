@@ -35,6 +35,7 @@ pub use linear::Linear;
 pub use loss::{Targets, answer};
 pub(crate) use loss::{smooth, softmax};
 pub use network::{Architecture, FeatureMaps, LayerSummary, Network, Reader, Scaling, Tensor};
+pub(crate) use network::{CHUNK, Memory};
 pub use pool::{AvgPool2d, MaxPool2d};
 pub(crate) use single::Single;
 pub(crate) use workspace::{Shard, Share, Workspace, step};

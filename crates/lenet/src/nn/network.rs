@@ -191,7 +191,7 @@ pub struct Network {
 }
 
 /// Images that a thread reads at a time: enough to share each pass over the weights, few enough to stay in cache.
-const CHUNK: usize = 48;
+pub(crate) const CHUNK: usize = 48;
 
 /// Images up to which it is faster to read them one by one than as a block, whatever the network.
 const FEW: usize = 4;
@@ -302,19 +302,13 @@ impl Network {
             0..=FEW => 0,
             many => rayon::current_num_threads().min(many.div_ceil(CHUNK)),
         };
-        self.reader_of(threads, CHUNK.min(logits.len())).logits(images, &mut logits);
+        Memory::new(self, threads, CHUNK.min(logits.len())).read(self, images, &mut logits);
         logits
     }
 
     /// What reads images again and again on a number of rayon's threads, with no memory taken after this.
     pub fn reader(&self, threads: usize) -> Reader<'_> {
-        self.reader_of(threads.max(1), CHUNK)
-    }
-
-    /// What reads up to `chunk` images at a time on each thread; without threads, no more than [`FEW`] images.
-    fn reader_of(&self, threads: usize, chunk: usize) -> Reader<'_> {
-        let workspaces = (0..threads).map(|_| Workspace::for_inference(self, chunk)).collect();
-        Reader { network: self, workspaces, single: Single::new(self, self.level) }
+        Reader { network: self, memory: Memory::new(self, threads.max(1), CHUNK) }
     }
 
     /// The probability of each digit for each of `images` (image, row, column): the softmax of the logits over the
@@ -323,10 +317,11 @@ impl Network {
     /// # Panics
     /// If `images` doesn't hold whole images.
     pub fn predict(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
-        let none = self.threshold.is_some();
-        let probabilities =
-            |logits: [f32; CLASSES]| softmax(logits.map(|logit| logit / self.temperature), none);
-        self.logits(images).into_iter().map(probabilities).collect()
+        self.logits(images).into_iter().map(|logits| self.probabilities(logits)).collect()
+    }
+
+    pub(crate) fn probabilities(&self, logits: [f32; CLASSES]) -> [f32; CLASSES] {
+        softmax(logits.map(|logit| logit / self.temperature), self.threshold.is_some())
     }
 
     /// What each convolution makes of `image` (row, column), from the first to the last; without those that make one
@@ -337,7 +332,7 @@ impl Network {
     pub fn feature_maps(&self, image: &[u8]) -> Vec<FeatureMaps> {
         assert_eq!(image.len(), PIXELS, "one image");
         let mut single = Single::new(self, self.level);
-        single.logits(image);
+        single.logits(self, image);
         single.feature_maps().collect()
     }
 
@@ -386,10 +381,7 @@ impl Network {
 /// A network with the memory that reading takes.
 pub struct Reader<'a> {
     network: &'a Network,
-    /// One for each thread.
-    workspaces: Vec<Workspace>,
-    /// For few images.
-    single: Single<'a>,
+    memory: Memory,
 }
 
 impl Reader<'_> {
@@ -398,22 +390,43 @@ impl Reader<'_> {
     /// # Panics
     /// If there is not one row of `logits` for each image.
     pub fn logits(&mut self, images: &[u8], logits: &mut [[f32; CLASSES]]) {
+        self.memory.read(self.network, images, logits);
+    }
+}
+
+/// The memory that reading takes, with a network's parameters as kernels want them. It must be used with that network.
+pub(crate) struct Memory {
+    /// One for each thread.
+    workspaces: Vec<Workspace>,
+    /// For few images.
+    single: Single,
+}
+
+impl Memory {
+    /// To read up to `chunk` images at a time on each thread; without threads, no more than [`FEW`] images.
+    pub fn new(network: &Network, threads: usize, chunk: usize) -> Self {
+        let workspaces = (0..threads).map(|_| Workspace::for_inference(network, chunk)).collect();
+        Self { workspaces, single: Single::new(network, network.level) }
+    }
+
+    /// Writes the logits of each of `images`, as [`Reader::logits`].
+    pub fn read(&mut self, network: &Network, images: &[u8], logits: &mut [[f32; CLASSES]]) {
         assert_eq!(images.len(), logits.len() * PIXELS, "one row for each image");
         if logits.len() <= FEW {
             for (image, logits) in images.chunks_exact(PIXELS).zip(logits) {
-                *logits = self.single.logits(image);
+                *logits = self.single.logits(network, image);
             }
             return;
         }
         let share = blocks(logits.len()).div_ceil(self.workspaces.len()).max(1) * LANES;
         if share >= logits.len() {
             // Waking another thread would take longer than a few images do.
-            return read(self.network, &mut self.workspaces[0], images, logits);
+            return read(network, &mut self.workspaces[0], images, logits);
         }
         let shares = logits.par_chunks_mut(share).zip(images.par_chunks(share * PIXELS));
         shares
             .zip(&mut self.workspaces)
-            .for_each(|((logits, images), workspace)| read(self.network, workspace, images, logits));
+            .for_each(|((logits, images), workspace)| read(network, workspace, images, logits));
     }
 }
 

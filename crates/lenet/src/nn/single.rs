@@ -13,6 +13,8 @@
 //! Each weight of a fully connected layer is used once, so several images are better read as a block, which fetches it
 //! once for all.
 
+use std::ops::Range;
+
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 
 use super::{
@@ -177,17 +179,18 @@ fn side_by_side(rows: &[f32], len: usize) -> Buffer {
 }
 
 /// What is done to the image.
-enum Work<'a> {
+enum Work {
     Convolve {
-        layer: &'a str,
+        layer: String,
         shape: Geometry,
         padded: Buffer,
         weight: Buffer,
         bias: Buffer,
     },
+    /// Where weight and bias are among the network's parameters.
     Multiply {
-        weight: &'a [f32],
-        bias: &'a [f32],
+        weight: Range<usize>,
+        bias: Range<usize>,
     },
     Flatten(Shape),
     Pool(Box<dyn Operator>),
@@ -201,35 +204,37 @@ enum Work<'a> {
 }
 
 /// A network at work on one image, with all the memory that it needs.
-pub(crate) struct Single<'a> {
+pub(crate) struct Single {
     level: Level,
     scaling: [f32; 256],
     /// The image, in the first lane.
     input: Buffer,
     /// Each with its output, which is empty where the work is done in place.
-    steps: Vec<(Work<'a>, Buffer)>,
+    steps: Vec<(Work, Buffer)>,
 }
 
-impl<'a> Single<'a> {
-    pub fn new(network: &'a Network, level: Level) -> Self {
+impl Single {
+    pub fn new(network: &Network, level: Level) -> Self {
         // The shape as others see it, for whom a group of channels is one.
         let grouped = |shape: Shape| Shape { channels: shape.channels.div_ceil(LANES), ..shape };
         let mut steps = Vec::new();
-        let mut parameters = network.parameters();
+        let mut start = 0;
         let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
         for row in network.rows() {
             let output = row.output;
-            let (own, others) = parameters.split_at(row.parameters + row.buffers);
-            parameters = others;
-            let (weight, bias) = own.split_at(own.len().saturating_sub(output.channels));
+            let all = start..start + row.parameters + row.buffers;
+            start = all.end;
+            let own = &network.parameters()[all.clone()];
+            let weights = own.len().saturating_sub(output.channels);
             let mut add = |work, output: Shape| steps.push((work, zeros(grouped(output).len())));
             match *row.layer {
                 Layer::Conv2d(layer) if !layer.covers(input) => {
                     let shape = Geometry::new(layer, input, output);
                     let padded = zeros(if layer.padding > 0 { grouped(shape.input).len() } else { 0 });
-                    let weight = side_by_side(weight, row.layer.fan_in());
-                    let bias = side_by_side(bias, 1);
-                    add(Work::Convolve { layer: row.name, shape, padded, weight, bias }, output);
+                    let weight = side_by_side(&own[..weights], row.layer.fan_in());
+                    let bias = side_by_side(&own[weights..], 1);
+                    let layer = row.name.to_owned();
+                    add(Work::Convolve { layer, shape, padded, weight, bias }, output);
                 }
                 // A convolution that covers its whole input is a fully connected layer with a flattening of its own.
                 Layer::Conv2d(_) | Layer::Linear(_) | Layer::Flatten => {
@@ -237,7 +242,8 @@ impl<'a> Single<'a> {
                         add(Work::Flatten(input), Shape::flat(input.len()));
                     }
                     if row.parameters > 0 {
-                        add(Work::Multiply { weight, bias }, output);
+                        let middle = all.start + weights;
+                        add(Work::Multiply { weight: all.start..middle, bias: middle..all.end }, output);
                     }
                 }
                 Layer::MaxPool2d(_) | Layer::AvgPool2d(_) => {
@@ -264,8 +270,8 @@ impl<'a> Single<'a> {
         Self { level, scaling: network.scaling().table(), input: zeros(PIXELS), steps }
     }
 
-    /// The logits of `image` (row, column).
-    pub fn logits(&mut self, image: &[u8]) -> [f32; CLASSES] {
+    /// The logits of `image` (row, column), with the network of which this was made.
+    pub fn logits(&mut self, network: &Network, image: &[u8]) -> [f32; CLASSES] {
         for (lanes, &pixel) in self.input.iter_mut().zip(image) {
             lanes.0[0] = self.scaling[usize::from(pixel)];
         }
@@ -278,6 +284,8 @@ impl<'a> Single<'a> {
                     dispatch!(level, simd => correlate(simd, shape, weight, bias, x, y));
                 }
                 Work::Multiply { weight, bias } => {
+                    let weight = &network.parameters()[weight.clone()];
+                    let bias = &network.parameters()[bias.clone()];
                     dispatch!(level, simd => multiply(simd, weight, bias, x, y));
                 }
                 Work::Flatten(shape) => flatten(*shape, x, y),
@@ -305,7 +313,7 @@ impl<'a> Single<'a> {
             let plane = output.height * output.width;
             let value = |i: usize| y[i / plane / LANES * plane + i % plane].0[i / plane % LANES];
             let values = (0..output.len()).map(value).collect();
-            Some(FeatureMaps { layer: (*layer).to_owned(), shape: *output, values })
+            Some(FeatureMaps { layer: layer.clone(), shape: *output, values })
         })
     }
 }

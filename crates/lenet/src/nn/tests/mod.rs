@@ -254,7 +254,7 @@ fn one_image_agrees_with_a_block() {
             // The second image shows what the first has left behind.
             for (image, expected) in images.chunks_exact(PIXELS).zip(&block).take(2) {
                 let what = format!("{:?}, {level:?}", network.architecture());
-                assert_close(&what, &expected.map(f64::from), &single.logits(image).map(f64::from));
+                assert_close(&what, &expected.map(f64::from), &single.logits(&network, image).map(f64::from));
             }
         }
     }
