@@ -433,7 +433,7 @@ impl Recognizer {
         let mut logits = vec![[0.0; CLASSES]; images.len() / PIXELS];
         images.par_chunks(CHUNK * PIXELS).zip(logits.par_chunks_mut(CHUNK)).for_each(|(images, logits)| {
             let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
-            let mut memory = spare.unwrap_or_else(|| Memory::new(&self.network, 1, CHUNK));
+            let mut memory = spare.unwrap_or_else(|| Memory::new(&self.network, 0, CHUNK));
             memory.read(&self.network, images, logits);
             if let Ok(mut spare) = self.spare.lock() {
                 spare.push(memory);

@@ -403,7 +403,8 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// To read up to `chunk` images at a time on each thread; without threads, no more than [`FEW`] images.
+    /// To read up to `chunk` images at a time on each thread. Without threads, to read up to [`FEW`]: when more come, memory for
+    /// them is taken, which is most of it.
     pub fn new(network: &Network, threads: usize, chunk: usize) -> Self {
         let workspaces = (0..threads).map(|_| Workspace::for_inference(network, chunk)).collect();
         Self { workspaces, single: Single::new(network, network.level) }
@@ -417,6 +418,9 @@ impl Memory {
                 *logits = self.single.logits(network, image);
             }
             return;
+        }
+        if self.workspaces.is_empty() {
+            self.workspaces.push(Workspace::for_inference(network, CHUNK));
         }
         let share = blocks(logits.len()).div_ceil(self.workspaces.len()).max(1) * LANES;
         if share >= logits.len() {
