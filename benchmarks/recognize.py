@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures `lenet recognize` as a program: a small picture, a folder of 10,000, and large pictures of several kinds.
 
-    ./recognize.py             about five minutes, recorded in record/
+    ./recognize.py             about two minutes, recorded in record/
     ./recognize.py --quick     the smaller of the large pictures, not recorded
 
 Time is the shortest of several runs, processor time that of the same run, memory the peak; its bytes a pixel are counted
