@@ -2,6 +2,7 @@
 
 use std::{f64::consts::PI, ops::Range};
 
+use fearless_simd::{Level, dispatch};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +193,7 @@ impl OptimizerState {
     ) {
         self.steps = self.steps.saturating_add(1);
         let Self { optimizer, decayed, moments: [first, second], steps } = self;
+        let level = Level::new();
         let change = |chunk: usize, p: &mut [f32], first: &mut [f32], second: &mut [f32]| {
             let start = chunk * CHUNK;
             let mut gradient = [0.0; CHUNK];
@@ -206,7 +208,8 @@ impl OptimizerState {
                 let range = clip(range.start)..clip(range.end);
                 optimizer.decay(lr, &mut p[range.clone()], &mut gradient[range]);
             }
-            optimizer.update(lr, *steps, p, gradient, first, second);
+            // The compiler makes vectors of as many numbers as the level has.
+            dispatch!(level, _simd => optimizer.update(lr, *steps, p, gradient, first, second));
         };
         let chunks =
             (parameters.par_chunks_mut(CHUNK), first.par_chunks_mut(CHUNK), second.par_chunks_mut(CHUNK));
@@ -247,6 +250,7 @@ impl Optimizer {
         }
     }
 
+    #[inline(always)]
     fn update(self, lr: f32, steps: i32, p: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32]) {
         match self {
             Self::Sgd { momentum: 0.0, .. } => {

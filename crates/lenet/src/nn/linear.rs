@@ -3,13 +3,17 @@
 //! In the layout of the engine a batch is already what a matrix product packs its operands into, panels of
 //! eight columns, so the three products of a linear layer need no packing:
 //!
-//! - forward, `Y = W X`, and input gradient, `dX = W' dY`: [`multiply`], vectors along the samples;
-//! - weight gradient, `dW = dY X'`: [`multiply_weights`], vectors along the inputs, for which the batch is turned
-//!   once into rows `(sample, input)`; its sums are whole, with no lanes to add up.
+//! - forward, `Y = W X`: [`multiply`], vectors along the samples;
+//! - input gradient, `dX = W' dY`: [`multiply_turned`], vectors along the inputs, as weights lie in memory; sums are turned
+//!   when they are whole;
+//! - weight gradient, `dW = dY X'`: [`multiply_weights`], vectors along the inputs, for which a few inputs of the batch at a
+//!   time are turned into rows `(sample, input)`; its sums are whole, with no lanes to add up.
+//!
+//! Of wide layers, weights and gradients come from the last cache: what is read or written of them at a time is read in time.
 
-use std::hint::black_box;
+use std::{hint::black_box, ops::Range};
 
-use fearless_simd::{Select, Simd, SimdBase, SimdMask, dispatch, f32x8};
+use fearless_simd::{Select, Simd, SimdBase, SimdFloat, SimdMask, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -37,116 +41,48 @@ impl Linear {
 /// Inner steps done at a time: six panels of as many vectors stay in the first-level cache.
 const DEPTH: usize = 128;
 
-/// Inner steps and rows done at a time by [`multiply_turned`]: as many weights, and few cache lines of each row.
-const TURNED_DEPTH: usize = 32;
-const TURNED_ROWS: usize = 96;
-
-/// A part of a matrix of weights.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    /// From the part's first row and depth on.
-    weights: &'a [f32],
-    row_step: usize,
-    depth_step: usize,
-    /// First row and number of rows.
-    rows: (usize, usize),
-    /// First depth and number of depths.
-    depths: (usize, usize),
-}
-
-/// `y (block, row) = bias (row) + sum over depth of weights (row, depth) * x (block, depth)`; `size` is of `weights`.
+/// `y (block, output) = bias (output) + sum over the inputs of weight (output, input) * x (block, input)`
 #[inline(always)]
 fn multiply<S: Simd, V: Vector<S>>(
     simd: S,
-    weights: &[f32],
-    size: (usize, usize),
+    layer: Linear,
+    weight: &[f32],
     bias: &[f32],
     x: &[Lanes],
     y: &mut [Lanes],
 ) {
-    let (rows, depth) = size;
-    for y in y.chunks_exact_mut(rows) {
+    for y in y.chunks_exact_mut(layer.out_features) {
         for (y, bias) in y.iter_mut().zip(bias) {
             *y = Lanes([*bias; LANES]);
         }
     }
-    let steps = depth.div_ceil(DEPTH);
+    let blocks = y.len() / layer.out_features;
+    let steps = layer.in_features.div_ceil(DEPTH);
     for step in 0..steps {
-        let depths = piece(depth, steps, step);
-        let weights = &weights[depths.0..];
-        let part = Part { weights, row_step: depth, depth_step: 1, rows: (0, rows), depths };
-        multiply_part::<S, V>(simd, &part, size, x, y);
-    }
-}
-
-/// `y (block, row) = sum over depth of weights (depth, row) * x (block, depth)`; `size` is (rows, depth).
-///
-/// Neighbouring depths are a whole row of `weights` apart, often on another page, so a part of it is first copied
-/// together.
-#[inline(always)]
-fn multiply_turned<S: Simd, V: Vector<S>>(
-    simd: S,
-    weights: &[f32],
-    size: (usize, usize),
-    x: &[Lanes],
-    y: &mut [Lanes],
-) {
-    let (rows, depth) = size;
-    let mut near = [[0.0; TURNED_ROWS]; TURNED_DEPTH];
-    for first in (0..rows).step_by(TURNED_ROWS) {
-        let count = TURNED_ROWS.min(rows - first);
-        for y in y.chunks_exact_mut(rows) {
-            y[first..first + count].fill(Lanes::default());
-        }
-        let steps = depth.div_ceil(TURNED_DEPTH);
-        for step in 0..steps {
-            let depths = piece(depth, steps, step);
-            for (d, near) in near.iter_mut().take(depths.1).enumerate() {
-                let far = &weights[(depths.0 + d) * rows + first..];
-                match far.first_chunk() {
-                    // Past the rows' end this copies what nobody reads.
-                    Some(far) => *near = *far,
-                    None => near[..count].copy_from_slice(&far[..count]),
+        let inputs = piece(layer.in_features, steps, step);
+        let tiles = blocks.div_ceil(if V::WIDE { 7 } else { TILE });
+        for tile in 0..tiles {
+            let (block, count) = piece(blocks, tiles, tile);
+            // As many sums as the registers hold beside their operands.
+            if V::WIDE {
+                match count {
+                    1 => multiply_panels::<S, V, 6, 1>(simd, layer, inputs, block, weight, x, y),
+                    2 => multiply_panels::<S, V, 6, 2>(simd, layer, inputs, block, weight, x, y),
+                    3 => multiply_panels::<S, V, 6, 3>(simd, layer, inputs, block, weight, x, y),
+                    4 => multiply_panels::<S, V, 5, 4>(simd, layer, inputs, block, weight, x, y),
+                    5 => multiply_panels::<S, V, 4, 5>(simd, layer, inputs, block, weight, x, y),
+                    6 => multiply_panels::<S, V, 4, 6>(simd, layer, inputs, block, weight, x, y),
+                    _ => multiply_panels::<S, V, 3, 7>(simd, layer, inputs, block, weight, x, y),
                 }
-            }
-            let weights = near.as_flattened();
-            let part = Part { weights, row_step: 1, depth_step: TURNED_ROWS, rows: (first, count), depths };
-            multiply_part::<S, V>(simd, &part, size, x, y);
-        }
-    }
-}
-
-#[inline(always)]
-fn multiply_part<S: Simd, V: Vector<S>>(
-    simd: S,
-    part: &Part,
-    size: (usize, usize),
-    x: &[Lanes],
-    y: &mut [Lanes],
-) {
-    let blocks = y.len() / size.0;
-    let tiles = blocks.div_ceil(if V::WIDE { 7 } else { TILE });
-    for tile in 0..tiles {
-        let (block, count) = piece(blocks, tiles, tile);
-        // As many sums as the registers hold beside their operands.
-        if V::WIDE {
-            match count {
-                1 => multiply_panels::<S, V, 6, 1>(simd, part, size, block, x, y),
-                2 => multiply_panels::<S, V, 6, 2>(simd, part, size, block, x, y),
-                3 => multiply_panels::<S, V, 6, 3>(simd, part, size, block, x, y),
-                4 => multiply_panels::<S, V, 5, 4>(simd, part, size, block, x, y),
-                5 => multiply_panels::<S, V, 4, 5>(simd, part, size, block, x, y),
-                6 => multiply_panels::<S, V, 4, 6>(simd, part, size, block, x, y),
-                _ => multiply_panels::<S, V, 3, 7>(simd, part, size, block, x, y),
-            }
-        } else {
-            match count {
-                1 => multiply_panels::<S, V, 6, 1>(simd, part, size, block, x, y),
-                2 => multiply_panels::<S, V, 4, 2>(simd, part, size, block, x, y),
-                3 => multiply_panels::<S, V, 3, 3>(simd, part, size, block, x, y),
-                4 => multiply_panels::<S, V, 3, 4>(simd, part, size, block, x, y),
-                5 => multiply_panels::<S, V, 2, 5>(simd, part, size, block, x, y),
-                _ => multiply_panels::<S, V, 2, 6>(simd, part, size, block, x, y),
+            } else {
+                match count {
+                    1 => multiply_panels::<S, V, 6, 1>(simd, layer, inputs, block, weight, x, y),
+                    2 => multiply_panels::<S, V, 4, 2>(simd, layer, inputs, block, weight, x, y),
+                    3 => multiply_panels::<S, V, 3, 3>(simd, layer, inputs, block, weight, x, y),
+                    4 => multiply_panels::<S, V, 3, 4>(simd, layer, inputs, block, weight, x, y),
+                    5 => multiply_panels::<S, V, 2, 5>(simd, layer, inputs, block, weight, x, y),
+                    _ => multiply_panels::<S, V, 2, 6>(simd, layer, inputs, block, weight, x, y),
+                }
             }
         }
     }
@@ -155,50 +91,52 @@ fn multiply_part<S: Simd, V: Vector<S>>(
 #[inline(always)]
 fn multiply_panels<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
     simd: S,
-    part: &Part,
-    size: (usize, usize),
+    layer: Linear,
+    inputs: (usize, usize),
     block: usize,
+    weight: &[f32],
     x: &[Lanes],
     y: &mut [Lanes],
 ) {
-    let vectors = part.rows.1 / V::ELEMENTS;
+    let vectors = layer.out_features / V::ELEMENTS;
     let whole = vectors / R * R;
     for vector in (0..whole).step_by(R) {
-        multiply_tile::<S, V, R, B>(simd, part, size, (vector * V::ELEMENTS, block), x, y);
+        let at = (vector * V::ELEMENTS, block);
+        multiply_tile::<S, V, R, B>(simd, layer, inputs, at, weight, x, y);
     }
     for vector in whole..vectors {
-        multiply_tile::<S, V, 1, B>(simd, part, size, (vector * V::ELEMENTS, block), x, y);
+        let at = (vector * V::ELEMENTS, block);
+        multiply_tile::<S, V, 1, B>(simd, layer, inputs, at, weight, x, y);
     }
     let rest = vectors * V::ELEMENTS;
-    if V::WIDE && rest < part.rows.1 {
-        multiply_tile::<S, f32x8<S>, 1, B>(simd, part, size, (rest, block), x, y);
+    if V::WIDE && rest < layer.out_features {
+        multiply_tile::<S, f32x8<S>, 1, B>(simd, layer, inputs, (rest, block), weight, x, y);
     }
 }
 
-/// Adds to `R` vectors of neighbouring rows, from `row` of the part on, of `B` blocks.
+/// Adds the products of some inputs, (first, count), to `R` vectors of neighbouring outputs of `B` blocks.
 #[inline(always)]
 fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
     simd: S,
-    part: &Part,
-    (rows, depth): (usize, usize),
-    (row, block): (usize, usize),
+    Linear { in_features, out_features }: Linear,
+    (first, count): (usize, usize),
+    (output, block): (usize, usize),
+    weight: &[f32],
     x: &[Lanes],
     y: &mut [Lanes],
 ) {
-    let Part { weights, row_step, depth_step, .. } = *part;
-    let (first, count) = part.depths;
     let mut panels = [&x[..0]; B];
     for b in 0..B {
-        panels[b] = &x[(block + b) * depth + first..][..count];
+        panels[b] = &x[(block + b) * in_features + first..][..count];
     }
-    let mut starts = [[&weights[..0]; 2]; R];
+    let mut rows = [[&weight[..0]; 2]; R];
     for r in 0..R {
         for i in 0..V::ELEMENTS {
-            starts[r][i] = &weights[(row + r * V::ELEMENTS + i) * row_step..];
+            rows[r][i] = &weight[(output + r * V::ELEMENTS + i) * in_features + first..][..count];
         }
     }
-    let place = |r: usize, b: usize| (block + b) * rows + part.rows.0 + row + r * V::ELEMENTS;
-    // The lanes of the second row. What the compiler knows of them it would turn into three shuffles a step.
+    let place = |r: usize, b: usize| (block + b) * out_features + output + r * V::ELEMENTS;
+    // The lanes of the second output. What the compiler knows of them it would turn into three shuffles a step.
     let second = V::Mask::from_bitmask(simd, black_box(0xff00));
     let mut sums = [[V::splat(simd, 0.0); B]; R];
     for r in 0..R {
@@ -206,17 +144,16 @@ fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
             sums[r][b] = V::load(simd, &y[place(r, b)..]);
         }
     }
-    for step in 0..count {
+    for i in 0..count {
         let mut broadcast = [V::splat(simd, 0.0); R];
         for r in 0..R {
-            let at = step * depth_step;
-            broadcast[r] = V::splat(simd, starts[r][0][at]);
+            broadcast[r] = V::splat(simd, rows[r][0][i]);
             if V::WIDE {
-                broadcast[r] = second.select(V::splat(simd, starts[r][1][at]), broadcast[r]);
+                broadcast[r] = second.select(V::splat(simd, rows[r][1][i]), broadcast[r]);
             }
         }
         for b in 0..B {
-            let value = panels[b][step].load(simd);
+            let value = panels[b][i].load(simd);
             let value = V::from_elements(
                 #[inline(always)]
                 |_| value,
@@ -233,45 +170,133 @@ fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
     }
 }
 
-/// Tiles of [`multiply_weights`] done side by side.
-const GROUP: usize = 2;
-
-/// `gradient (output, input) = sum over the samples of dy (sample, output) * x (sample, input)`, `dy` in blocks,
-/// `rows` as [`turn`] makes them.
+/// `dx (block, input) = sum over the outputs of dy (block, output) * weight (output, input)`, for each lane.
+///
+/// Vectors are of neighbouring inputs, as they lie in `weight`, and turned when their sums are whole; a part of each row of
+/// weights stays in the first-level cache while the blocks go by.
 #[inline(always)]
-fn multiply_weights<S: Simd, V: Vector<S>>(
+fn multiply_turned<S: Simd, V: Vector<S>>(
     simd: S,
     layer: Linear,
-    rows: &[Lanes],
+    weight: &[f32],
     dy: &[Lanes],
-    gradient: &mut [f32],
+    dx: &mut [Lanes],
 ) {
-    let vectors = layer.in_features.div_ceil(LANES * V::ELEMENTS);
-    let tiles = vectors.div_ceil(TILE);
-    // Twice the registers hold twice the tile.
-    let most_outputs = if V::WIDE { 4 } else { 2 };
-    // A few tiles side by side: their inputs still fit the first-level cache, and the gradient is written in longer
-    // pieces.
-    for group in (0..tiles).step_by(GROUP) {
-        for output in (0..layer.out_features).step_by(most_outputs) {
-            for tile in group..tiles.min(group + GROUP) {
-                let (vector, count) = piece(vectors, tiles, tile);
-                let at = (output, vector * V::ELEMENTS);
-                let outputs = most_outputs.min(layer.out_features - output);
-                with_const!(C = count => if V::WIDE {
-                    with_const!(R = outputs, [1 2 3] else 4 => {
-                        weights_tile::<S, V, R, C>(simd, layer, rows, dy, gradient, at)
-                    })
-                } else {
-                    with_const!(R = outputs, [1] else 2 => {
-                        weights_tile::<S, V, R, C>(simd, layer, rows, dy, gradient, at)
-                    })
-                });
+    let Linear { in_features, out_features } = layer;
+    let vectors = in_features / V::LEN;
+    let tiles = vectors.div_ceil(if V::WIDE { 3 } else { 1 });
+    for tile in 0..tiles {
+        let (vector, count) = piece(vectors, tiles, tile);
+        let first = vector * V::LEN;
+        let blocks = dy.chunks_exact(out_features).zip(dx.chunks_exact_mut(in_features));
+        for (block, (dy, dx)) in blocks.enumerate() {
+            // With each block a vector of the next tile is read.
+            let at = (first, first + (count + block.min(count)) * V::LEN);
+            if V::WIDE {
+                with_const!(C = count, [1 2] else 3 => turned_tile::<S, V, C>(simd, weight, dy, dx, at));
+            } else {
+                turned_tile::<S, V, 1>(simd, weight, dy, dx, at);
+            }
+        }
+    }
+    for (dy, dx) in dy.chunks_exact(out_features).zip(dx.chunks_exact_mut(in_features)) {
+        for input in vectors * V::LEN..in_features {
+            let mut sum = f32x8::splat(simd, 0.0);
+            for (dy, row) in dy.iter().zip(weight.chunks_exact(in_features)) {
+                sum = dy.load(simd).mul_add(f32x8::splat(simd, row[input]), sum);
+            }
+            dx[input].store(sum);
+        }
+    }
+}
+
+/// `C` vectors of inputs of a block, from `first` on; of the weights from `next` on one is read in time.
+#[inline(always)]
+fn turned_tile<S: Simd, V: Vector<S>, const C: usize>(
+    simd: S,
+    weight: &[f32],
+    dy: &[Lanes],
+    dx: &mut [Lanes],
+    (first, next): (usize, usize),
+) {
+    let mut sums = [[V::splat(simd, 0.0); LANES]; C];
+    for (dy, row) in dy.iter().zip(weight.chunks_exact(dx.len())) {
+        black_box(row.get(next).copied());
+        let row = &row[first..][..C * V::LEN];
+        let mut values = [V::splat(simd, 0.0); C];
+        for c in 0..C {
+            values[c] = V::from_slice(simd, &row[c * V::LEN..][..V::LEN]);
+        }
+        for lane in 0..LANES {
+            let factor = V::splat(simd, dy.0[lane]);
+            for c in 0..C {
+                sums[c][lane] = factor.mul_add(values[c], sums[c][lane]);
+            }
+        }
+    }
+    for c in 0..C {
+        for i in 0..V::ELEMENTS {
+            let mut square = [f32x8::splat(simd, 0.0); LANES];
+            for lane in 0..LANES {
+                square[lane] = sums[c][lane].element(i);
+            }
+            let input = first + c * V::LEN + i * LANES;
+            for (dx, value) in dx[input..][..LANES].iter_mut().zip(transpose(square)) {
+                dx.store(value);
             }
         }
     }
 }
 
+/// Vectors of eight inputs that [`multiply_weights`] does at a time at most.
+const PANEL: usize = 2 * TILE;
+
+/// `gradient (output, input) = sum over the samples of dy (sample, output) * x (sample, input)`, `dy` and `x` in blocks; `rows`
+/// is for a panel of `x`.
+#[inline(always)]
+fn multiply_weights<S: Simd, V: Vector<S>>(
+    simd: S,
+    layer: Linear,
+    x: &[Lanes],
+    dy: &[Lanes],
+    rows: &mut [Lanes],
+    gradient: &mut [f32],
+) {
+    let Linear { in_features, out_features } = layer;
+    let vectors = in_features / V::LEN;
+    let tiles = vectors.div_ceil(TILE);
+    // Twice the registers hold twice the tile.
+    let most_outputs = if V::WIDE { 4 } else { 2 };
+    for tile in 0..tiles {
+        let (vector, count) = piece(vectors, tiles, tile);
+        let first = vector * V::LEN;
+        turn(simd, x, in_features, first..first + count * V::LEN, rows);
+        for output in (0..out_features).step_by(most_outputs) {
+            let at = (output, first);
+            let outputs = most_outputs.min(out_features - output);
+            with_const!(C = count => if V::WIDE {
+                with_const!(R = outputs, [1 2 3] else 4 => {
+                    weights_tile::<S, V, R, C>(simd, layer, rows, dy, gradient, at)
+                })
+            } else {
+                with_const!(R = outputs, [1] else 2 => {
+                    weights_tile::<S, V, R, C>(simd, layer, rows, dy, gradient, at)
+                })
+            });
+        }
+    }
+    for (output, row) in gradient.chunks_exact_mut(in_features).enumerate() {
+        for (input, gradient) in row.iter_mut().enumerate().skip(vectors * V::LEN) {
+            let mut sums = f32x8::splat(simd, 0.0);
+            for (x, dy) in x.chunks_exact(in_features).zip(dy.chunks_exact(out_features)) {
+                sums = dy[output].load(simd).mul_add(x[input].load(simd), sums);
+            }
+            *gradient = sums.reduce_sum();
+        }
+    }
+}
+
+/// `C` vectors of inputs of `R` outputs.
 #[inline(always)]
 fn weights_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
@@ -281,12 +306,17 @@ fn weights_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     gradient: &mut [f32],
     (output, first): (usize, usize),
 ) {
-    let pitch = pitch(in_features);
     let mut sums = [[V::splat(simd, 0.0); C]; R];
-    for (dy, rows) in dy.chunks_exact(out_features).zip(rows.chunks_exact(LANES * pitch)) {
+    let mut vector = 0;
+    for (dy, rows) in dy.chunks_exact(out_features).zip(rows.chunks_exact(LANES * PANEL)) {
         let dy = &dy[output..output + R];
-        for (lane, row) in rows.chunks_exact(pitch).enumerate() {
-            let row = &row[first..][..C * V::ELEMENTS];
+        for (lane, row) in rows.chunks_exact(PANEL).enumerate() {
+            // Stores that miss the caches wait for one another, so where they go is read before, a vector at a step.
+            if vector < R * C {
+                black_box(gradient[(output + vector / C) * in_features + first + vector % C * V::LEN]);
+                vector += 1;
+            }
+            let row = &row[..C * V::ELEMENTS];
             let mut broadcast = [V::splat(simd, 0.0); R];
             for r in 0..R {
                 broadcast[r] = V::splat(simd, dy[r].0[lane]);
@@ -300,61 +330,52 @@ fn weights_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
         }
     }
     for r in 0..R {
-        let row = &mut gradient[(output + r) * in_features..][..in_features];
+        let row = &mut gradient[(output + r) * in_features + first..][..C * V::LEN];
         for c in 0..C {
-            // A copy, for what is referred to doesn't stay in registers.
-            let sum = sums[r][c];
-            let inputs = &mut row[(first + c * V::ELEMENTS) * LANES..];
-            if let Some(inputs) = inputs.get_mut(..V::LEN) {
-                sum.store_slice(inputs);
-            } else {
-                inputs.copy_from_slice(&sum.as_slice()[..inputs.len()]);
+            sums[r][c].store_slice(&mut row[c * V::LEN..][..V::LEN]);
+        }
+    }
+}
+
+/// Turns some inputs of `x` (block, input) into `rows` (sample, vector of eight inputs).
+#[inline(always)]
+fn turn<S: Simd>(simd: S, x: &[Lanes], in_features: usize, inputs: Range<usize>, rows: &mut [Lanes]) {
+    for (x, rows) in x.chunks_exact(in_features).zip(rows.chunks_exact_mut(LANES * PANEL)) {
+        for (vector, inputs) in x[inputs.clone()].as_chunks::<LANES>().0.iter().enumerate() {
+            let mut square = [f32x8::splat(simd, 0.0); LANES];
+            for lane in 0..LANES {
+                square[lane] = inputs[lane].load(simd);
+            }
+            for (row, value) in rows.chunks_exact_mut(PANEL).zip(transpose(square)) {
+                row[vector].store(value);
             }
         }
     }
 }
 
-/// Vectors from one row of the turned batch to the next: enough for the inputs, and an odd number of cache lines, for
-/// otherwise many rows would share few sets of the first-level cache.
-fn pitch(in_features: usize) -> usize {
-    in_features.div_ceil(LANES).next_multiple_of(4) + 2
+/// Exchanges rows and columns: interleaving the first half of the rows with the second, three times.
+#[inline(always)]
+fn transpose<S: Simd>(mut square: [f32x8<S>; LANES]) -> [f32x8<S>; LANES] {
+    for _ in 0..3 {
+        let [a, b, c, d, e, f, g, h] = square;
+        let [(a, b), (c, d), (e, f), (g, h)] =
+            [a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h)];
+        square = [a, b, c, d, e, f, g, h];
+    }
+    square
 }
 
 /// [`Linear`] at work on one thread.
 pub(super) struct Product {
     layer: Linear,
-    /// The batch by rows: (sample, vector of eight inputs).
+    /// A panel of the batch by rows: (sample, vector of eight inputs).
     rows: Buffer,
 }
 
 impl Product {
     /// For batches of at most `blocks`.
     pub fn new(layer: Linear, blocks: usize) -> Self {
-        Self { layer, rows: zeros(blocks * LANES * pitch(layer.in_features)) }
-    }
-}
-
-/// Turns `x` (block, input) into rows (sample, vector of eight inputs), zeros after the last input.
-#[inline(always)]
-fn turn<S: Simd>(simd: S, x: &[Lanes], in_features: usize, rows: &mut [Lanes]) {
-    let pitch = pitch(in_features);
-    for (x, rows) in x.chunks_exact(in_features).zip(rows.chunks_exact_mut(LANES * pitch)) {
-        for (vector, inputs) in x.chunks(LANES).enumerate() {
-            let mut square = [f32x8::splat(simd, 0.0); LANES];
-            for (row, input) in square.iter_mut().zip(inputs) {
-                *row = input.load(simd);
-            }
-            // Interleaving the first half of the rows with the second, three times, exchanges rows and columns.
-            for _ in 0..3 {
-                let [a, b, c, d, e, f, g, h] = square;
-                let [(a, b), (c, d), (e, f), (g, h)] =
-                    [a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h)];
-                square = [a, b, c, d, e, f, g, h];
-            }
-            for lane in 0..LANES {
-                rows[lane * pitch + vector].store(square[lane]);
-            }
-        }
+        Self { layer, rows: zeros(blocks * LANES * PANEL) }
     }
 }
 
@@ -365,10 +386,9 @@ impl Operator for Product {
     }
 
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
-        let Linear { in_features, out_features } = self.layer;
-        let (values, bias) = parameters.split_at(in_features * out_features);
-        let size = (out_features, in_features);
-        kernel!(pass.level, multiply(values, size, bias, x, y));
+        let layer = self.layer;
+        let (weight, bias) = parameters.split_at(layer.in_features * layer.out_features);
+        kernel!(pass.level, multiply(layer, weight, bias, x, y));
     }
 
     fn backward(
@@ -380,19 +400,15 @@ impl Operator for Product {
         dx: Option<&mut [Lanes]>,
         gradient: &mut [f32],
     ) {
-        let Linear { in_features, out_features } = self.layer;
-        let (weight_gradient, bias_gradient) = gradient.split_at_mut(in_features * out_features);
-        let rows = &mut self.rows[..x.len() / in_features * LANES * pitch(in_features)];
-        let layer = self.layer;
-        dispatch!(pass.level, simd => turn(simd, x, in_features, rows));
-        kernel!(pass.level, multiply_weights(layer, rows, dy, weight_gradient));
+        let (layer, rows) = (self.layer, &mut self.rows);
+        let weights = layer.in_features * layer.out_features;
+        let (weight_gradient, bias_gradient) = gradient.split_at_mut(weights);
+        kernel!(pass.level, multiply_weights(layer, x, dy, rows, weight_gradient));
         for (output, gradient) in bias_gradient.iter_mut().enumerate() {
-            *gradient = dy.iter().skip(output).step_by(out_features).flat_map(|lanes| lanes.0).sum();
+            *gradient = dy.iter().skip(output).step_by(layer.out_features).flat_map(|lanes| lanes.0).sum();
         }
         if let Some(dx) = dx {
-            let values = &parameters[..in_features * out_features];
-            let size = (in_features, out_features);
-            kernel!(pass.level, multiply_turned(values, size, dy, dx));
+            kernel!(pass.level, multiply_turned(layer, &parameters[..weights], dy, dx));
         }
     }
 }
