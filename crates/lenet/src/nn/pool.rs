@@ -180,10 +180,7 @@ impl Pooling {
                     gradient = here.select(open, zero);
                     open = here.select(zero, open);
                 }
-                if T == 1 {
-                    (V::load(simd, &dx[v..]) + gradient).store(&mut dx[v..]);
-                    continue;
-                }
+                // One by one: a vector of what two stores have just written would come late.
                 for i in 0..V::ELEMENTS {
                     let (dx, gradient) = (&mut dx[v + i * self.step::<T>()], gradient.element(i));
                     dx.store(if tiles { gradient } else { dx.load(simd) + gradient });
