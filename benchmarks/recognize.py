@@ -105,10 +105,10 @@ def figures(folder, quick):
         Image.fromarray(rows).save(many / f"{number:05}.png")
     yield row("28x28 PNG", 1, 28 * 28, many / "00000.png", 50)
     yield row("10,000 of them", 10_000, 28 * 28, many, 3)
-    for width, height in [SMALL, (3000, 4000), (8600, 11600)][:2 if quick else 3]:
+    for (width, height), kinds in [(SMALL, KINDS[3:4]), ((3000, 4000), KINDS), ((8600, 11600), KINDS)][:2 if quick else 3]:
         rows = list(page(width, height, "01234\n56789\n31415\n92653", random))
         image = Image.fromarray(numpy.concatenate(rows))
-        for name, file, kind in KINDS[3:4] if (width, height) == SMALL else KINDS:
+        for name, file, kind in kinds:
             path = folder / file
             if isinstance(kind, dict):
                 image.convert("RGB").save(path, quality=90, **kind)
@@ -120,13 +120,14 @@ def figures(folder, quick):
 
 def table(rows):
     """Markdown."""
-    small, lines = rows[2]["peak_bytes"], ["| picture | time | a second | processor time | peak | bytes a pixel |",
-                                          "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = ["| picture | time | a second | processor time | peak | bytes a pixel |",
+             "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    small = next(row for row in rows if row["pixels"] == SMALL[0] * SMALL[1])
     for row in rows:
-        each = (row["peak_bytes"] - small) / row["pixels"]
+        each = (row["peak_bytes"] - small["peak_bytes"]) / row["pixels"]
         lines.append(f"| {row['picture']} | {1000 * row['seconds']:,.0f} ms | {row['pictures'] / row['seconds']:,.1f} "
                      f"| {1000 * row['processor_seconds']:,.0f} ms | {row['peak_bytes'] / 1e6:,.0f} MB "
-                     f"| {f'{each:.1f}' if row['pixels'] > SMALL[0] * SMALL[1] else ''} |")
+                     f"| {f'{each:.1f}' if row['pixels'] > small['pixels'] else ''} |")
     return "\n".join(lines)
 
 

@@ -9,7 +9,8 @@
 //! - weight gradient, `dW = dY X'`: [`multiply_weights`], vectors along the inputs, for which a few inputs of the batch at a
 //!   time are turned into rows `(sample, input)`; its sums are whole, with no lanes to add up.
 //!
-//! Of wide layers, weights and gradients come from the last cache: what is read or written of them at a time is read in time.
+//! Weights and gradients of wide layers lie beyond the nearer caches: of what a tile will read or write, a number of each vector
+//! is read before, for no other use.
 
 use std::{hint::black_box, ops::Range};
 
@@ -66,22 +67,22 @@ fn multiply<S: Simd, V: Vector<S>>(
             // As many sums as the registers hold beside their operands.
             if V::WIDE {
                 match count {
-                    1 => multiply_panels::<S, V, 6, 1>(simd, layer, inputs, block, weight, x, y),
-                    2 => multiply_panels::<S, V, 6, 2>(simd, layer, inputs, block, weight, x, y),
-                    3 => multiply_panels::<S, V, 6, 3>(simd, layer, inputs, block, weight, x, y),
-                    4 => multiply_panels::<S, V, 5, 4>(simd, layer, inputs, block, weight, x, y),
-                    5 => multiply_panels::<S, V, 4, 5>(simd, layer, inputs, block, weight, x, y),
-                    6 => multiply_panels::<S, V, 4, 6>(simd, layer, inputs, block, weight, x, y),
-                    _ => multiply_panels::<S, V, 3, 7>(simd, layer, inputs, block, weight, x, y),
+                    1 => multiply_panels::<S, V, 6, 1>(simd, layer, weight, x, y, inputs, block),
+                    2 => multiply_panels::<S, V, 6, 2>(simd, layer, weight, x, y, inputs, block),
+                    3 => multiply_panels::<S, V, 6, 3>(simd, layer, weight, x, y, inputs, block),
+                    4 => multiply_panels::<S, V, 5, 4>(simd, layer, weight, x, y, inputs, block),
+                    5 => multiply_panels::<S, V, 4, 5>(simd, layer, weight, x, y, inputs, block),
+                    6 => multiply_panels::<S, V, 4, 6>(simd, layer, weight, x, y, inputs, block),
+                    _ => multiply_panels::<S, V, 3, 7>(simd, layer, weight, x, y, inputs, block),
                 }
             } else {
                 match count {
-                    1 => multiply_panels::<S, V, 6, 1>(simd, layer, inputs, block, weight, x, y),
-                    2 => multiply_panels::<S, V, 4, 2>(simd, layer, inputs, block, weight, x, y),
-                    3 => multiply_panels::<S, V, 3, 3>(simd, layer, inputs, block, weight, x, y),
-                    4 => multiply_panels::<S, V, 3, 4>(simd, layer, inputs, block, weight, x, y),
-                    5 => multiply_panels::<S, V, 2, 5>(simd, layer, inputs, block, weight, x, y),
-                    _ => multiply_panels::<S, V, 2, 6>(simd, layer, inputs, block, weight, x, y),
+                    1 => multiply_panels::<S, V, 6, 1>(simd, layer, weight, x, y, inputs, block),
+                    2 => multiply_panels::<S, V, 4, 2>(simd, layer, weight, x, y, inputs, block),
+                    3 => multiply_panels::<S, V, 3, 3>(simd, layer, weight, x, y, inputs, block),
+                    4 => multiply_panels::<S, V, 3, 4>(simd, layer, weight, x, y, inputs, block),
+                    5 => multiply_panels::<S, V, 2, 5>(simd, layer, weight, x, y, inputs, block),
+                    _ => multiply_panels::<S, V, 2, 6>(simd, layer, weight, x, y, inputs, block),
                 }
             }
         }
@@ -92,25 +93,25 @@ fn multiply<S: Simd, V: Vector<S>>(
 fn multiply_panels<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
     simd: S,
     layer: Linear,
-    inputs: (usize, usize),
-    block: usize,
     weight: &[f32],
     x: &[Lanes],
     y: &mut [Lanes],
+    inputs: (usize, usize),
+    block: usize,
 ) {
     let vectors = layer.out_features / V::ELEMENTS;
     let whole = vectors / R * R;
     for vector in (0..whole).step_by(R) {
         let at = (vector * V::ELEMENTS, block);
-        multiply_tile::<S, V, R, B>(simd, layer, inputs, at, weight, x, y);
+        multiply_tile::<S, V, R, B>(simd, layer, weight, x, y, inputs, at);
     }
     for vector in whole..vectors {
         let at = (vector * V::ELEMENTS, block);
-        multiply_tile::<S, V, 1, B>(simd, layer, inputs, at, weight, x, y);
+        multiply_tile::<S, V, 1, B>(simd, layer, weight, x, y, inputs, at);
     }
     let rest = vectors * V::ELEMENTS;
     if V::WIDE && rest < layer.out_features {
-        multiply_tile::<S, f32x8<S>, 1, B>(simd, layer, inputs, (rest, block), weight, x, y);
+        multiply_tile::<S, f32x8<S>, 1, B>(simd, layer, weight, x, y, inputs, (rest, block));
     }
 }
 
@@ -119,11 +120,11 @@ fn multiply_panels<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
 fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
     simd: S,
     Linear { in_features, out_features }: Linear,
-    (first, count): (usize, usize),
-    (output, block): (usize, usize),
     weight: &[f32],
     x: &[Lanes],
     y: &mut [Lanes],
+    (first, count): (usize, usize),
+    (output, block): (usize, usize),
 ) {
     let mut panels = [&x[..0]; B];
     for b in 0..B {
@@ -184,13 +185,14 @@ fn multiply_turned<S: Simd, V: Vector<S>>(
 ) {
     let Linear { in_features, out_features } = layer;
     let vectors = in_features / V::LEN;
+    // Eight sums for each vector: as many as the registers hold.
     let tiles = vectors.div_ceil(if V::WIDE { 3 } else { 1 });
     for tile in 0..tiles {
         let (vector, count) = piece(vectors, tiles, tile);
         let first = vector * V::LEN;
         let blocks = dy.chunks_exact(out_features).zip(dx.chunks_exact_mut(in_features));
         for (block, (dy, dx)) in blocks.enumerate() {
-            // With each block a vector of the next tile is read.
+            // With each block one vector more of the next tile is near.
             let at = (first, first + (count + block.min(count)) * V::LEN);
             if V::WIDE {
                 with_const!(C = count, [1 2] else 3 => turned_tile::<S, V, C>(simd, weight, dy, dx, at));
@@ -210,7 +212,7 @@ fn multiply_turned<S: Simd, V: Vector<S>>(
     }
 }
 
-/// `C` vectors of inputs of a block, from `first` on; of the weights from `next` on one is read in time.
+/// `C` vectors of inputs of a block, from `first` on; of each row of weights the number at `next` is read for later.
 #[inline(always)]
 fn turned_tile<S: Simd, V: Vector<S>, const C: usize>(
     simd: S,
