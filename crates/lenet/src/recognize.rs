@@ -334,6 +334,12 @@ impl Recognizer {
                 }
                 spans.push(start..end + 1);
             }
+            // However wide it is, a whole part may be one digit, or none.
+            let first = start == 0 || pieces[start - 1].index < pieces[start].index;
+            let whole = start + pieces[start].slices;
+            if first && spans.last().is_some_and(|last| last.end < whole) {
+                spans.push(start..whole);
+            }
         }
         Lattice { pieces, spans }
     }
@@ -532,9 +538,11 @@ impl Guess {
         self.confidence().max(f32::MIN_POSITIVE).ln() - 0.2 - 5.0 * wide - 10.0 * low
     }
 
-    /// How well it fits to be no digit: better than to be cut into digits of which one is doubtful.
+    /// How well it fits to be no digit: better than to be cut into digits of which one is doubtful, and worse the more digits
+    /// have room in it.
     fn score_of_none(&self) -> f32 {
-        -1.3 * (self.aspect() / 0.75).max(1.0)
+        let digits = (self.aspect() / 0.75).max(1.0);
+        digits * if digits > 2.0 { -2.0 } else { -1.3 }
     }
 
     /// Whether it is lower than any digit in a line of this height.
@@ -639,16 +647,26 @@ mod tests {
         assert_eq!(answers(3), [4, 1]);
     }
 
+    /// The lattice of a ladder of this length, 20 pixels high, with two of its rungs.
+    fn ladder(length: usize) -> Lattice {
+        let recognizer = Recognizer::new(Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap());
+        let inked = |x: usize, y: usize| x < length && (x == 0 || x + 1 == length || !(3..17).contains(&y));
+        let values = (0..400 * 20).map(|at| if inked(at % 400, at / 400) { 255 } else { 0 }).collect();
+        let ink = Grey { width: 400, height: 20, values, shrunk: 1 };
+        let parts = image::writing(&ink, Steps::NONE).parts;
+        let alone = recognizer.guess(&ink, parts.iter().map(|part| vec![part]).collect());
+        recognizer.lattice(parts, &alone, 20)
+    }
+
     #[test]
     fn what_is_longer_than_digits_that_touch_is_not_cut() {
-        let recognizer = Recognizer::new(Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap());
-        let slices = |width| {
-            let values = (0..400 * 20).map(|at| if at % 400 < width { 255 } else { 0 }).collect();
-            let bar = Grey { width: 400, height: 20, values, shrunk: 1 };
-            let parts = image::writing(&bar, Steps::NONE).parts;
-            let alone = recognizer.guess(&bar, parts.iter().map(|part| vec![part]).collect());
-            recognizer.lattice(parts, &alone, 20).pieces.len()
-        };
-        assert_eq!((slices(320), slices(321)), (129, 1));
+        assert_eq!([320, 321].map(|length| ladder(length).pieces.len()), [129, 1]);
+    }
+
+    #[test]
+    fn a_part_may_be_one_digit_or_none_however_wide_it_is() {
+        let Lattice { pieces, spans } = ladder(100);
+        assert!(pieces.len() > 1);
+        assert_eq!(spans.iter().filter(|span| **span == (0..pieces.len())).count(), 1);
     }
 }

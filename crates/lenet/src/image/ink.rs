@@ -93,7 +93,8 @@ fn min(values: &[u8]) -> u8 {
     values.iter().copied().min().unwrap_or(0)
 }
 
-fn mean(values: &[u8]) -> u8 {
+/// The mean, rounded.
+pub(super) fn mean(values: &[u8]) -> u8 {
     let sum: usize = values.iter().map(|&value| usize::from(value)).sum();
     ((sum + values.len() / 2) / values.len().max(1)) as u8
 }

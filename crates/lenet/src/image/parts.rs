@@ -1,6 +1,6 @@
 //! Connected pieces of ink.
 
-use super::{Bounds, Grey, Steps};
+use super::{Bounds, Grey, Steps, ink::mean};
 
 /// The least value of ink: below [`EDGE`](super::EDGE), because thin strokes are faint where they are cut off from others.
 const INK: u8 = 80;
@@ -156,23 +156,21 @@ pub fn area(parts: &[Part]) -> usize {
     parts.iter().map(Part::area).sum()
 }
 
-/// Whether the edges to the left and right are those of a shadow, not of a stroke: on the mean less than a tenth of the
-/// way from paper to ink in three pixels.
+/// Pixels to each side of an edge that tell whether it is soft: fewer are what the noise in a shadow makes them.
+const BESIDE: usize = 4;
+
+/// Whether the edges to the left and right are those of a shadow, not of a stroke: on the mean an eighth of the way from
+/// paper to ink, or less, from the pixels beside it to those beyond. The edge of the picture is none.
 fn is_soft(part: &Part, ink: &Grey) -> bool {
-    let rise: isize = part
-        .runs
-        .iter()
-        .map(|run| {
-            let row = ink.row(run.y);
-            let (start, end) =
-                (&row[run.x.saturating_sub(2)..run.end], &row[run.x..(run.end + 2).min(row.len())]);
-            // A fall counts against a rise, so that noise is neither.
-            let rise = |outside: u8, inside: u8| i16::from(inside) as isize - i16::from(outside) as isize;
-            rise(start[0], start[start.len().min(4) - 1])
-                + rise(end[end.len() - 1], end[end.len().saturating_sub(4)])
-        })
-        .sum();
-    rise < part.runs.len() as isize * 2 * 25
+    let rise = |row: &[u8], at: usize| match row.split_at(at) {
+        ([], _) | (_, []) => 0,
+        (left, right) => {
+            let (left, right) = (&left[at.saturating_sub(BESIDE)..], &right[..BESIDE.min(right.len())]);
+            i32::from(mean(right)) - i32::from(mean(left))
+        }
+    };
+    let rises = part.runs.iter().map(|run| rise(ink.row(run.y), run.x) - rise(ink.row(run.y), run.end));
+    rises.sum::<i32>() < 2 * 33 * part.runs.len() as i32
 }
 
 /// Whether this is a line that was drawn or printed: longer than any stroke in writing of this height.
@@ -255,11 +253,17 @@ mod tests {
 
     #[test]
     fn soft_edges_are_those_of_shadows() {
-        let mut ink = page(&[[30, 20, 3, 20]]);
-        for y in 5..55 {
-            (0..28).for_each(|x| ink.values[y * 60 + x] = 7 * x.min(27 - x) as u8);
+        let mut random = fastrand::Rng::with_seed(5);
+        for noise in [0, 40] {
+            let mut ink = page(&[[30, 20, 3, 20]]);
+            for y in 5..55 {
+                for x in 0..28 {
+                    let shade = 7 * x.min(27 - x) as i32 + random.i32(-noise..=noise);
+                    ink.values[y * 60 + x] = shade.max(0) as u8;
+                }
+            }
+            let parts = writing(&ink, Steps::default()).parts;
+            assert_eq!(parts.iter().map(|part| part.bounds.x).collect::<Vec<_>>(), [30], "{noise}");
         }
-        let parts = writing(&ink, Steps::default()).parts;
-        assert_eq!(parts.iter().map(|part| part.bounds.x).collect::<Vec<_>>(), [30]);
     }
 }
