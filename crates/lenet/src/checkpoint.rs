@@ -163,7 +163,7 @@ impl<'a> Tensors<'a> {
         Ok(Self { file, metadata, known: Vec::new() })
     }
 
-    /// What [`write`] was given, `expected` to be that.
+    /// What [`write()`] was given, `expected` to be that.
     pub fn metadata<M: DeserializeOwned>(&self, expected: &str) -> Result<M, Error> {
         let metadata = self.metadata.as_ref().ok_or_else(|| {
             Error::malformed("metadata", format!("a key `{KEY}` that tells the architecture"), "none")
