@@ -64,29 +64,26 @@ fn multiply<S: Simd, V: Vector<S>>(
         let tiles = blocks.div_ceil(if V::WIDE { 7 } else { TILE });
         for tile in 0..tiles {
             let (block, count) = piece(blocks, tiles, tile);
-            // As many sums as the registers hold beside their operands.
             if V::WIDE {
-                match count {
-                    1 => multiply_panels::<S, V, 6, 1>(simd, layer, weight, x, y, inputs, block),
-                    2 => multiply_panels::<S, V, 6, 2>(simd, layer, weight, x, y, inputs, block),
-                    3 => multiply_panels::<S, V, 6, 3>(simd, layer, weight, x, y, inputs, block),
-                    4 => multiply_panels::<S, V, 5, 4>(simd, layer, weight, x, y, inputs, block),
-                    5 => multiply_panels::<S, V, 4, 5>(simd, layer, weight, x, y, inputs, block),
-                    6 => multiply_panels::<S, V, 4, 6>(simd, layer, weight, x, y, inputs, block),
-                    _ => multiply_panels::<S, V, 3, 7>(simd, layer, weight, x, y, inputs, block),
-                }
+                with_const!(B = count, [1 2 3 4 5 6] else 7 => {
+                    const R: usize = tile_rows(29, B);
+                    multiply_panels::<S, V, R, B>(simd, layer, weight, x, y, inputs, block);
+                });
             } else {
-                match count {
-                    1 => multiply_panels::<S, V, 6, 1>(simd, layer, weight, x, y, inputs, block),
-                    2 => multiply_panels::<S, V, 4, 2>(simd, layer, weight, x, y, inputs, block),
-                    3 => multiply_panels::<S, V, 3, 3>(simd, layer, weight, x, y, inputs, block),
-                    4 => multiply_panels::<S, V, 3, 4>(simd, layer, weight, x, y, inputs, block),
-                    5 => multiply_panels::<S, V, 2, 5>(simd, layer, weight, x, y, inputs, block),
-                    _ => multiply_panels::<S, V, 2, 6>(simd, layer, weight, x, y, inputs, block),
-                }
+                with_const!(B = count => {
+                    const R: usize = tile_rows(15, B);
+                    multiply_panels::<S, V, R, B>(simd, layer, weight, x, y, inputs, block);
+                });
             }
         }
     }
+}
+
+/// Vectors of outputs in a tile of so many blocks: their sums, and a weight for each, are in `registers`. Of 16 one is the
+/// value's; of 32 two more are for weights that are blended of two outputs.
+const fn tile_rows(registers: usize, blocks: usize) -> usize {
+    let rows = registers / (blocks + 1);
+    if rows < TILE { rows } else { TILE }
 }
 
 #[inline(always)]
