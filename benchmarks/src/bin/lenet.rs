@@ -46,7 +46,8 @@ fn train(model: Model, run: Run) {
     };
     let recipe = Recipe {
         name: "benchmark".into(),
-        epochs: 1,
+        // More than any time is enough for.
+        epochs: 1000,
         batch_size: BATCH,
         schedule: Schedule::Constant,
         scaling: Scaling::UNIT,
