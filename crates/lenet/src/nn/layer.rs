@@ -12,7 +12,7 @@ use super::{
     lanes::{LANES, Lanes},
     linear::Product,
     pool::{Pooled, Pooling},
-    winograd::Winograd,
+    winograd::{Filtering, Winograd},
 };
 
 /// One layer of a network, named and set as in PyTorch.
@@ -166,14 +166,11 @@ impl Layer {
             Self::Conv2d(layer) if layer.covers(input) => {
                 Some(Box::new(Product::new(Linear::new(input.len(), output.channels), blocks)))
             }
-            // With few channels to sum over, the way to the points and back takes longer than what it saves.
-            Self::Conv2d(layer @ Conv2d { stride: 1, in_channels: 4.., kernel_size: 3, .. }) => {
-                Some(Box::new(Winograd::<4, 3>::new(layer, input, output)))
-            }
-            Self::Conv2d(layer @ Conv2d { stride: 1, in_channels: 4.., kernel_size: 5, .. }) => {
-                Some(Box::new(Winograd::<2, 5>::new(layer, input, output)))
-            }
-            Self::Conv2d(layer) => Some(Box::new(Convolution::new(layer, input, output))),
+            Self::Conv2d(layer) => Some(match layer.filtering() {
+                Some(Filtering::Three) => Box::new(Winograd::<4, 3>::new(layer, input, output)),
+                Some(Filtering::Five) => Box::new(Winograd::<2, 5>::new(layer, input, output)),
+                None => Box::new(Convolution::new(layer, input, output)),
+            }),
             Self::Linear(layer) => Some(Box::new(Product::new(layer, blocks))),
             Self::MaxPool2d(layer) => Some(Box::new(pooling(Pooled::Max, layer.kernel_size, layer.stride))),
             Self::AvgPool2d(layer) => Some(Box::new(pooling(Pooled::Mean, layer.kernel_size, layer.stride))),

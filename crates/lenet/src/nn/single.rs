@@ -6,7 +6,7 @@
 //!
 //! - convolution, [`correlate`]: lanes are output channels. A pixel is broadcast and multiplied by the weights of eight or
 //!   sixteen output channels, which are put side by side once; as in `conv2d.rs` a tile of up to six columns stays in
-//!   registers while the taps go by.
+//!   registers while the taps go by. Where `winograd.rs` is quicker [`OneImage`] is, too.
 //! - fully connected layer, [`multiply`]: lanes are inputs, so that the weights of an output can be read as they are. A
 //!   few outputs go together, and the lanes are added up at the end.
 //!
@@ -18,12 +18,13 @@ use std::ops::Range;
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 
 use super::{
-    FeatureMaps, Layer, Network, Shape,
+    Conv2d, FeatureMaps, Layer, Network, Shape,
     activation::Activation,
     batchnorm::running_scale,
     conv2d::{Geometry, pad},
     lanes::{Buffer, LANES, Lanes, TILE, piece, with_const, zeros},
     layer::{Operator, Pass},
+    winograd::{Filtering, OneImage},
 };
 use crate::{CLASSES, PIXELS, SIDE};
 
@@ -178,14 +179,63 @@ fn side_by_side(rows: &[f32], len: usize) -> Buffer {
     lanes
 }
 
+/// The shape as others see it, for whom a group of eight channels is one.
+fn grouped(shape: Shape) -> Shape {
+    Shape { channels: shape.channels.div_ceil(LANES), ..shape }
+}
+
+/// Who convolves the image.
+trait Convolve: Send {
+    fn forward(&mut self, level: Level, x: &[Lanes], y: &mut [Lanes]);
+}
+
+/// By the formula.
+struct Direct {
+    shape: Geometry,
+    padded: Buffer,
+    /// Of groups of eight output channels each.
+    weight: Buffer,
+    bias: Buffer,
+}
+
+impl Convolve for Direct {
+    fn forward(&mut self, level: Level, x: &[Lanes], y: &mut [Lanes]) {
+        let Self { shape, padded, weight, bias } = self;
+        let x = pad(shape, x, padded);
+        dispatch!(level, simd => correlate(simd, shape, weight, bias, x, y));
+    }
+}
+
+impl<const M: usize, const R: usize> Convolve for OneImage<M, R> {
+    fn forward(&mut self, level: Level, x: &[Lanes], y: &mut [Lanes]) {
+        self.forward(level, x, y);
+    }
+}
+
+/// A layer with its parameters.
+fn convolve(layer: Conv2d, input: Shape, output: Shape, own: &[f32]) -> Box<dyn Convolve> {
+    let Conv2d { in_channels, out_channels, kernel_size, padding, .. } = layer;
+    let (weight, bias) = own.split_at(own.len() - out_channels);
+    let bias = side_by_side(bias, 1);
+    let shapes = (grouped(input), grouped(output));
+    match layer.filtering() {
+        Some(Filtering::Three) => Box::new(OneImage::<4, 3>::new(layer, shapes, weight, bias)),
+        Some(Filtering::Five) => Box::new(OneImage::<2, 5>::new(layer, shapes, weight, bias)),
+        None => {
+            let shape = Geometry::new(layer, input, output);
+            let padded = zeros(if padding > 0 { grouped(shape.input).len() } else { 0 });
+            let weight = side_by_side(weight, in_channels * kernel_size * kernel_size);
+            Box::new(Direct { shape, padded, weight, bias })
+        }
+    }
+}
+
 /// What is done to the image.
 enum Work {
     Convolve {
         layer: String,
-        shape: Geometry,
-        padded: Buffer,
-        weight: Buffer,
-        bias: Buffer,
+        output: Shape,
+        by: Box<dyn Convolve>,
     },
     /// Where weight and bias are among the network's parameters.
     Multiply {
@@ -215,8 +265,6 @@ pub(crate) struct Single {
 
 impl Single {
     pub fn new(network: &Network, level: Level) -> Self {
-        // The shape as others see it, for whom a group of channels is one.
-        let grouped = |shape: Shape| Shape { channels: shape.channels.div_ceil(LANES), ..shape };
         let mut steps = Vec::new();
         let mut start = 0;
         let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
@@ -229,12 +277,8 @@ impl Single {
             let mut add = |work, output: Shape| steps.push((work, zeros(grouped(output).len())));
             match *row.layer {
                 Layer::Conv2d(layer) if !layer.covers(input) => {
-                    let shape = Geometry::new(layer, input, output);
-                    let padded = zeros(if layer.padding > 0 { grouped(shape.input).len() } else { 0 });
-                    let weight = side_by_side(&own[..weights], row.layer.fan_in());
-                    let bias = side_by_side(&own[weights..], 1);
-                    let layer = row.name.to_owned();
-                    add(Work::Convolve { layer, shape, padded, weight, bias }, output);
+                    let (layer, by) = (row.name.to_owned(), convolve(layer, input, output, own));
+                    add(Work::Convolve { layer, output, by }, output);
                 }
                 // A convolution that covers its whole input is a fully connected layer with a flattening of its own.
                 Layer::Conv2d(_) | Layer::Linear(_) | Layer::Flatten => {
@@ -279,10 +323,7 @@ impl Single {
         let mut x = &mut self.input;
         for (work, y) in &mut self.steps {
             match work {
-                Work::Convolve { shape, padded, weight, bias, .. } => {
-                    let x = pad(shape, x, padded);
-                    dispatch!(level, simd => correlate(simd, shape, weight, bias, x, y));
-                }
+                Work::Convolve { by, .. } => by.forward(level, x, y),
                 Work::Multiply { weight, bias } => {
                     let weight = &network.parameters()[weight.clone()];
                     let bias = &network.parameters()[bias.clone()];
@@ -309,7 +350,7 @@ impl Single {
     /// What the convolutions made of the last image: what follows them was done in place.
     pub fn feature_maps(&self) -> impl Iterator<Item = FeatureMaps> {
         self.steps.iter().filter_map(|(work, y)| {
-            let Work::Convolve { layer, shape: Geometry { output, .. }, .. } = work else { return None };
+            let Work::Convolve { layer, output, .. } = work else { return None };
             let plane = output.height * output.width;
             let value = |i: usize| y[i / plane / LANES * plane + i % plane].0[i / plane % LANES];
             let values = (0..output.len()).map(value).collect();

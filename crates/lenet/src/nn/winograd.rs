@@ -20,12 +20,16 @@ use std::ops::Range;
 
 use fearless_simd::{Level, Simd, SimdBase, f32x8};
 
+pub(super) use single::OneImage;
+
 use super::{
     Conv2d, Shape,
     conv2d::add_planes,
-    lanes::{Buffer, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
+    lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
     layer::{Operator, Pass},
 };
+
+mod single;
 
 /// Height and width of a tile of the input, and points along each.
 const N: usize = 6;
@@ -33,6 +37,22 @@ const POINTS: usize = N * N;
 
 /// Tiles side by side in memory: a cache line.
 const PAIR: usize = 2;
+
+/// From one point to the next where each has `count` of something, and a cache line `line` of it: an odd number of lines,
+/// for otherwise many points would share few sets of the first-level cache.
+const fn pitch(count: usize, line: usize) -> usize {
+    (count.div_ceil(line) | 1) * line
+}
+
+/// Elements from one point to the next, where each has so many.
+const fn lanes_pitch(count: usize) -> usize {
+    pitch(count, PAIR)
+}
+
+/// Numbers from one point to the next of the weights of so many kernels.
+const fn weights_pitch(kernels: usize) -> usize {
+    pitch(kernels, PAIR * LANES)
+}
 
 /// The points beside 0 and infinity, and their negatives. Their product, 1, saves multiplications; of such pairs
 /// these round least (5e-7 of the output's deviation; the customary 1 and 2 give 1e-6).
@@ -151,6 +171,24 @@ impl<const M: usize> Transform<M, N> for OutputToPoints {
     }
 }
 
+/// The height and width of kernels that can be filtered.
+pub(super) enum Filtering {
+    Three,
+    Five,
+}
+
+impl Conv2d {
+    /// Whether it is quicker so: with few channels to sum over, the way to the points and back takes longer than what it
+    /// saves.
+    pub(super) fn filtering(&self) -> Option<Filtering> {
+        match (self.stride, self.in_channels, self.kernel_size) {
+            (1, 4.., 3) => Some(Filtering::Three),
+            (1, 4.., 5) => Some(Filtering::Five),
+            _ => None,
+        }
+    }
+}
+
 /// How the output is cut into tiles of `M x M`.
 #[derive(Debug, Clone, Copy)]
 struct Tiling {
@@ -163,6 +201,18 @@ struct Tiling {
 }
 
 impl Tiling {
+    /// That of tiles of `M x M`, for kernels of `R x R`.
+    fn new<const M: usize, const R: usize>(input: Shape, output: Shape) -> Self {
+        const { assert!(M + R == N + 1) };
+        let (down, across) = (output.height.div_ceil(M), output.width.div_ceil(M));
+        Self {
+            input: Shape { height: down * M + R - 1, width: across * M + R - 1, ..input },
+            output: Shape { height: down * M, width: across * M, ..output },
+            down,
+            across,
+        }
+    }
+
     #[inline(always)]
     fn tiles(&self) -> usize {
         self.down * self.across
@@ -180,11 +230,10 @@ impl Tiling {
         pair * PAIR..self.tiles().min((pair + 1) * PAIR)
     }
 
-    /// Elements from one point to the next: an odd number of cache lines, for otherwise many points would share few sets
-    /// of the first-level cache.
+    /// Elements from one point to the next.
     #[inline(always)]
     fn pitch(&self, channels: usize) -> usize {
-        (channels * self.pairs()).next_multiple_of(2) * PAIR + PAIR
+        lanes_pitch(channels * self.pairs() * PAIR)
     }
 
     /// What is at a point of so many channels.
@@ -399,7 +448,7 @@ fn multiply_points<S: Simd, V: Vector<S>>(
     let pairs = tiling.pairs();
     let (groups, row_groups) = (pairs.div_ceil(if V::WIDE { WIDE_COLUMNS } else { 1 }), rows.div_ceil(ROWS));
     for point in 0..POINTS {
-        let weights = &weights[point * rows * channels..][..rows * channels];
+        let weights = &weights[point * weights_pitch(rows * channels)..][..rows * channels];
         let values = tiling.at(point, channels, values);
         let products = &mut products[point * tiling.pitch(rows)..].as_chunks_mut().0[..pairs * rows];
         for group in 0..groups {
@@ -481,7 +530,7 @@ fn weight_gradient_points<S: Simd, V: Vector<S>>(
     let (row_groups, column_groups) = (outputs.div_ceil(ROWS), inputs.div_ceil(most_columns));
     for point in 0..POINTS {
         let (v, dm) = (tiling.at(point, inputs, v), tiling.at(point, outputs, dm));
-        let du = &mut du[point * outputs * inputs..][..outputs * inputs];
+        let du = &mut du[point * lanes_pitch(outputs * inputs)..][..outputs * inputs];
         for row_group in 0..row_groups {
             let (row, rows) = piece(outputs, row_groups, row_group);
             for column_group in 0..column_groups {
@@ -606,28 +655,21 @@ impl<const M: usize, const R: usize> Winograd<M, R> {
 
     /// For input and output shapes that have been checked.
     pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
-        const { assert!(M + R == N + 1) };
-        let (down, across) = (output.height.div_ceil(M), output.width.div_ceil(M));
-        let tiling = Tiling {
-            input: Shape { height: down * M + R - 1, width: across * M + R - 1, ..input },
-            output: Shape { height: down * M, width: across * M, ..output },
-            down,
-            across,
-        };
-        let kernels = POINTS * input.channels * output.channels;
+        let tiling = Tiling::new::<M, R>(input, output);
+        let kernels = input.channels * output.channels;
         let inputs = || Frame::new(input, tiling.input, layer.padding);
         let outputs = || Frame::new(output, tiling.output, 0);
         Self {
             tiling,
-            weights: vec![0.0; kernels],
-            turned: vec![0.0; kernels],
+            weights: vec![0.0; POINTS * weights_pitch(kernels)],
+            turned: vec![0.0; POINTS * weights_pitch(kernels)],
             x: inputs(),
             y: outputs(),
             dx: inputs(),
             dy: outputs(),
             v: zeros(POINTS * tiling.pitch(input.channels)),
             m: zeros(POINTS * tiling.pitch(output.channels)),
-            gradient: zeros(kernels + output.channels),
+            gradient: zeros(POINTS * lanes_pitch(kernels) + output.channels),
         }
     }
 
@@ -636,24 +678,42 @@ impl<const M: usize, const R: usize> Winograd<M, R> {
     }
 }
 
-/// `G g G'`, or for the transpose of `G`, `G' du G`.
-#[inline(always)]
-fn scale<const I: usize, const O: usize>(values: &[[f32; I]; I], matrix: &[[f32; I]; O]) -> [[f32; O]; O] {
-    let mut half = [[0.0; I]; O];
-    let mut whole = [[0.0; O]; O];
+/// `G g G'` of eight kernels side by side, or for the transpose of `G`, `G' du G`.
+fn scale<const I: usize, const O: usize>(
+    values: &[[Lanes; I]; I],
+    matrix: &[[f32; I]; O],
+) -> [[Lanes; O]; O] {
+    let add = |sums: &mut Lanes, factor: f32, values: &Lanes| {
+        for (sum, value) in sums.0.iter_mut().zip(values.0) {
+            *sum += factor * value;
+        }
+    };
+    let mut half = [[Lanes::default(); I]; O];
+    let mut whole = [[Lanes::default(); O]; O];
     for o in 0..O {
         for i in 0..I {
             for k in 0..I {
-                half[o][k] += matrix[o][i] * values[i][k];
+                add(&mut half[o][k], matrix[o][i], &values[i][k]);
             }
         }
         for p in 0..O {
             for k in 0..I {
-                whole[o][p] += half[o][k] * matrix[p][k];
+                add(&mut whole[o][p], matrix[p][k], &half[o][k]);
             }
         }
     }
     whole
+}
+
+/// Up to eight kernels side by side.
+fn side_by_side<'a, const R: usize>(kernels: impl Iterator<Item = &'a [[f32; R]; R]>) -> [[Lanes; R]; R] {
+    let mut lanes = [[Lanes::default(); R]; R];
+    for (lane, g) in kernels.enumerate() {
+        for (lanes, value) in lanes.as_flattened_mut().iter_mut().zip(g.as_flattened()) {
+            lanes.0[lane] = *value;
+        }
+    }
+    lanes
 }
 
 /// Rows and columns exchanged.
@@ -674,14 +734,19 @@ const fn transpose<const I: usize, const O: usize>(matrix: &[[f32; I]; O]) -> [[
 impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
     fn prepare(&mut self, parameters: &[f32]) {
         let (outputs, inputs) = self.channels();
+        let pitch = weights_pitch(outputs * inputs);
         let (rows, _) = parameters.as_chunks::<R>();
-        for (kernel, g) in rows.as_chunks::<R>().0[..outputs * inputs].iter().enumerate() {
-            let u = scale(g, &Self::G);
-            let place = weight_place(outputs, inputs, kernel / inputs, kernel % inputs);
-            let turned_place = weight_place(inputs, outputs, kernel % inputs, kernel / inputs);
-            for (point, &u) in u.as_flattened().iter().enumerate() {
-                self.weights[point * outputs * inputs + place] = u;
-                self.turned[point * outputs * inputs + turned_place] = u;
+        let kernels = &rows.as_chunks::<R>().0[..outputs * inputs];
+        for (group, kernels) in kernels.chunks(LANES).enumerate() {
+            let u = scale(&side_by_side(kernels.iter()), &Self::G);
+            for lane in 0..kernels.len() {
+                let (output, input) = ((group * LANES + lane) / inputs, (group * LANES + lane) % inputs);
+                let place = weight_place(outputs, inputs, output, input);
+                let turned_place = weight_place(inputs, outputs, input, output);
+                for (point, u) in u.as_flattened().iter().enumerate() {
+                    self.weights[point * pitch + place] = u.0[lane];
+                    self.turned[point * pitch + turned_place] = u.0[lane];
+                }
             }
         }
     }
@@ -710,7 +775,7 @@ impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
     ) {
         let (outputs, inputs) = self.channels();
         let Self { tiling, turned, v, m, gradient, .. } = self;
-        let (du, bias) = gradient.split_at_mut(turned.len());
+        let (du, bias) = gradient.split_at_mut(POINTS * lanes_pitch(outputs * inputs));
         let len = self.x.inner.len();
         for (block, (x, dy)) in x.chunks_exact(len).zip(dy.chunks_exact(self.dy.inner.len())).enumerate() {
             let (x, dy) = (self.x.around(x), self.dy.around(dy));
@@ -730,15 +795,24 @@ impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
     }
 
     fn finish(&mut self, gradient: &mut [f32]) {
-        let kernels = self.turned.len() / POINTS;
-        let (du, bias) = self.gradient.split_at(self.turned.len());
+        let (outputs, inputs) = self.channels();
+        let kernels = outputs * inputs;
+        let pitch = lanes_pitch(kernels);
+        let (du, bias) = self.gradient.split_at(POINTS * pitch);
         let (weights, bias_gradient) = gradient.split_at_mut(kernels * R * R);
-        for (kernel, gradient) in weights.chunks_exact_mut(R * R).enumerate() {
-            let mut sums = [[0.0; N]; N];
-            for (point, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
-                *sum = du[point * kernels + kernel].sum();
+        for (group, gradients) in weights.chunks_mut(LANES * R * R).enumerate() {
+            let mut sums = [[Lanes::default(); N]; N];
+            for (lane, kernel) in (group * LANES..kernels).take(LANES).enumerate() {
+                for (point, sums) in sums.as_flattened_mut().iter_mut().enumerate() {
+                    sums.0[lane] = du[point * pitch + kernel].sum();
+                }
             }
-            gradient.copy_from_slice(scale(&sums, &transpose(&Self::G)).as_flattened());
+            let sums = scale(&sums, &transpose(&Self::G));
+            for (lane, gradient) in gradients.chunks_exact_mut(R * R).enumerate() {
+                for (gradient, sums) in gradient.iter_mut().zip(sums.as_flattened()) {
+                    *gradient = sums.0[lane];
+                }
+            }
         }
         for (total, lanes) in bias_gradient.iter_mut().zip(bias) {
             *total = lanes.sum();
