@@ -1,7 +1,5 @@
 //! What is ink and what is paper.
 
-use std::ops::Range;
-
 use super::{Grey, Steps};
 
 /// The value at the edge of a stroke, halfway between paper and ink.
@@ -42,7 +40,7 @@ const COARSE: usize = 256;
 /// square half as wide as the picture. Where it has only paper neither counts, and a step of light as much on both sides.
 fn is_light_on_dark(grey: &Grey) -> bool {
     let radius = grey.width.min(grey.height).div_ceil(4);
-    let (lightest, darkest) = (window(grey, radius, max), window(grey, radius, min));
+    let (lightest, darkest) = (most(grey, radius, 0, u8::max), most(grey, radius, 255, u8::min));
     let extremes = lightest.values.iter().zip(&darkest.values);
     let votes = grey.values.iter().zip(extremes).map(|(&value, (&lightest, &darkest))| {
         (2 * i64::from(value) - i64::from(lightest) - i64::from(darkest)).pow(3)
@@ -82,15 +80,33 @@ fn darkness(grey: &Grey, coarse: &Grey, inverted: bool, part: Option<usize>) -> 
 const DIM: u8 = 80;
 
 fn closing(grey: &Grey, radius: usize) -> Grey {
-    window(&window(grey, radius, max), radius, min)
+    most(&most(grey, radius, 0, u8::max), radius, 255, u8::min)
 }
 
-fn max(values: &[u8]) -> u8 {
-    values.iter().copied().max().unwrap_or(0)
-}
-
-fn min(values: &[u8]) -> u8 {
-    values.iter().copied().min().unwrap_or(0)
+/// For each pixel what is `more` than all others up to `radius` from it in both directions, for which `least` is none.
+///
+/// Runs of twice the length are made of two runs, and those of the whole length of two that overlap, in all rows and then
+/// columns at once: what is around the picture keeps them apart.
+fn most(grey: &Grey, radius: usize, least: u8, more: impl Fn(u8, u8) -> u8) -> Grey {
+    let (width, length) = (grey.width + 2 * radius, 2 * radius + 1);
+    let mut values = vec![least; width * (grey.height + 2 * radius)];
+    for (row, old) in values.chunks_mut(width).skip(radius).zip(grey.values.chunks(grey.width)) {
+        row[radius..][..grey.width].copy_from_slice(old);
+    }
+    let mut longer = values.clone();
+    for pitch in [1, width] {
+        let mut run = 1;
+        while run < length {
+            let step = run.min(length - run);
+            for ((new, &one), &other) in longer.iter_mut().zip(&values).zip(&values[step * pitch..]) {
+                *new = more(one, other);
+            }
+            (values, longer) = (longer, values);
+            run += step;
+        }
+    }
+    let rows = values.chunks(width).take(grey.height);
+    Grey { values: rows.flat_map(|row| &row[..grey.width]).copied().collect(), ..*grey }
 }
 
 /// The mean, rounded.
@@ -99,14 +115,13 @@ pub(super) fn mean(values: &[u8]) -> u8 {
     ((sum + values.len() / 2) / values.len().max(1)) as u8
 }
 
-/// What `of` makes of the pixels of a row up to `radius` to either side of each, and then of a column.
-fn window(grey: &Grey, radius: usize, of: impl Fn(&[u8]) -> u8) -> Grey {
-    let around =
-        |at: usize, len: usize| -> Range<usize> { at.saturating_sub(radius)..(at + radius + 1).min(len) };
+/// Each pixel the mean of the three side by side around it, and then of those above each other.
+fn smooth(grey: &Grey) -> Grey {
+    let around = |at: usize, len: usize| at.saturating_sub(1)..(at + 2).min(len);
     let mut across = grey.clone();
     for (new, old) in across.values.chunks_mut(grey.width).zip(grey.values.chunks(grey.width)) {
         for (x, value) in new.iter_mut().enumerate() {
-            *value = of(&old[around(x, old.len())]);
+            *value = mean(&old[around(x, old.len())]);
         }
     }
     let mut both = across.clone();
@@ -116,15 +131,10 @@ fn window(grey: &Grey, radius: usize, of: impl Fn(&[u8]) -> u8) -> Grey {
             *value = across.values[y * grey.width + x];
         }
         for y in 0..grey.height {
-            both.values[y * grey.width + x] = of(&column[around(y, grey.height)]);
+            both.values[y * grey.width + x] = mean(&column[around(y, grey.height)]);
         }
     }
     both
-}
-
-/// Each pixel the mean of the 3 x 3 around it.
-fn smooth(grey: &Grey) -> Grey {
-    window(grey, 1, mean)
 }
 
 /// What values in a map of darkness mean.
@@ -240,6 +250,27 @@ mod tests {
             let ink = ink(&page(light), 2, Steps::default()).expect(name);
             assert_eq!(ink.inverted, inverted, "{name}");
             assert!(inked(&ink) == truth, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_most_around_each_pixel_is_that_of_all_around_it() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for _ in 0..50 {
+            let [width, height] = [0; 2].map(|_| random.usize(1..20));
+            let values = (0..width * height).map(|_| random.u8(..)).collect();
+            let (grey, radius) = (Grey { width, height, values, shrunk: 1 }, random.usize(..12));
+            for (least, more) in [(0, u8::max as fn(u8, u8) -> u8), (255, u8::min)] {
+                let expected = |at: usize| {
+                    let near = |to: &usize| {
+                        let across = (at % width).abs_diff(to % width);
+                        across.max((at / width).abs_diff(to / width)) <= radius
+                    };
+                    (0..width * height).filter(near).map(|to| grey.values[to]).reduce(more)
+                };
+                let found = most(&grey, radius, least, more).values;
+                assert!(found.iter().enumerate().all(|(at, &value)| expected(at) == Some(value)));
+            }
         }
     }
 
