@@ -61,13 +61,13 @@ def build(names, python):
         if PEERS[name].program == name != "lenet":
             environment = os.environ | {"RUSTFLAGS": NATIVE}
             subprocess.run([*cargo, f"--bin={name}", f"--features={name}"], env=environment, check=True)
+    if not (CACHE / "t10k-labels-idx1-ubyte").exists():
+        subprocess.run([binary("idx"), CACHE], check=True)
     if not {"pytorch", "onnxruntime", "tract", "rten"} & set(names):
         return
     if not python.exists():
         venv.create(python.parent.parent, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-r", HERE / "requirements.txt"], check=True)
-    if not (CACHE / "t10k-labels-idx1-ubyte").exists():
-        subprocess.run([binary("idx"), CACHE], check=True)
     if not (CACHE / "lenet5.onnx").exists():
         subprocess.run([python, HERE / "peers/export.py", CACHE / "lenet5.onnx"], check=True)
 
