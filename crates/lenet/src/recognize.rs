@@ -520,9 +520,8 @@ impl Guess {
 
     /// Whether it need not be looked at otherwise, in a line of this height.
     fn is_sure(&self, height: usize) -> bool {
-        let (confidence, aspect) = (self.confidence(), self.aspect());
-        let good = (confidence > 0.8 && aspect < 0.9) || (confidence > 0.97 && aspect < 1.5);
-        good && !self.is_low(height)
+        let least = if self.aspect() < 0.9 { 0.8 } else { 0.97 };
+        self.confidence() > least && !self.is_low(height)
     }
 
     /// Width in heights.
