@@ -212,19 +212,19 @@ impl<const M: usize, const R: usize> Convolve for OneImage<M, R> {
     }
 }
 
-/// A layer with its parameters.
+/// Who convolves with `own`, a layer's weights and bias.
 fn convolve(layer: Conv2d, input: Shape, output: Shape, own: &[f32]) -> Box<dyn Convolve> {
     let Conv2d { in_channels, out_channels, kernel_size, padding, .. } = layer;
     let (weight, bias) = own.split_at(own.len() - out_channels);
+    let weight = side_by_side(weight, in_channels * kernel_size * kernel_size);
     let bias = side_by_side(bias, 1);
     let shapes = (grouped(input), grouped(output));
     match layer.filtering() {
-        Some(Filtering::Three) => Box::new(OneImage::<4, 3>::new(layer, shapes, weight, bias)),
-        Some(Filtering::Five) => Box::new(OneImage::<2, 5>::new(layer, shapes, weight, bias)),
+        Some(Filtering::Three) => Box::new(OneImage::<4, 3>::new(layer, shapes, &weight, bias)),
+        Some(Filtering::Five) => Box::new(OneImage::<2, 5>::new(layer, shapes, &weight, bias)),
         None => {
             let shape = Geometry::new(layer, input, output);
             let padded = zeros(if padding > 0 { grouped(shape.input).len() } else { 0 });
-            let weight = side_by_side(weight, in_channels * kernel_size * kernel_size);
             Box::new(Direct { shape, padded, weight, bias })
         }
     }

@@ -705,17 +705,6 @@ fn scale<const I: usize, const O: usize>(
     whole
 }
 
-/// Up to eight kernels side by side.
-fn side_by_side<'a, const R: usize>(kernels: impl Iterator<Item = &'a [[f32; R]; R]>) -> [[Lanes; R]; R] {
-    let mut lanes = [[Lanes::default(); R]; R];
-    for (lane, g) in kernels.enumerate() {
-        for (lanes, value) in lanes.as_flattened_mut().iter_mut().zip(g.as_flattened()) {
-            lanes.0[lane] = *value;
-        }
-    }
-    lanes
-}
-
 /// Rows and columns exchanged.
 const fn transpose<const I: usize, const O: usize>(matrix: &[[f32; I]; O]) -> [[f32; O]; I] {
     let mut turned = [[0.0; O]; I];
@@ -738,7 +727,13 @@ impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
         let (rows, _) = parameters.as_chunks::<R>();
         let kernels = &rows.as_chunks::<R>().0[..outputs * inputs];
         for (group, kernels) in kernels.chunks(LANES).enumerate() {
-            let u = scale(&side_by_side(kernels.iter()), &Self::G);
+            let mut g = [[Lanes::default(); R]; R];
+            for (lane, kernel) in kernels.iter().enumerate() {
+                for (g, value) in g.as_flattened_mut().iter_mut().zip(kernel.as_flattened()) {
+                    g.0[lane] = *value;
+                }
+            }
+            let u = scale(&g, &Self::G);
             for lane in 0..kernels.len() {
                 let (output, input) = ((group * LANES + lane) / inputs, (group * LANES + lane) % inputs);
                 let place = weight_place(outputs, inputs, output, input);

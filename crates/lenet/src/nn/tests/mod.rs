@@ -245,17 +245,40 @@ fn random_network(random: &mut fastrand::Rng) -> Network {
 #[test]
 fn one_image_agrees_with_a_block() {
     let mut random = fastrand::Rng::with_seed(3);
-    let images = golden::images();
     for _ in 0..60 {
-        let network = random_network(&mut random);
-        let block = network.logits(&images);
-        for level in levels() {
-            let mut single = Single::new(&network, level);
-            // The second image shows what the first has left behind.
-            for (image, expected) in images.chunks_exact(PIXELS).zip(&block).take(2) {
-                let what = format!("{:?}, {level:?}", network.architecture());
-                assert_close(&what, &expected.map(f64::from), &single.logits(&network, image).map(f64::from));
-            }
+        check_single(&random_network(&mut random));
+    }
+}
+
+/// One group of eight channels or several, whole or in part, before and after.
+#[test]
+fn quick_convolutions_of_one_image_agree_with_a_block() {
+    let mut random = fastrand::Rng::with_seed(4);
+    for kernel in [3, 5] {
+        for outputs in [8, 11, 24, 33, 40, 57] {
+            let (inputs, padding) = (random.usize(4..40), random.usize(..kernel));
+            let quick = Layer::from(Conv2d::new(inputs, outputs, kernel).padding(padding));
+            let features = quick.output(Shape { channels: inputs, height: 13, width: 13 }).unwrap().len();
+            let architecture = Architecture::new("quick")
+                .layer("first", Conv2d::new(1, inputs, 3))
+                .layer("pool", MaxPool2d::new(2))
+                .layer("quick", quick)
+                .layer("flatten", Layer::Flatten)
+                .layer("fc", Linear::new(features, CLASSES));
+            check_single(&Network::new(architecture, Scaling::STANDARD, random.u64(..)).unwrap());
+        }
+    }
+}
+
+fn check_single(network: &Network) {
+    let images = golden::images();
+    let block = network.logits(&images);
+    for level in levels() {
+        let mut single = Single::new(network, level);
+        // The second image shows what the first has left behind.
+        for (image, expected) in images.chunks_exact(PIXELS).zip(&block).take(2) {
+            let what = format!("{:?}, {level:?}", network.architecture());
+            assert_close(&what, &expected.map(f64::from), &single.logits(network, image).map(f64::from));
         }
     }
 }

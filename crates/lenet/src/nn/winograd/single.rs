@@ -4,7 +4,7 @@ use fearless_simd::{Level, Simd};
 
 use super::{
     Frame, InputToPoints, N, PAIR, POINTS, PointsToOutput, Tiling, Winograd, column, gather, lanes_pitch,
-    scale, side_by_side, spread,
+    scale, spread,
 };
 use crate::nn::{
     Conv2d, Shape,
@@ -28,22 +28,19 @@ pub(in crate::nn) struct OneImage<const M: usize, const R: usize> {
 }
 
 impl<const M: usize, const R: usize> OneImage<M, R> {
-    /// For input and output shapes that have been checked, whose channels are groups of eight, as the bias is.
-    pub fn new(layer: Conv2d, (input, output): (Shape, Shape), weights: &[f32], bias: Buffer) -> Self {
+    /// For input and output shapes that have been checked, whose channels are groups of eight, as those of the weights
+    /// (group, in_channels, R, R) and the bias are.
+    pub fn new(layer: Conv2d, (input, output): (Shape, Shape), weights: &[Lanes], bias: Buffer) -> Self {
         let tiling = Tiling::new::<M, R>(input, output);
         let (inputs, pairs) = (layer.in_channels, output.channels.div_ceil(PAIR));
         let pitch = lanes_pitch(pairs * PAIR * inputs);
         let mut u = zeros(POINTS * pitch);
         let (rows, _) = weights.as_chunks::<R>();
-        let (kernels, _) = rows.as_chunks::<R>();
-        for (group, kernels) in kernels.chunks(LANES * inputs).enumerate() {
-            for channel in 0..inputs {
-                let kernels = side_by_side(kernels.iter().skip(channel).step_by(inputs));
-                let values = scale(&kernels, &Winograd::<M, R>::G);
-                let place = (group / PAIR * inputs + channel) * PAIR + group % PAIR;
-                for (point, value) in values.as_flattened().iter().enumerate() {
-                    u[point * pitch + place] = *value;
-                }
+        for (kernels, g) in rows.as_chunks::<R>().0.iter().enumerate() {
+            let (group, channel) = (kernels / inputs, kernels % inputs);
+            let place = (group / PAIR * inputs + channel) * PAIR + group % PAIR;
+            for (point, value) in scale(g, &Winograd::<M, R>::G).as_flattened().iter().enumerate() {
+                u[point * pitch + place] = *value;
             }
         }
         Self {
