@@ -138,6 +138,19 @@ impl<S: Simd> Vector<S> for f32x16<S> {
     }
 }
 
+/// Exchanges rows and columns: interleaving the first half of the rows with the second, three times. Of wide vectors, whose two
+/// elements are the left and the right one of two squares, the first four rows are then those of the left one, two in each.
+#[inline(always)]
+pub(crate) fn transpose<S: Simd, V: Vector<S>>(mut square: [V; LANES]) -> [V; LANES] {
+    for _ in 0..3 {
+        let [a, b, c, d, e, f, g, h] = square;
+        let [(a, b), (c, d), (e, f), (g, h)] =
+            [a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h)];
+        square = [a, b, c, d, e, f, g, h];
+    }
+    square
+}
+
 /// Whether a register holds two elements. As a constant, so that no level's code is made for the other width.
 trait Width {
     const WIDE: bool;

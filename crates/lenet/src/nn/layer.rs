@@ -166,9 +166,10 @@ impl Layer {
             Self::Conv2d(layer) if layer.covers(input) => {
                 Some(Box::new(Product::new(Linear::new(input.len(), output.channels), blocks)))
             }
-            Self::Conv2d(layer) => Some(match layer.filtering() {
-                Some(Filtering::Three) => Box::new(Winograd::<4, 3>::new(layer, input, output)),
-                Some(Filtering::Five) => Box::new(Winograd::<2, 5>::new(layer, input, output)),
+            Self::Conv2d(layer) => Some(match layer.filtering(output) {
+                Some(Filtering::Three) => Box::new(Winograd::<6, 4, 3>::new(layer, input, output)),
+                Some(Filtering::WideThree) => Box::new(Winograd::<9, 7, 3>::new(layer, input, output)),
+                Some(Filtering::Five) => Box::new(Winograd::<9, 5, 5>::new(layer, input, output)),
                 None => Box::new(Convolution::new(layer, input, output)),
             }),
             Self::Linear(layer) => Some(Box::new(Product::new(layer, blocks))),

@@ -18,7 +18,7 @@ use fearless_simd::{Select, Simd, SimdBase, SimdFloat, SimdMask, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
+    lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, transpose, with_const, zeros},
     layer::{Operator, Pass},
 };
 
@@ -350,18 +350,6 @@ fn turn<S: Simd>(simd: S, x: &[Lanes], in_features: usize, inputs: Range<usize>,
             }
         }
     }
-}
-
-/// Exchanges rows and columns: interleaving the first half of the rows with the second, three times.
-#[inline(always)]
-fn transpose<S: Simd>(mut square: [f32x8<S>; LANES]) -> [f32x8<S>; LANES] {
-    for _ in 0..3 {
-        let [a, b, c, d, e, f, g, h] = square;
-        let [(a, b), (c, d), (e, f), (g, h)] =
-            [a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h)];
-        square = [a, b, c, d, e, f, g, h];
-    }
-    square
 }
 
 /// [`Linear`] at work on one thread.

@@ -206,7 +206,7 @@ impl Convolve for Direct {
     }
 }
 
-impl<const M: usize, const R: usize> Convolve for OneImage<M, R> {
+impl<const N: usize, const M: usize, const R: usize> Convolve for OneImage<N, M, R> {
     fn forward(&mut self, level: Level, x: &[Lanes], y: &mut [Lanes]) {
         self.forward(level, x, y);
     }
@@ -219,9 +219,10 @@ fn convolve(layer: Conv2d, input: Shape, output: Shape, own: &[f32]) -> Box<dyn 
     let weight = side_by_side(weight, in_channels * kernel_size * kernel_size);
     let bias = side_by_side(bias, 1);
     let shapes = (grouped(input), grouped(output));
-    match layer.filtering() {
-        Some(Filtering::Three) => Box::new(OneImage::<4, 3>::new(layer, shapes, &weight, bias)),
-        Some(Filtering::Five) => Box::new(OneImage::<2, 5>::new(layer, shapes, &weight, bias)),
+    match layer.filtering(output) {
+        Some(Filtering::Three) => Box::new(OneImage::<6, 4, 3>::new(layer, shapes, &weight, bias)),
+        Some(Filtering::WideThree) => Box::new(OneImage::<9, 7, 3>::new(layer, shapes, &weight, bias)),
+        Some(Filtering::Five) => Box::new(OneImage::<9, 5, 5>::new(layer, shapes, &weight, bias)),
         None => {
             let shape = Geometry::new(layer, input, output);
             let padded = zeros(if padding > 0 { grouped(shape.input).len() } else { 0 });

@@ -1,13 +1,14 @@
 //! Convolution with fewer multiplications: the minimal filtering of Winograd, as Lavin and Gray 2016 use it
 //! (arXiv:1509.09308), for stride 1 and kernels of 3x3 or 5x5.
 //!
-//! A tile of `M x M` outputs depends on `6 x 6` inputs `d`, where `M + R = 7` for kernels `g` of `R x R`:
+//! A tile of `M x M` outputs depends on `N x N` inputs `d`, where `N = M + R - 1` for kernels `g` of `R x R`:
 //!
 //! `Y = A' [ sum over c of (G g G') * (B' d B) ] A`, `*` element by element.
 //!
-//! These are values of polynomials at six points (0, `P`, `-P`, `Q`, `-Q`, infinity): there a product takes one
-//! multiplication, so a tile takes 36 for each pair of channels instead of `M^2 R^2`: 100 for a kernel of 5x5, 144 for one
-//! of 3x3. All three passes go by the same points, the backward ones by the transposes of the same matrices:
+//! These are values of polynomials at `N` points (some numbers with their negatives, 0 if `N` is even, and infinity): there a
+//! product takes one multiplication, so a tile takes `N^2` for each pair of channels instead of `M^2 R^2`: 81 instead of 625
+//! for 5x5 outputs of kernels of 5x5. All three passes go by the same points, the backward ones by the transposes of the
+//! same matrices:
 //!
 //! - output: `Y = A' m A` with `m[o] = sum over c of u[o, c] * v[c]`, `u = G g G'`, `v = B' d B`;
 //! - gradient of the input: `dd = B dv B'` with `dv[c] = sum over o of u[o, c] * dm[o]`, `dm = A dY A'`;
@@ -18,22 +19,18 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Level, Simd, SimdBase, f32x8};
+use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 
 pub(super) use single::OneImage;
 
 use super::{
     Conv2d, Shape,
     conv2d::add_planes,
-    lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
+    lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, transpose, with_const, zeros},
     layer::{Operator, Pass},
 };
 
 mod single;
-
-/// Height and width of a tile of the input, and points along each.
-const N: usize = 6;
-const POINTS: usize = N * N;
 
 /// Tiles side by side in memory: a cache line.
 const PAIR: usize = 2;
@@ -54,134 +51,246 @@ const fn weights_pitch(kernels: usize) -> usize {
     pitch(kernels, PAIR * LANES)
 }
 
-/// The points beside 0 and infinity, and their negatives. Their product, 1, saves multiplications; of such pairs
-/// these round least (5e-7 of the output's deviation; the customary 1 and 2 give 1e-6).
-const P: f32 = 2.0 / 3.0;
-const Q: f32 = 3.0 / 2.0;
+/// The positive ones of `N` points along a side. With more of them more is rounded off: 6e-7 of the output's deviation with
+/// six, 4e-6 with nine. Of such pairs and fours these round least; the customary 1 and 2 give 1e-6, and 1/4, 1/2, 1 and 2
+/// 7e-6.
+const fn positive_points<const N: usize>() -> &'static [f64] {
+    match N {
+        6 => &[2.0 / 3.0, 3.0 / 2.0],
+        9 => &[1.0 / 4.0, 2.0 / 3.0, 11.0 / 10.0, 2.0],
+        _ => panic!("no points were chosen"),
+    }
+}
 
-/// `G[point][tap]`: the powers of each point over the product of its distances to the other finite ones.
-const fn kernel_matrix<const R: usize>() -> [[f32; R]; N] {
-    let p = 2.0 * P * P * (P * P - Q * Q);
-    let q = 2.0 * Q * Q * (Q * Q - P * P);
-    let points = [(0.0, 1.0), (P, p), (-P, p), (Q, q), (-Q, q)];
-    let mut g = [[0.0; R]; N];
-    let mut i = 0;
-    while i < N - 1 {
-        let (point, distances) = points[i];
-        let mut power = 1.0 / distances;
-        let mut tap = 0;
-        while tap < R {
-            g[i][tap] = power;
-            power *= point;
-            tap += 1;
+/// Whether 0 is a point: its row is the first of each matrix, as that of infinity is the last.
+const fn has_zero<const N: usize>() -> bool {
+    N.is_multiple_of(2)
+}
+
+/// The row of a positive point; that of its negative comes next, with the signs of odd powers changed.
+const fn pair_row<const N: usize>(pair: usize) -> usize {
+    has_zero::<N>() as usize + 2 * pair
+}
+
+/// Positive points.
+const fn pairs<const N: usize>() -> usize {
+    (N - 1) / 2
+}
+
+/// `A[point][power]`: the powers of each point, to which an output at infinity is the last coefficient.
+const fn powers<const N: usize, const M: usize>() -> [[f64; M]; N] {
+    let mut a = [[0.0; M]; N];
+    a[0][0] = 1.0;
+    let mut pair = 0;
+    while pair < pairs::<N>() {
+        let (row, point) = (pair_row::<N>(pair), positive_points::<N>()[pair]);
+        (a[row][0], a[row + 1][0]) = (1.0, 1.0);
+        let mut power = 1;
+        while power < M {
+            a[row][power] = a[row][power - 1] * point;
+            a[row + 1][power] = a[row + 1][power - 1] * -point;
+            power += 1;
         }
-        i += 1;
+        pair += 1;
     }
-    g[N - 1][R - 1] = 1.0;
-    g
+    a[N - 1][M - 1] = 1.0;
+    a
 }
 
-/// One of the four maps between a row of a tile and its values at the points.
-trait Transform<const I: usize, const O: usize> {
-    fn apply<S: Simd, V: Vector<S>>(row: [V; I]) -> [V; O];
-}
-
-/// `B' d`
-struct InputToPoints;
-
-impl Transform<N, N> for InputToPoints {
-    #[inline(always)]
-    fn apply<S: Simd, V: Vector<S>>(d: [V; N]) -> [V; N] {
-        let even_p = d[2].mul_add(-Q * Q, d[4]);
-        let odd_p = d[1].mul_add(-Q, d[3] * P);
-        let even_q = d[2].mul_add(-P * P, d[4]);
-        let odd_q = d[1].mul_add(-P, d[3] * Q);
-        [
-            d[2].mul_add(-(P * P + Q * Q), d[0] + d[4]),
-            even_p + odd_p,
-            even_p - odd_p,
-            even_q + odd_q,
-            even_q - odd_q,
-            d[3].mul_add(-(P * P + Q * Q), d[1] + d[5]),
-        ]
-    }
-}
-
-/// `B t`
-struct PointsToInput;
-
-impl Transform<N, N> for PointsToInput {
-    #[inline(always)]
-    fn apply<S: Simd, V: Vector<S>>(t: [V; N]) -> [V; N] {
-        let (even_p, odd_p) = (t[1] + t[2], t[1] - t[2]);
-        let (even_q, odd_q) = (t[3] + t[4], t[3] - t[4]);
-        [
-            t[0],
-            odd_p.mul_add(-Q, odd_q.mul_add(-P, t[5])),
-            even_p.mul_add(-Q * Q, even_q.mul_add(-P * P, t[0] * -(P * P + Q * Q))),
-            odd_p.mul_add(P, odd_q.mul_add(Q, t[5] * -(P * P + Q * Q))),
-            even_p + even_q + t[0],
-            t[5],
-        ]
-    }
-}
-
-/// `A' t`: sums of the values at the points, times powers of these.
-struct PointsToOutput;
-
-impl<const M: usize> Transform<N, M> for PointsToOutput {
-    #[inline(always)]
-    fn apply<S: Simd, V: Vector<S>>(t: [V; N]) -> [V; M] {
-        let evens = (t[1] + t[2], t[3] + t[4]);
-        let odds = (t[1] - t[2], t[3] - t[4]);
-        let mut y = [t[0] + evens.0 + evens.1; M];
-        let (mut p, mut q) = (P, Q);
-        for k in 1..M {
-            let pair = if k % 2 == 0 { evens } else { odds };
-            y[k] = pair.0.mul_add(p, pair.1 * q);
-            p *= P;
-            q *= Q;
+/// `B'[point][power]`: the coefficients of a polynomial that is 0 at all other finite points.
+const fn zeros_elsewhere<const N: usize>() -> [[f64; N]; N] {
+    let zero = has_zero::<N>() as usize;
+    let mut b = [[0.0; N]; N];
+    b[0] = squares::<N>(0, N);
+    let mut pair = 0;
+    while pair < pairs::<N>() {
+        let (row, point) = (pair_row::<N>(pair), positive_points::<N>()[pair]);
+        let others = squares::<N>(zero, pair);
+        let mut power = 0;
+        while power < N {
+            // Times x + point.
+            let coefficient = others[power] * point + if power > 0 { others[power - 1] } else { 0.0 };
+            b[row][power] = coefficient;
+            b[row + 1][power] = if power.is_multiple_of(2) { coefficient } else { -coefficient };
+            power += 1;
         }
-        y[M - 1] += t[5];
-        y
+        pair += 1;
     }
+    b[N - 1] = squares::<N>(zero, N);
+    b
 }
 
-/// `A y`: the values at the points of the polynomial `y[0] + y[1] x + ...`
-struct OutputToPoints;
-
-impl<const M: usize> Transform<M, N> for OutputToPoints {
-    #[inline(always)]
-    fn apply<S: Simd, V: Vector<S>>(y: [V; M]) -> [V; N] {
-        let (mut even_p, mut even_q) = (y[0], y[0]);
-        let (mut odd_p, mut odd_q) = (y[1] * P, y[1] * Q);
-        let (mut p, mut q) = (P, Q);
-        for k in 2..M {
-            p *= P;
-            q *= Q;
-            if k % 2 == 0 {
-                even_p = y[k].mul_add(p, even_p);
-                even_q = y[k].mul_add(q, even_q);
-            } else {
-                odd_p = y[k].mul_add(p, odd_p);
-                odd_q = y[k].mul_add(q, odd_q);
+/// The coefficients of `x^lowest`, times `x^2 - point^2` for each positive point but one.
+const fn squares<const N: usize>(lowest: usize, but: usize) -> [f64; N] {
+    let mut product = [0.0; N];
+    product[lowest] = 1.0;
+    let mut pair = 0;
+    while pair < pairs::<N>() {
+        if pair != but {
+            let point = positive_points::<N>()[pair];
+            let mut power = N;
+            while power > 0 {
+                power -= 1;
+                let lower = if power < 2 { 0.0 } else { product[power - 2] };
+                product[power] = lower - product[power] * point * point;
             }
         }
-        [y[0], even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q, y[M - 1]]
+        pair += 1;
+    }
+    product
+}
+
+/// `G[point][tap]`: the powers of each point over the value there of its polynomial in `B'`.
+const fn kernel_matrix<const N: usize, const R: usize>() -> [[f32; R]; N] {
+    let (b, mut g) = (zeros_elsewhere::<N>(), powers::<N, R>());
+    if has_zero::<N>() {
+        g[0] = over(g[0], b[0][0]);
+    }
+    let mut pair = 0;
+    while pair < pairs::<N>() {
+        let row = pair_row::<N>(pair);
+        let value = polynomial(b[row], positive_points::<N>()[pair]);
+        (g[row], g[row + 1]) = (over(g[row], value), over(g[row + 1], value));
+        pair += 1;
+    }
+    single(g)
+}
+
+const fn polynomial<const N: usize>(coefficients: [f64; N], x: f64) -> f64 {
+    let (mut value, mut power) = (0.0, N);
+    while power > 0 {
+        power -= 1;
+        value = value * x + coefficients[power];
+    }
+    value
+}
+
+const fn over<const R: usize>(mut row: [f64; R], divisor: f64) -> [f64; R] {
+    let mut tap = 0;
+    while tap < R {
+        row[tap] /= divisor;
+        tap += 1;
+    }
+    row
+}
+
+const fn single<const I: usize, const O: usize>(matrix: [[f64; I]; O]) -> [[f32; I]; O] {
+    let mut rounded = [[0.0; I]; O];
+    let mut at = 0;
+    while at < I * O {
+        rounded[at / I][at % I] = matrix[at / I][at % I] as f32;
+        at += 1;
+    }
+    rounded
+}
+
+/// The way of a row of a tile to the points, and the transposed way back.
+trait Transform<const N: usize, const I: usize> {
+    const MATRIX: [[f32; I]; N];
+
+    /// `MATRIX row`
+    #[inline(always)]
+    fn to_points<S: Simd, V: Vector<S>>(row: [V; I]) -> [V; N] {
+        let dot = |point: usize, first: usize| dot(&Self::MATRIX[point], &row, first);
+        let mut values = [row[0]; N];
+        if has_zero::<N>() {
+            values[0] = dot(0, 0);
+        }
+        for pair in 0..pairs::<N>() {
+            let point = pair_row::<N>(pair);
+            let (even, odd) = (dot(point, 0), dot(point, 1));
+            values[point] = even + odd;
+            values[point + 1] = even - odd;
+        }
+        values[N - 1] = dot(N - 1, (I - 1) % 2);
+        values
+    }
+
+    /// `MATRIX' values`
+    #[inline(always)]
+    fn from_points<S: Simd, V: Vector<S>>(values: [V; N]) -> [V; I] {
+        let mut halves = [[values[0]; N]; 2];
+        for pair in 0..pairs::<N>() {
+            let point = pair_row::<N>(pair);
+            halves[0][pair] = values[point] + values[point + 1];
+            halves[1][pair] = values[point] - values[point + 1];
+        }
+        let mut row = [values[0]; I];
+        for power in 0..I {
+            let mut sum = None;
+            for pair in 0..pairs::<N>() {
+                sum = add_times(sum, Self::MATRIX[pair_row::<N>(pair)][power], halves[power % 2][pair]);
+            }
+            if has_zero::<N>() {
+                sum = add_times(sum, Self::MATRIX[0][power], values[0]);
+            }
+            sum = add_times(sum, Self::MATRIX[N - 1][power], values[N - 1]);
+            row[power] = sum.unwrap_or(values[0]);
+        }
+        row
     }
 }
 
-/// The height and width of kernels that can be filtered.
+/// The sum of the products of every second one, from `first` on.
+#[inline(always)]
+fn dot<S: Simd, V: Vector<S>, const I: usize>(factors: &[f32; I], values: &[V; I], first: usize) -> V {
+    let mut sum = None;
+    for i in 0..I {
+        if i % 2 == first {
+            sum = add_times(sum, factors[i], values[i]);
+        }
+    }
+    sum.unwrap_or(values[0])
+}
+
+/// Adds a product of which the factor is known to the compiler.
+#[inline(always)]
+fn add_times<S: Simd, V: Vector<S>>(sum: Option<V>, factor: f32, value: V) -> Option<V> {
+    if factor == 0.0 {
+        return sum;
+    }
+    Some(match sum {
+        None if factor == 1.0 => value,
+        None => value * factor,
+        Some(sum) if factor == 1.0 => sum + value,
+        Some(sum) => value.mul_add(factor, sum),
+    })
+}
+
+/// `B'`, of tiles of the input.
+struct OfInput;
+
+impl<const N: usize> Transform<N, N> for OfInput {
+    const MATRIX: [[f32; N]; N] = single(zeros_elsewhere());
+}
+
+/// `A`, of tiles of the output.
+struct OfOutput;
+
+impl<const N: usize, const M: usize> Transform<N, M> for OfOutput {
+    const MATRIX: [[f32; M]; N] = single(powers());
+}
+
+/// Tiles of `M x M` outputs that depend on `N x N` inputs, for kernels of `R x R`.
 pub(super) enum Filtering {
+    /// 6, 4, 3
     Three,
+    /// 9, 7, 3
+    WideThree,
+    /// 9, 5, 5
     Five,
 }
 
 impl Conv2d {
     /// Whether it is quicker so: with few channels to sum over, the way to the points and back takes longer than what it
     /// saves.
-    pub(super) fn filtering(&self) -> Option<Filtering> {
+    pub(super) fn filtering(&self, output: Shape) -> Option<Filtering> {
+        // Multiplications for each pair of channels, a pair of tiles at a time.
+        let work = |n: usize, m: usize| {
+            n * n * (output.height.div_ceil(m) * output.width.div_ceil(m)).next_multiple_of(PAIR)
+        };
         match (self.stride, self.in_channels, self.kernel_size) {
+            (1, 4.., 3) if work(9, 7) < work(6, 4) => Some(Filtering::WideThree),
             (1, 4.., 3) => Some(Filtering::Three),
             (1, 4.., 5) => Some(Filtering::Five),
             _ => None,
@@ -198,11 +307,13 @@ struct Tiling {
     /// Tiles in a column and in a row.
     down: usize,
     across: usize,
+    /// Points of a tile.
+    points: usize,
 }
 
 impl Tiling {
     /// That of tiles of `M x M`, for kernels of `R x R`.
-    fn new<const M: usize, const R: usize>(input: Shape, output: Shape) -> Self {
+    fn new<const N: usize, const M: usize, const R: usize>(input: Shape, output: Shape) -> Self {
         const { assert!(M + R == N + 1) };
         let (down, across) = (output.height.div_ceil(M), output.width.div_ceil(M));
         Self {
@@ -210,6 +321,7 @@ impl Tiling {
             output: Shape { height: down * M, width: across * M, ..output },
             down,
             across,
+            points: N * N,
         }
     }
 
@@ -255,11 +367,11 @@ fn place_at_point(channels: usize, channel: usize, tile: usize) -> usize {
     (tile / PAIR * channels + channel) * PAIR + tile % PAIR
 }
 
-/// Runs `$body` with `$i` from 0 to `$end`, at most [`N`]. A copy for each where vectors are wide: there are enough
+/// Runs `$body` with `$i` from 0 to `$end`, at most 9. A copy for each where vectors are wide: there are enough
 /// registers then for a tile to stay in, if no index is computed.
 macro_rules! unrolled {
     ($i:ident < $end:expr, $vector:ident => $body:expr) => {
-        unrolled!(@ $i, $end, $vector, $body, 0 1 2 3 4 5)
+        unrolled!(@ $i, $end, $vector, $body, 0 1 2 3 4 5 6 7 8)
     };
     (@ $i:ident, $end:expr, $vector:ident, $body:expr, $($number:literal)*) => {
         if $vector::WIDE {
@@ -277,7 +389,7 @@ macro_rules! unrolled {
 
 /// `to (point, pair, channel, tile) = T from T'` for each tile of a map.
 #[inline(always)]
-fn spread<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const M: usize>(
+fn spread<S: Simd, V: Vector<S>, T: Transform<N, I>, const N: usize, const I: usize, const M: usize>(
     simd: S,
     tiling: &Tiling,
     map: Shape,
@@ -288,9 +400,9 @@ fn spread<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const M: us
         for (channel, plane) in from.chunks_exact(map.height * map.width).enumerate() {
             for tile in tiling.pair(pair).step_by(V::ELEMENTS) {
                 if V::WIDE && tile + 1 == tiling.tiles() {
-                    spread_tiles::<S, f32x8<S>, T, I, M>(simd, tiling, map, plane, to, (channel, tile));
+                    spread_tiles::<S, f32x8<S>, T, N, I, M>(simd, tiling, map, plane, to, (channel, tile));
                 } else {
-                    spread_tiles::<S, V, T, I, M>(simd, tiling, map, plane, to, (channel, tile));
+                    spread_tiles::<S, V, T, N, I, M>(simd, tiling, map, plane, to, (channel, tile));
                 }
             }
         }
@@ -298,7 +410,7 @@ fn spread<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const M: us
 }
 
 #[inline(always)]
-fn spread_tiles<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const M: usize>(
+fn spread_tiles<S: Simd, V: Vector<S>, T: Transform<N, I>, const N: usize, const I: usize, const M: usize>(
     simd: S,
     tiling: &Tiling,
     map: Shape,
@@ -318,7 +430,7 @@ fn spread_tiles<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const
                 |i| from[i][v].load(simd),
             );
         }
-        rows[u] = T::apply(row);
+        rows[u] = T::to_points(row);
     });
     let first = place_at_point(map.channels, channel, tile);
     let pitch = tiling.pitch(map.channels);
@@ -327,7 +439,7 @@ fn spread_tiles<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const
         for u in 0..I {
             column[u] = rows[u][v];
         }
-        let column = T::apply(column);
+        let column = T::to_points(column);
         let to = &mut to[v * pitch + first..][..(N - 1) * N * pitch + V::ELEMENTS];
         for u in 0..N {
             column[u].store(&mut to[u * N * pitch..]);
@@ -337,7 +449,7 @@ fn spread_tiles<S: Simd, V: Vector<S>, T: Transform<I, N>, const I: usize, const
 
 /// `T from T'` of (point, pair, channel, tile), written to each tile of a map: added to what is there, or else to `bias`.
 #[inline(always)]
-fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: usize>(
+fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const N: usize, const O: usize, const M: usize>(
     simd: S,
     tiling: &Tiling,
     map: Shape,
@@ -350,7 +462,7 @@ fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: us
             let bias = bias.map(|bias| bias[channel]);
             for tile in tiling.pair(pair).step_by(V::ELEMENTS) {
                 if V::WIDE && tile + 1 == tiling.tiles() {
-                    gather_tiles::<S, f32x8<S>, T, O, M>(
+                    gather_tiles::<S, f32x8<S>, T, N, O, M>(
                         simd,
                         tiling,
                         map,
@@ -360,7 +472,7 @@ fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: us
                         (channel, tile),
                     );
                 } else {
-                    gather_tiles::<S, V, T, O, M>(simd, tiling, map, bias, from, plane, (channel, tile));
+                    gather_tiles::<S, V, T, N, O, M>(simd, tiling, map, bias, from, plane, (channel, tile));
                 }
             }
         }
@@ -368,7 +480,7 @@ fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: us
 }
 
 #[inline(always)]
-fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const M: usize>(
+fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const N: usize, const O: usize, const M: usize>(
     simd: S,
     tiling: &Tiling,
     map: Shape,
@@ -386,7 +498,7 @@ fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const
         for v in 0..N {
             row[v] = V::load(simd, &from[v * pitch..]);
         }
-        rows[u] = T::apply(row);
+        rows[u] = T::from_points(row);
     });
     let starts = [0, V::ELEMENTS - 1].map(|i| tiling.start::<M>(map.width, tile + i));
     unrolled!(v < O, V => {
@@ -394,7 +506,7 @@ fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const O: usize, const
         for u in 0..N {
             column[u] = rows[u][v];
         }
-        let column = T::apply(column);
+        let column = T::from_points(column);
         for i in 0..V::ELEMENTS {
             for u in 0..O {
                 let to = &mut plane[starts[i] + u * map.width + v];
@@ -447,7 +559,7 @@ fn multiply_points<S: Simd, V: Vector<S>>(
 ) {
     let pairs = tiling.pairs();
     let (groups, row_groups) = (pairs.div_ceil(if V::WIDE { WIDE_COLUMNS } else { 1 }), rows.div_ceil(ROWS));
-    for point in 0..POINTS {
+    for point in 0..tiling.points {
         let weights = &weights[point * weights_pitch(rows * channels)..][..rows * channels];
         let values = tiling.at(point, channels, values);
         let products = &mut products[point * tiling.pitch(rows)..].as_chunks_mut().0[..pairs * rows];
@@ -512,9 +624,17 @@ fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     }
 }
 
-/// `du (point, out_channel, in_channel) += sum over the tiles of dm * v`, each lane apart.
-fn weight_gradient(level: Level, tiling: &Tiling, v: &[Lanes], dm: &[Lanes], du: &mut [Lanes]) {
-    kernel!(level, weight_gradient_points(tiling, v, dm, du));
+/// `du (point, in_channel, group of eight out_channels) += sum over tiles and samples of v * dm`, for which the gradients of
+/// a point are turned into `rows` (tile, sample, group): so sums are whole, with no lanes to add up.
+fn weight_gradient(
+    level: Level,
+    tiling: &Tiling,
+    v: &[Lanes],
+    dm: &[Lanes],
+    rows: &mut [Lanes],
+    du: &mut [Lanes],
+) {
+    kernel!(level, weight_gradient_points(tiling, v, dm, rows, du));
 }
 
 #[inline(always)]
@@ -523,62 +643,110 @@ fn weight_gradient_points<S: Simd, V: Vector<S>>(
     tiling: &Tiling,
     v: &[Lanes],
     dm: &[Lanes],
+    rows: &mut [Lanes],
     du: &mut [Lanes],
 ) {
-    let size @ (outputs, inputs) = (tiling.output.channels, tiling.input.channels);
-    let most_columns = if V::WIDE { WIDE_COLUMNS } else { COLUMNS };
-    let (row_groups, column_groups) = (outputs.div_ceil(ROWS), inputs.div_ceil(most_columns));
-    for point in 0..POINTS {
+    let (outputs, inputs) = (tiling.output.channels, tiling.input.channels);
+    let groups = outputs.div_ceil(LANES);
+    let most_vectors = if V::WIDE { WIDE_COLUMNS } else { COLUMNS };
+    let (row_groups, vectors) = (inputs.div_ceil(ROWS), groups / V::ELEMENTS);
+    let column_groups = vectors.div_ceil(most_vectors);
+    for point in 0..tiling.points {
         let (v, dm) = (tiling.at(point, inputs, v), tiling.at(point, outputs, dm));
-        let du = &mut du[point * lanes_pitch(outputs * inputs)..][..outputs * inputs];
+        let du = &mut du[point * lanes_pitch(inputs * groups)..][..inputs * groups];
+        turn::<S, V>(simd, outputs, dm, rows);
         for row_group in 0..row_groups {
-            let (row, rows) = piece(outputs, row_groups, row_group);
-            for column_group in 0..column_groups {
-                let (column, columns) = piece(inputs, column_groups, column_group);
-                let at = (row, column);
-                with_const!(R = rows => if V::WIDE {
-                    with_const!(C = columns, [1 2 3] else WIDE_COLUMNS => {
-                        weight_tile::<S, V, R, C>(simd, size, v, dm, du, at)
-                    })
+            let (row, count) = piece(inputs, row_groups, row_group);
+            with_const!(R = count => {
+                for column_group in 0..column_groups {
+                    let (vector, columns) = piece(vectors, column_groups, column_group);
+                    let at = (row, vector * V::ELEMENTS);
+                    if V::WIDE {
+                        with_const!(C = columns, [1 2 3] else WIDE_COLUMNS => {
+                            weight_tile::<S, V, R, C>(simd, tiling, v, rows, du, at)
+                        })
+                    } else {
+                        with_const!(C = columns, [1] else COLUMNS => {
+                            weight_tile::<S, V, R, C>(simd, tiling, v, rows, du, at)
+                        })
+                    }
+                }
+                if V::WIDE && vectors * V::ELEMENTS < groups {
+                    weight_tile::<S, f32x8<S>, R, 1>(simd, tiling, v, rows, du, (row, groups - 1));
+                }
+            });
+        }
+    }
+}
+
+/// Turns what is at a point, (pair, channel, tile of the pair), into `rows` (tile, sample, group of eight channels).
+#[inline(always)]
+fn turn<S: Simd, V: Vector<S>>(simd: S, channels: usize, values: &[[Lanes; PAIR]], rows: &mut [Lanes]) {
+    let groups = channels.div_ceil(LANES);
+    for (values, rows) in values.chunks_exact(channels).zip(rows.chunks_exact_mut(PAIR * LANES * groups)) {
+        for (group, values) in values.chunks(LANES).enumerate() {
+            for tile in (0..PAIR).step_by(V::ELEMENTS) {
+                let mut square = [V::splat(simd, 0.0); LANES];
+                if let Some(values) = values.first_chunk::<LANES>() {
+                    for lane in 0..LANES {
+                        square[lane] = V::load(simd, &values[lane][tile..]);
+                    }
                 } else {
-                    with_const!(C = columns, [1] else COLUMNS => {
-                        weight_tile::<S, V, R, C>(simd, size, v, dm, du, at)
-                    })
-                });
+                    for (square, values) in square.iter_mut().zip(values) {
+                        *square = V::load(simd, &values[tile..]);
+                    }
+                }
+                let square = transpose(square);
+                for lane in 0..LANES {
+                    for i in 0..V::ELEMENTS {
+                        let row = (tile * LANES + lane * V::ELEMENTS + i) * groups;
+                        rows[row + group].store(square[lane].element(i));
+                    }
+                }
             }
         }
     }
 }
 
+/// `R` inputs from `row` on and `C` vectors of groups from `group` on.
 #[inline(always)]
 fn weight_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
-    (outputs, inputs): (usize, usize),
+    tiling: &Tiling,
     v: &[[Lanes; PAIR]],
-    dm: &[[Lanes; PAIR]],
+    rows: &[Lanes],
     du: &mut [Lanes],
-    (row, column): (usize, usize),
+    (row, group): (usize, usize),
 ) {
+    let inputs = tiling.input.channels;
+    let groups = du.len() / inputs;
     let mut sums = [[V::splat(simd, 0.0); C]; R];
-    for (v, dm) in v.chunks_exact(inputs).zip(dm.chunks_exact(outputs)) {
-        let (v, dm) = (&v[column..][..C], &dm[row..][..R]);
-        for tile in (0..PAIR).step_by(V::ELEMENTS) {
-            let mut values = [V::splat(simd, 0.0); C];
+    for r in 0..R {
+        let du = &du[(row + r) * groups + group..][..C * V::ELEMENTS];
+        for c in 0..C {
+            sums[r][c] = V::load(simd, &du[c * V::ELEMENTS..]);
+        }
+    }
+    for (tile, rows) in rows.chunks_exact(LANES * groups).take(tiling.tiles()).enumerate() {
+        let v = &v[tile / PAIR * inputs + row..][..R];
+        for lane in 0..LANES {
+            let gradients = &rows[lane * groups + group..][..C * V::ELEMENTS];
+            let mut vectors = [V::splat(simd, 0.0); C];
             for c in 0..C {
-                values[c] = V::load(simd, &v[c][tile..]);
+                vectors[c] = V::load(simd, &gradients[c * V::ELEMENTS..]);
             }
             for r in 0..R {
-                let gradient = V::load(simd, &dm[r][tile..]);
+                let value = V::splat(simd, v[r][tile % PAIR].0[lane]);
                 for c in 0..C {
-                    sums[r][c] = gradient.mul_add(values[c], sums[r][c]);
+                    sums[r][c] = value.mul_add(vectors[c], sums[r][c]);
                 }
             }
         }
     }
     for r in 0..R {
+        let du = &mut du[(row + r) * groups + group..][..C * V::ELEMENTS];
         for c in 0..C {
-            let total = &mut du[(row + r) * inputs + column + c];
-            total.store(total.load(simd) + sums[r][c].sum());
+            sums[r][c].store(&mut du[c * V::ELEMENTS..]);
         }
     }
 }
@@ -634,7 +802,7 @@ fn place(inner: Shape, outer: Shape, offset: usize, row: usize) -> usize {
 }
 
 /// A [`Conv2d`] of stride 1 with kernels of `R x R` at work on one thread, by tiles of `M x M` outputs.
-pub(super) struct Winograd<const M: usize, const R: usize> {
+pub(super) struct Winograd<const N: usize, const M: usize, const R: usize> {
     tiling: Tiling,
     /// `u` for the output, and turned for the gradient of the input: see [`weight_place`].
     weights: Vec<f32>,
@@ -646,30 +814,36 @@ pub(super) struct Winograd<const M: usize, const R: usize> {
     /// `v` or its gradient, `m` or its gradient.
     v: Buffer,
     m: Buffer,
-    /// Sums of a step, each lane apart: `du`, then of the bias (out_channels).
-    gradient: Buffer,
+    /// Gradients of a point, turned: (tile, sample, group of eight out_channels).
+    rows: Buffer,
+    /// Sums of a step: `du` (point, in_channel, group of eight out_channels).
+    du: Buffer,
+    /// Those of the bias, each lane apart: (out_channels).
+    bias: Buffer,
 }
 
-impl<const M: usize, const R: usize> Winograd<M, R> {
+impl<const N: usize, const M: usize, const R: usize> Winograd<N, M, R> {
     const G: [[f32; R]; N] = kernel_matrix();
 
     /// For input and output shapes that have been checked.
     pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
-        let tiling = Tiling::new::<M, R>(input, output);
-        let kernels = input.channels * output.channels;
+        let tiling = Tiling::new::<N, M, R>(input, output);
+        let (kernels, groups) = (input.channels * output.channels, output.channels.div_ceil(LANES));
         let inputs = || Frame::new(input, tiling.input, layer.padding);
         let outputs = || Frame::new(output, tiling.output, 0);
         Self {
             tiling,
-            weights: vec![0.0; POINTS * weights_pitch(kernels)],
-            turned: vec![0.0; POINTS * weights_pitch(kernels)],
+            weights: vec![0.0; N * N * weights_pitch(kernels)],
+            turned: vec![0.0; N * N * weights_pitch(kernels)],
             x: inputs(),
             y: outputs(),
             dx: inputs(),
             dy: outputs(),
-            v: zeros(POINTS * tiling.pitch(input.channels)),
-            m: zeros(POINTS * tiling.pitch(output.channels)),
-            gradient: zeros(POINTS * lanes_pitch(kernels) + output.channels),
+            v: zeros(N * N * tiling.pitch(input.channels)),
+            m: zeros(N * N * tiling.pitch(output.channels)),
+            rows: zeros(tiling.pairs() * PAIR * LANES * groups),
+            du: zeros(N * N * lanes_pitch(input.channels * groups)),
+            bias: zeros(output.channels),
         }
     }
 
@@ -678,35 +852,35 @@ impl<const M: usize, const R: usize> Winograd<M, R> {
     }
 }
 
-/// `G g G'` of eight kernels side by side, or for the transpose of `G`, `G' du G`.
-fn scale<const I: usize, const O: usize>(
-    values: &[[Lanes; I]; I],
+/// `matrix values matrix'`, of eight kernels side by side: `G g G'`, or for the transpose of `G`, `G' du G`.
+#[inline(always)]
+fn scale<S: Simd, const I: usize, const O: usize>(
+    simd: S,
     matrix: &[[f32; I]; O],
+    values: &[[Lanes; I]; I],
 ) -> [[Lanes; O]; O] {
-    let add = |sums: &mut Lanes, factor: f32, values: &Lanes| {
-        for (sum, value) in sums.0.iter_mut().zip(values.0) {
-            *sum += factor * value;
-        }
-    };
-    let mut half = [[Lanes::default(); I]; O];
-    let mut whole = [[Lanes::default(); O]; O];
+    let zero = f32x8::splat(simd, 0.0);
+    let mut scaled = [[Lanes::default(); O]; O];
     for o in 0..O {
+        let mut row = [zero; I];
         for i in 0..I {
             for k in 0..I {
-                add(&mut half[o][k], matrix[o][i], &values[i][k]);
+                row[k] = values[i][k].load(simd).mul_add(matrix[o][i], row[k]);
             }
         }
         for p in 0..O {
+            let mut sum = zero;
             for k in 0..I {
-                add(&mut whole[o][p], matrix[p][k], &half[o][k]);
+                sum = row[k].mul_add(matrix[p][k], sum);
             }
+            scaled[o][p].store(sum);
         }
     }
-    whole
+    scaled
 }
 
 /// Rows and columns exchanged.
-const fn transpose<const I: usize, const O: usize>(matrix: &[[f32; I]; O]) -> [[f32; O]; I] {
+const fn transpose_matrix<const I: usize, const O: usize>(matrix: &[[f32; I]; O]) -> [[f32; O]; I] {
     let mut turned = [[0.0; O]; I];
     let mut o = 0;
     while o < O {
@@ -720,30 +894,69 @@ const fn transpose<const I: usize, const O: usize>(matrix: &[[f32; I]; O]) -> [[
     turned
 }
 
-impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
-    fn prepare(&mut self, parameters: &[f32]) {
+impl<const N: usize, const M: usize, const R: usize> Winograd<N, M, R> {
+    #[inline(always)]
+    fn weights_to_points<S: Simd>(&mut self, simd: S, parameters: &[f32]) {
         let (outputs, inputs) = self.channels();
         let pitch = weights_pitch(outputs * inputs);
         let (rows, _) = parameters.as_chunks::<R>();
         let kernels = &rows.as_chunks::<R>().0[..outputs * inputs];
-        for (group, kernels) in kernels.chunks(LANES).enumerate() {
-            let mut g = [[Lanes::default(); R]; R];
-            for (lane, kernel) in kernels.iter().enumerate() {
-                for (g, value) in g.as_flattened_mut().iter_mut().zip(kernel.as_flattened()) {
-                    g.0[lane] = *value;
+        // All outputs of eight inputs at a time, so that a line of weights is filled while it is near.
+        for first in (0..inputs).step_by(LANES) {
+            for (output, kernels) in kernels.chunks_exact(inputs).enumerate() {
+                let kernels = &kernels[first..inputs.min(first + LANES)];
+                let mut g = [[Lanes::default(); R]; R];
+                for (lane, kernel) in kernels.iter().enumerate() {
+                    for (g, value) in g.as_flattened_mut().iter_mut().zip(kernel.as_flattened()) {
+                        g.0[lane] = *value;
+                    }
                 }
-            }
-            let u = scale(&g, &Self::G);
-            for lane in 0..kernels.len() {
-                let (output, input) = ((group * LANES + lane) / inputs, (group * LANES + lane) % inputs);
-                let place = weight_place(outputs, inputs, output, input);
-                let turned_place = weight_place(inputs, outputs, input, output);
-                for (point, u) in u.as_flattened().iter().enumerate() {
-                    self.weights[point * pitch + place] = u.0[lane];
-                    self.turned[point * pitch + turned_place] = u.0[lane];
+                let u = scale(simd, &Self::G, &g);
+                for lane in 0..kernels.len() {
+                    let place = weight_place(outputs, inputs, output, first + lane);
+                    let turned_place = weight_place(inputs, outputs, first + lane, output);
+                    for (point, u) in u.as_flattened().iter().enumerate() {
+                        self.weights[point * pitch + place] = u.0[lane];
+                        self.turned[point * pitch + turned_place] = u.0[lane];
+                    }
                 }
             }
         }
+    }
+
+    /// The gradient of a step, after which the sums begin anew.
+    #[inline(always)]
+    fn gradient_from_points<S: Simd>(&mut self, simd: S, gradient: &mut [f32]) {
+        let (outputs, inputs) = self.channels();
+        let groups = outputs.div_ceil(LANES);
+        let pitch = lanes_pitch(inputs * groups);
+        let (weights, bias) = gradient.split_at_mut(outputs * inputs * R * R);
+        for (place, at) in (0..inputs * groups).map(|place| (place, (place / groups, place % groups * LANES)))
+        {
+            let (input, first) = at;
+            let mut sums = [[Lanes::default(); N]; N];
+            for (point, sums) in sums.as_flattened_mut().iter_mut().enumerate() {
+                *sums = self.du[point * pitch + place];
+            }
+            let sums = scale(simd, &transpose_matrix(&Self::G), &sums);
+            for output in first..outputs.min(first + LANES) {
+                let kernel = &mut weights[(output * inputs + input) * R * R..][..R * R];
+                for (gradient, sums) in kernel.iter_mut().zip(sums.as_flattened()) {
+                    *gradient = sums.0[output - first];
+                }
+            }
+        }
+        for (total, lanes) in bias.iter_mut().zip(self.bias.iter()) {
+            *total = lanes.sum();
+        }
+        self.du.fill(Lanes::default());
+        self.bias.fill(Lanes::default());
+    }
+}
+
+impl<const N: usize, const M: usize, const R: usize> Operator for Winograd<N, M, R> {
+    fn prepare(&mut self, parameters: &[f32]) {
+        dispatch!(Level::new(), simd => self.weights_to_points(simd, parameters));
     }
 
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
@@ -752,9 +965,9 @@ impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
         let Self { tiling, weights, v, m, .. } = self;
         for (x, y) in x.chunks_exact(self.x.inner.len()).zip(y.chunks_exact_mut(self.y.inner.len())) {
             let (from, to) = (self.x.around(x), self.y.target(y));
-            kernel!(pass.level, spread[InputToPoints, N, M](tiling, tiling.input, from, v));
+            kernel!(pass.level, spread[OfInput, N, N, M](tiling, tiling.input, from, v));
             multiply(pass.level, tiling, weights, channels, v, m);
-            kernel!(pass.level, gather[PointsToOutput, M, M](tiling, tiling.output, Some(bias), m, to));
+            kernel!(pass.level, gather[OfOutput, N, M, M](tiling, tiling.output, Some(bias), m, to));
             self.y.take(y);
         }
     }
@@ -769,49 +982,26 @@ impl<const M: usize, const R: usize> Operator for Winograd<M, R> {
         _gradient: &mut [f32],
     ) {
         let (outputs, inputs) = self.channels();
-        let Self { tiling, turned, v, m, gradient, .. } = self;
-        let (du, bias) = gradient.split_at_mut(POINTS * lanes_pitch(outputs * inputs));
+        let Self { tiling, turned, v, m, rows, du, bias, .. } = self;
         let len = self.x.inner.len();
         for (block, (x, dy)) in x.chunks_exact(len).zip(dy.chunks_exact(self.dy.inner.len())).enumerate() {
             let (x, dy) = (self.x.around(x), self.dy.around(dy));
-            kernel!(pass.level, spread[InputToPoints, N, M](tiling, tiling.input, x, v));
-            kernel!(pass.level, spread[OutputToPoints, M, M](tiling, tiling.output, dy, m));
+            kernel!(pass.level, spread[OfInput, N, N, M](tiling, tiling.input, x, v));
+            kernel!(pass.level, spread[OfOutput, N, M, M](tiling, tiling.output, dy, m));
             kernel!(pass.level, add_planes(tiling.output, dy, bias));
-            weight_gradient(pass.level, tiling, v, m, du);
+            weight_gradient(pass.level, tiling, v, m, rows, du);
             if let Some(dx) = &mut dx {
                 let dx = &mut dx[block * len..][..len];
                 let to = self.dx.target(dx);
                 to.fill(Lanes::default());
                 multiply(pass.level, tiling, turned, (inputs, outputs), m, v);
-                kernel!(pass.level, gather[PointsToInput, N, M](tiling, tiling.input, None, v, to));
+                kernel!(pass.level, gather[OfInput, N, N, M](tiling, tiling.input, None, v, to));
                 self.dx.take(dx);
             }
         }
     }
 
     fn finish(&mut self, gradient: &mut [f32]) {
-        let (outputs, inputs) = self.channels();
-        let kernels = outputs * inputs;
-        let pitch = lanes_pitch(kernels);
-        let (du, bias) = self.gradient.split_at(POINTS * pitch);
-        let (weights, bias_gradient) = gradient.split_at_mut(kernels * R * R);
-        for (group, gradients) in weights.chunks_mut(LANES * R * R).enumerate() {
-            let mut sums = [[Lanes::default(); N]; N];
-            for (lane, kernel) in (group * LANES..kernels).take(LANES).enumerate() {
-                for (point, sums) in sums.as_flattened_mut().iter_mut().enumerate() {
-                    sums.0[lane] = du[point * pitch + kernel].sum();
-                }
-            }
-            let sums = scale(&sums, &transpose(&Self::G));
-            for (lane, gradient) in gradients.chunks_exact_mut(R * R).enumerate() {
-                for (gradient, sums) in gradient.iter_mut().zip(sums.as_flattened()) {
-                    *gradient = sums.0[lane];
-                }
-            }
-        }
-        for (total, lanes) in bias_gradient.iter_mut().zip(bias) {
-            *total = lanes.sum();
-        }
-        self.gradient.fill(Lanes::default());
+        dispatch!(Level::new(), simd => self.gradient_from_points(simd, gradient));
     }
 }

@@ -1,18 +1,15 @@
 //! The same for one image, whose lanes are eight neighbouring channels: see `nn/single.rs`.
 
-use fearless_simd::{Level, Simd};
+use fearless_simd::{Level, Simd, dispatch};
 
-use super::{
-    Frame, InputToPoints, N, PAIR, POINTS, PointsToOutput, Tiling, Winograd, column, gather, lanes_pitch,
-    scale, spread,
-};
+use super::{Frame, OfInput, OfOutput, PAIR, Tiling, Winograd, column, gather, lanes_pitch, scale, spread};
 use crate::nn::{
     Conv2d, Shape,
     lanes::{Buffer, LANES, Lanes, Vector, kernel, piece, with_const, zeros},
 };
 
 /// A [`Conv2d`] of stride 1 with kernels of `R x R` at work on one image, by tiles of `M x M` outputs.
-pub(in crate::nn) struct OneImage<const M: usize, const R: usize> {
+pub(in crate::nn) struct OneImage<const N: usize, const M: usize, const R: usize> {
     /// Of maps that are groups of eight channels.
     tiling: Tiling,
     in_channels: usize,
@@ -27,19 +24,20 @@ pub(in crate::nn) struct OneImage<const M: usize, const R: usize> {
     m: Buffer,
 }
 
-impl<const M: usize, const R: usize> OneImage<M, R> {
+impl<const N: usize, const M: usize, const R: usize> OneImage<N, M, R> {
     /// For input and output shapes that have been checked, whose channels are groups of eight, as those of the weights
     /// (group, in_channels, R, R) and the bias are.
     pub fn new(layer: Conv2d, (input, output): (Shape, Shape), weights: &[Lanes], bias: Buffer) -> Self {
-        let tiling = Tiling::new::<M, R>(input, output);
+        let tiling = Tiling::new::<N, M, R>(input, output);
         let (inputs, pairs) = (layer.in_channels, output.channels.div_ceil(PAIR));
         let pitch = lanes_pitch(pairs * PAIR * inputs);
-        let mut u = zeros(POINTS * pitch);
+        let mut u = zeros(N * N * pitch);
         let (rows, _) = weights.as_chunks::<R>();
         for (kernels, g) in rows.as_chunks::<R>().0.iter().enumerate() {
             let (group, channel) = (kernels / inputs, kernels % inputs);
             let place = (group / PAIR * inputs + channel) * PAIR + group % PAIR;
-            for (point, value) in scale(g, &Winograd::<M, R>::G).as_flattened().iter().enumerate() {
+            let values = dispatch!(Level::new(), simd => scale(simd, &Winograd::<N, M, R>::G, g));
+            for (point, value) in values.as_flattened().iter().enumerate() {
                 u[point * pitch + place] = *value;
             }
         }
@@ -50,8 +48,8 @@ impl<const M: usize, const R: usize> OneImage<M, R> {
             bias,
             x: Frame::new(input, tiling.input, layer.padding),
             y: Frame::new(output, tiling.output, 0),
-            v: zeros(POINTS * tiling.pitch(input.channels)),
-            m: zeros(POINTS * tiling.pitch(output.channels)),
+            v: zeros(N * N * tiling.pitch(input.channels)),
+            m: zeros(N * N * tiling.pitch(output.channels)),
         }
     }
 
@@ -63,9 +61,9 @@ impl<const M: usize, const R: usize> OneImage<M, R> {
         for (plane, bias) in to.chunks_exact_mut(plane).zip(self.bias.iter()) {
             plane.fill(*bias);
         }
-        kernel!(level, spread[InputToPoints, N, M](tiling, tiling.input, from, v));
+        kernel!(level, spread[OfInput, N, N, M](tiling, tiling.input, from, v));
         kernel!(level, multiply(tiling, *in_channels, weights, v, m));
-        kernel!(level, gather[PointsToOutput, M, M](tiling, tiling.output, None, m, to));
+        kernel!(level, gather[OfOutput, N, M, M](tiling, tiling.output, None, m, to));
         self.y.take(y);
     }
 }
