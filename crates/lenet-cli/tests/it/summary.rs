@@ -99,7 +99,7 @@ mlp            623,290       622,496         -              -  (lenet train mlp)
 cnn            934,798     1,130,400         -              -  (lenet train cnn)
 lenet5          61,706       416,520   125,556         99.51%  recipe best, 80 epochs, seed 0
 vgg             93,990     8,647,520   193,092         99.65%  recipe best, 30 epochs, seed 0
-handwriting    168,010    21,045,696   341,644         99.63%  recipe best, 30 epochs, seed 0
+handwriting    251,242    25,109,952   509,140         99.57%  recipe best, 30 epochs, seed 0
 
 "#]]);
 }

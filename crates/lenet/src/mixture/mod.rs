@@ -236,13 +236,13 @@ impl Line {
 }
 
 fn outlier(digits: &Dataset, random: &mut impl Rng) -> Grey {
-    match below(19, random) {
+    match below(22, random) {
         0..5 => signs::letter(PAGE, random),
         5..8 => line(digits, no_one(digits, random), random).span(random),
-        8..11 => half(digits, random),
-        11..14 => pair(digits, random),
-        14..16 => scribble(random),
-        16..18 => signs::scrawl(PAGE, random),
+        8..12 => half(digits, random),
+        12..16 => pair(digits, random),
+        16..19 => scribble(random),
+        19..21 => signs::scrawl(PAGE, random),
         _ => spots(random),
     }
 }
@@ -253,10 +253,12 @@ fn no_one(digits: &Dataset, random: &mut impl Rng) -> usize {
     if digits.labels()[index] == 1 { below(digits.len(), random) } else { index }
 }
 
-/// What is on one side of a line near the middle of a digit.
+/// What is on one side of a line near the middle of a digit; the line is often straight up or across, as the edges of
+/// pictures are.
 fn half(digits: &Dataset, random: &mut impl Rng) -> Grey {
     let mut page = middle(digits, no_one(digits, random));
-    let (sin, cos) = (symmetric(random) * std::f32::consts::PI).sin_cos();
+    let (turn, straight) = (2.0 * symmetric(random), below(2, random) == 0);
+    let (sin, cos) = (std::f32::consts::FRAC_PI_2 * if straight { turn.round() } else { turn }).sin_cos();
     let middle = SIDE as f32 + between(-2.0, 2.0, random);
     for (at, value) in page.values.iter_mut().enumerate() {
         let (x, y) = ((at % PAGE) as f32 - middle, (at / PAGE) as f32 - middle);

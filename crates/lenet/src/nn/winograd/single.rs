@@ -2,7 +2,11 @@
 
 use fearless_simd::{Level, Simd, dispatch};
 
-use super::{Frame, OfInput, OfOutput, PAIR, Tiling, Winograd, column, gather, lanes_pitch, scale, spread};
+use super::{
+    Frame, PAIR, Tiling, Winograd, column, gather, lanes_pitch,
+    points::{OfInput, OfOutput, scale},
+    spread,
+};
 use crate::nn::{
     Conv2d, Shape,
     lanes::{Buffer, LANES, Lanes, Vector, kernel, piece, with_const, zeros},
