@@ -408,19 +408,8 @@ fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
 
 /// `du (point, in_channel, group of eight out_channels) += sum over tiles and samples of v * dm`, for which the gradients of
 /// a point are turned into `rows` (tile, sample, group): so sums are whole, with no lanes to add up.
-fn weight_gradient(
-    level: Level,
-    tiling: &Tiling,
-    v: &[Lanes],
-    dm: &[Lanes],
-    rows: &mut [Lanes],
-    du: &mut [Lanes],
-) {
-    kernel!(level, weight_gradient_points(tiling, v, dm, rows, du));
-}
-
 #[inline(always)]
-fn weight_gradient_points<S: Simd, V: Vector<S>>(
+fn weight_gradient<S: Simd, V: Vector<S>>(
     simd: S,
     tiling: &Tiling,
     v: &[Lanes],
@@ -632,9 +621,8 @@ impl<const N: usize, const M: usize, const R: usize> Winograd<N, M, R> {
     fn channels(&self) -> (usize, usize) {
         (self.tiling.output.channels, self.tiling.input.channels)
     }
-}
 
-impl<const N: usize, const M: usize, const R: usize> Winograd<N, M, R> {
+    /// Takes in the weights of a step.
     #[inline(always)]
     fn weights_to_points<S: Simd>(&mut self, simd: S, parameters: &[f32]) {
         let (outputs, inputs) = self.channels();
@@ -671,14 +659,14 @@ impl<const N: usize, const M: usize, const R: usize> Winograd<N, M, R> {
         let groups = outputs.div_ceil(LANES);
         let pitch = lanes_pitch(inputs * groups);
         let (weights, bias) = gradient.split_at_mut(outputs * inputs * R * R);
-        for (place, at) in (0..inputs * groups).map(|place| (place, (place / groups, place % groups * LANES)))
-        {
-            let (input, first) = at;
+        let transposed = const { transpose_matrix(&Self::G) };
+        for place in 0..inputs * groups {
+            let (input, first) = (place / groups, place % groups * LANES);
             let mut sums = [[Lanes::default(); N]; N];
             for (point, sums) in sums.as_flattened_mut().iter_mut().enumerate() {
                 *sums = self.du[point * pitch + place];
             }
-            let sums = scale(simd, &transpose_matrix(&Self::G), &sums);
+            let sums = scale(simd, &transposed, &sums);
             for output in first..outputs.min(first + LANES) {
                 let kernel = &mut weights[(output * inputs + input) * R * R..][..R * R];
                 for (gradient, sums) in kernel.iter_mut().zip(sums.as_flattened()) {
@@ -729,7 +717,7 @@ impl<const N: usize, const M: usize, const R: usize> Operator for Winograd<N, M,
             kernel!(pass.level, spread[OfInput, N, N, M](tiling, tiling.input, x, v));
             kernel!(pass.level, spread[OfOutput, N, M, M](tiling, tiling.output, dy, m));
             kernel!(pass.level, add_planes(tiling.output, dy, bias));
-            weight_gradient(pass.level, tiling, v, m, rows, du);
+            kernel!(pass.level, weight_gradient(tiling, v, m, rows, du));
             if let Some(dx) = &mut dx {
                 let dx = &mut dx[block * len..][..len];
                 let to = self.dx.target(dx);
