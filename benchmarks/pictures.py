@@ -12,7 +12,7 @@ import pathlib
 from run import HERE, output
 
 LENET = HERE.parent / "target/release/lenet"
-STEPS = ["polarity", "light", "noise", "shrink", "shadows", "specks", "frames", "rules", "edges", "join", "split", "thicken"]
+STEPS = ["polarity", "light", "noise", "shrink", "shadows", "specks", "frames", "rules", "edges", "join", "split", "thicken", "soften"]
 
 
 def right(pictures, network, *options):

@@ -21,6 +21,7 @@ use lenet::{
     checkpoint::{self, Provenance, Validation},
     metrics::{self, Evaluation},
     nn::Network,
+    recognize,
     state::State,
     train::{Epoch, Progress, Trainer},
 };
@@ -151,8 +152,8 @@ impl Measure {
     fn calibration(&self, network: &Network) -> anyhow::Result<Calibration> {
         let temperature = metrics::temperature(self.data.labels(), &network.logits(self.data.images()));
         let network = network.clone().with_temperature(temperature)?;
-        let threshold =
-            network.threshold().map(|_| metrics::threshold(&network.predict(self.data.images()), REFUSED));
+        let images = self.data.images();
+        let threshold = network.threshold().map(|_| recognize::threshold(&network, images, REFUSED));
         Ok(Calibration { temperature, threshold })
     }
 

@@ -199,13 +199,11 @@ pub fn temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
     (-(low + high) / 2.0).exp() as f32
 }
 
-/// The greatest threshold below which at most `share`, from 0 to 1, of the rows' sums are: the probabilities of being a
-/// digit at all. 0 without rows.
-pub fn threshold(rows: &[[f32; CLASSES]], share: f64) -> f32 {
-    let mut sums: Vec<f32> = rows.iter().map(|row| row.iter().sum()).collect();
-    sums.sort_unstable_by(f32::total_cmp);
-    let below = (share * sums.len() as f64) as usize;
-    sums.get(below).or(sums.last()).copied().unwrap_or(0.0)
+/// The greatest threshold below which at most `share`, from 0 to 1, of `probabilities` are. 0 without any.
+pub(crate) fn threshold(mut probabilities: Vec<f32>, share: f64) -> f32 {
+    probabilities.sort_unstable_by(f32::total_cmp);
+    let below = (share * probabilities.len() as f64) as usize;
+    probabilities.get(below).or(probabilities.last()).copied().unwrap_or(0.0)
 }
 
 fn ratio(part: usize, whole: usize) -> Option<f64> {
@@ -303,10 +301,13 @@ mod tests {
 
     #[test]
     fn a_threshold_has_its_share_below() {
-        let rows: Vec<_> = (0..200).map(|i| [0.0005 * (i * 77 % 200) as f32; CLASSES]).collect();
-        let below = |threshold| rows.iter().filter(|row| row.iter().sum::<f32>() < threshold).count();
-        assert_eq!([0.0, 0.005, 0.1].map(|share| below(threshold(&rows, share))), [0, 1, 20]);
-        assert_eq!((below(threshold(&rows, 1.0)), threshold(&[], 0.5)), (199, 0.0));
+        let probabilities: Vec<_> = (0..200).map(|i| 0.005 * (i * 77 % 200) as f32).collect();
+        let below = |share| {
+            let threshold = threshold(probabilities.clone(), share);
+            probabilities.iter().filter(|&&probability| probability < threshold).count()
+        };
+        assert_eq!([0.0, 0.005, 0.1, 1.0].map(below), [0, 1, 20, 199]);
+        assert_eq!(threshold(Vec::new(), 0.5), 0.0);
     }
 
     #[test]

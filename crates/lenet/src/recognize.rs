@@ -24,6 +24,7 @@ use serde::Serialize;
 use crate::{
     CLASSES, PIXELS,
     image::{self, Bounds, Drawing, Grey, Ink, Part, Picture, Steps, Tile, Writing},
+    metrics,
     nn::{CHUNK, FeatureMaps, Memory, Network, answer},
 };
 
@@ -357,7 +358,7 @@ impl Recognizer {
             let mut score = guess.score(height);
             if whole {
                 score = score.max(guess.score_of_none());
-            } else if self.refuses(guess, among) || (!among && guess.any_digit() < LEAST_SLICE) {
+            } else if self.doubts(guess, among) {
                 score -= DOUBTFUL_SLICE;
             }
             let score = best[span.start].0 + score;
@@ -385,13 +386,33 @@ impl Recognizer {
             || (self.steps.join && 4 * gap <= height && (left.low || right.low || above || unsure))
     }
 
-    /// Whether a guess is hardly a digit: by the network's threshold, or, if it has not learned what is none, for want of
-    /// confidence. What stands `among` digits is probably one too.
+    /// Whether a slice, or several parts as one, are doubtful. What stands `among` digits is probably one too; elsewhere
+    /// pieces of a letter are digits more often than the letter is, so that they must be better ones.
+    fn doubts(&self, guess: &Guess, among: bool) -> bool {
+        match self.network.threshold() {
+            Some(_) if !among => guess.any_digit() < LEAST_SLICE,
+            _ => self.refuses(guess, among),
+        }
+    }
+
+    /// Whether a guess is hardly a digit: by the network's threshold, after a second look, or, if it has not learned what
+    /// is none, for want of confidence. What stands `among` digits is probably one too.
     fn refuses(&self, guess: &Guess, among: bool) -> bool {
         match self.network.threshold() {
-            Some(threshold) => guess.any_digit() < if among { threshold.min(LEAST_AMONG) } else { threshold },
+            Some(threshold) if among => guess.any_digit() < threshold.min(LEAST_AMONG),
+            Some(threshold) => self.looked_at_twice(guess) < threshold,
             None => guess.confidence() < LEAST,
         }
+    }
+
+    /// The probability of being a digit, of what is not surely one, and has sharp edges, after a second look.
+    fn looked_at_twice(&self, guess: &Guess) -> f32 {
+        let first = guess.any_digit();
+        if first > SURELY || guess.tile.enlarged || !self.steps.soften {
+            return first;
+        }
+        let second = self.predict(&image::soften(&guess.tile.pixels));
+        of_two_looks(first, any_digit(&second[0]))
     }
 
     /// The digit of a guess, or what is refused.
@@ -449,6 +470,25 @@ impl Recognizer {
     }
 }
 
+/// The threshold of `network` below which at most `share`, from 0 to 1, of `images` (image, row, column), all of digits,
+/// are refused.
+pub fn threshold(network: &Network, images: &[u8], share: f64) -> f32 {
+    let soft: Vec<u8> = images.as_chunks().0.iter().flat_map(image::soften).collect();
+    let looks = network.predict(images).into_iter().zip(network.predict(&soft));
+    let digits = looks.map(|(first, second)| of_two_looks(any_digit(&first), any_digit(&second)));
+    metrics::threshold(digits.collect(), share)
+}
+
+/// The probability of being a digit that two looks at the same give: their geometric mean, as either may doubt it.
+fn of_two_looks(first: f32, second: f32) -> f32 {
+    (first * second).sqrt()
+}
+
+/// The probability of being a digit, whichever.
+fn any_digit(probabilities: &[f32; CLASSES]) -> f32 {
+    probabilities.iter().sum()
+}
+
 /// Whether the middle of a digit is further from that of its picture than an eighth of the width or the height.
 fn is_off_centre(bounds: &Bounds, picture: &Picture) -> bool {
     let off = |start: usize, length: usize, all: usize| 4 * (2 * start + length).abs_diff(all) > all;
@@ -461,10 +501,12 @@ const LARGE: usize = 96;
 const LEAST: f32 = 0.5;
 /// Probability of being a digit at all below which something is refused in a line of which two parts at least, and half of
 /// all, surely are digits.
-const LEAST_AMONG: f32 = 0.1;
+const LEAST_AMONG: f32 = 0.03;
 
-/// Probability of being a digit at all below which a slice, or several parts as one, are doubtful, unless in such a line:
-/// pieces of a letter are digits more often than the letter is, so that they must be better ones.
+/// Probability of being a digit at all from which something needs no second look.
+const SURELY: f32 = 0.99;
+
+/// Probability of being a digit at all below which a slice, or several parts as one, are doubtful, unless in such a line.
 const LEAST_SLICE: f32 = 0.97;
 /// What a path loses for what is doubtful: such a cut is worth less than to take the whole part for none.
 const DOUBTFUL_SLICE: f32 = 3.0;
@@ -515,7 +557,7 @@ impl Guess {
 
     /// The probability of being a digit, whichever.
     fn any_digit(&self) -> f32 {
-        self.probabilities.iter().sum()
+        any_digit(&self.probabilities)
     }
 
     /// Whether it need not be looked at otherwise, in a line of this height.
@@ -619,16 +661,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_doubtful_alone_is_a_digit_among_digits() {
+    fn what_is_doubtful_is_a_digit_among_digits_or_after_a_second_look() {
         let recognizer = Recognizer::new(pretrained::handwriting().0);
-        let refused = |probability, among| {
-            let tile = Tile { pixels: [0; PIXELS], thickened: false };
+        let [seven, e] =
+            [SEVEN, E].map(|sign| read(&recognizer, &[(sign, [100.0, 10.0])], false).digits[0].tile);
+        let refused = |pixels, enlarged, among, probability| {
+            let tile = Tile { pixels, enlarged, thickened: false };
             let probabilities = std::array::from_fn(|digit| if digit == 7 { probability } else { 0.0 });
             let guess = Guess { tile, probabilities, bounds: Bounds { x: 0, y: 0, width: 10, height: 20 } };
             recognizer.digit(guess, among).rejected
         };
-        assert_eq!([0.05, 0.3, 0.9].map(|probability| refused(probability, false)), [true, true, false]);
-        assert_eq!([0.05, 0.3, 0.9].map(|probability| refused(probability, true)), [true, false, false]);
+        let doubtful = [0.02, 0.2, 0.98, 0.995];
+        for (tile, enlarged, among, expected) in [
+            (e, false, true, [true, false, false, false]),
+            (e, false, false, [true, true, true, false]),
+            (e, true, false, [true, true, false, false]),
+            (seven, false, false, [true, false, false, false]),
+        ] {
+            let found = doubtful.map(|probability| refused(tile, enlarged, among, probability));
+            assert_eq!(found, expected, "{enlarged}, {among}");
+        }
     }
 
     #[test]

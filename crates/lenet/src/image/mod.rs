@@ -22,7 +22,7 @@ pub(crate) use {
     parts::{Part, Writing, area, writing},
     split::slices,
     strokes::strokes,
-    tile::{Tile, bitmap, tile},
+    tile::{Tile, bitmap, soften, tile},
 };
 
 use serde::Serialize;
@@ -54,6 +54,8 @@ pub struct Steps {
     pub split: bool,
     /// Thin strokes are thickened.
     pub thicken: bool,
+    /// What is not surely a digit is looked at again with softer edges.
+    pub soften: bool,
 }
 
 /// All of them.
@@ -81,6 +83,7 @@ impl Steps {
             join: done,
             split: done,
             thicken: done,
+            soften: done,
         }
     }
 
@@ -99,6 +102,7 @@ impl Steps {
             "join" => &mut self.join,
             "split" => &mut self.split,
             "thicken" => &mut self.thicken,
+            "soften" => &mut self.soften,
             _ => return None,
         } = false;
         Some(self)

@@ -2,6 +2,8 @@
 //! ratio kept, and its centre of mass comes to the centre of 28x28 (LeCun, Bottou, Bengio and Haffner, "Gradient-based
 //! learning applied to document recognition", 1998).
 
+use std::array::from_fn;
+
 use super::{Bounds, EDGE, Grey, Part, Steps};
 use crate::{PIXELS, SIDE};
 
@@ -12,6 +14,8 @@ const BOX: usize = 20;
 pub struct Tile {
     /// (row, column)
     pub pixels: [u8; PIXELS],
+    /// Whether it was smaller, so that its edges are soft.
+    pub enlarged: bool,
     /// Whether its strokes were thickened.
     pub thickened: bool,
 }
@@ -26,7 +30,7 @@ pub fn tile(ink: &Grey, parts: &[&Part], steps: Steps) -> Tile {
     if thickened {
         digit = thicken(&digit);
     }
-    Tile { pixels: centre(&digit), thickened }
+    Tile { pixels: centre(&digit), enlarged: side < BOX, thickened }
 }
 
 /// A bitmap of what is on `ink`: ink where its mean over the pixel is at least `edge` of 255. Its size is what `size` makes
@@ -165,7 +169,7 @@ fn thicken(map: &Map) -> Map {
         if stroke_width(&thick) >= THIN {
             break;
         }
-        thick = blurred(&thick);
+        thick = blurred(&thick, BINOMIAL);
         let mut values: Vec<_> = thick.values.iter().copied().filter(|&value| value > 0.1).collect();
         values.sort_by(f32::total_cmp);
         let peak = values.get(values.len() * 2 / 3).copied().unwrap_or(1.0);
@@ -174,14 +178,28 @@ fn thicken(map: &Map) -> Map {
     thick
 }
 
-/// Blurred by the binomial kernel 1 2 1 along both axes, a pixel wider on each side.
-fn blurred(map: &Map) -> Map {
+/// The binomial kernel.
+const BINOMIAL: [f32; 3] = [0.25, 0.5, 0.25];
+
+/// A tile with softer edges: halves of MNIST's digits, from which a network learns what is no digit, were enlarged and so
+/// are soft, and sharp ones it takes for digits more often.
+pub fn soften(tile: &[u8; PIXELS]) -> [u8; PIXELS] {
+    let values = tile.iter().copied().map(f32::from).collect();
+    let wide = blurred(&Map { width: SIDE, height: SIDE, values }, SOFT);
+    from_fn(|pixel| wide.values[(pixel / SIDE + 1) * wide.width + pixel % SIDE + 1].round() as u8)
+}
+
+/// Of variance 1/5, where that of bilinear interpolation is 1/6 on the mean.
+const SOFT: [f32; 3] = [0.1, 0.8, 0.1];
+
+/// Blurred by a kernel along both axes, a pixel wider on each side.
+fn blurred(map: &Map, kernel: [f32; 3]) -> Map {
     let mut wide = Map::new(map.width + 2, map.height + 2);
     for (y, row) in map.values.chunks(map.width).enumerate() {
         for (x, value) in row.iter().enumerate() {
-            for (dy, a) in [1.0, 2.0, 1.0].into_iter().enumerate() {
-                for (dx, b) in [1.0, 2.0, 1.0].into_iter().enumerate() {
-                    wide.values[(y + dy) * (map.width + 2) + x + dx] += a * b / 16.0 * value;
+            for (dy, a) in kernel.into_iter().enumerate() {
+                for (dx, b) in kernel.into_iter().enumerate() {
+                    wide.values[(y + dy) * (map.width + 2) + x + dx] += a * b * value;
                 }
             }
         }
@@ -284,6 +302,18 @@ mod tests {
         assert!(stroke_width(&line) < THIN);
         let thick = thicken(&line);
         assert!((THIN..2.0 * THIN).contains(&stroke_width(&thick)), "{}", stroke_width(&thick));
+    }
+
+    #[test]
+    fn softer_edges_keep_the_ink_within_the_tile() {
+        let mut tile = [0; PIXELS];
+        (tile[5 * SIDE + 9], tile[27]) = (100, 100);
+        let soft = soften(&tile);
+        assert_eq!(
+            [4, 5, 6].map(|row| soft[row * SIDE + 8..][..3].to_vec()),
+            [[1, 8, 1], [8, 64, 8], [1, 8, 1]]
+        );
+        assert_eq!([26, 27, 28, 54, 55, 56].map(|pixel| soft[pixel]), [8, 64, 0, 1, 8, 0]);
     }
 
     #[test]

@@ -247,8 +247,8 @@ impl Network {
         Ok(Self { temperature, ..self })
     }
 
-    /// The probability of being a digit below which an image is none, if the network has learned what is none
-    /// ([`metrics::threshold`](crate::metrics::threshold) fits one).
+    /// The probability of being a digit below which what is found in a picture is none, if the network has learned what
+    /// is none ([`recognize::threshold`](crate::recognize::threshold) fits one).
     pub fn threshold(&self) -> Option<f32> {
         self.threshold
     }
