@@ -189,8 +189,8 @@ pub fn soften(tile: &[u8; PIXELS]) -> [u8; PIXELS] {
     from_fn(|pixel| wide.values[(pixel / SIDE + 1) * wide.width + pixel % SIDE + 1].round() as u8)
 }
 
-/// Of variance 1/5, where that of bilinear interpolation is 1/6 on the mean.
-const SOFT: [f32; 3] = [0.1, 0.8, 0.1];
+/// Of variance 1/6, as bilinear interpolation on the mean.
+const SOFT: [f32; 3] = [1.0 / 12.0, 10.0 / 12.0, 1.0 / 12.0];
 
 /// Blurred by a kernel along both axes, a pixel wider on each side.
 fn blurred(map: &Map, kernel: [f32; 3]) -> Map {
@@ -307,13 +307,13 @@ mod tests {
     #[test]
     fn softer_edges_keep_the_ink_within_the_tile() {
         let mut tile = [0; PIXELS];
-        (tile[5 * SIDE + 9], tile[27]) = (100, 100);
+        (tile[5 * SIDE + 9], tile[27]) = (144, 144);
         let soft = soften(&tile);
         assert_eq!(
             [4, 5, 6].map(|row| soft[row * SIDE + 8..][..3].to_vec()),
-            [[1, 8, 1], [8, 64, 8], [1, 8, 1]]
+            [[1, 10, 1], [10, 100, 10], [1, 10, 1]]
         );
-        assert_eq!([26, 27, 28, 54, 55, 56].map(|pixel| soft[pixel]), [8, 64, 0, 1, 8, 0]);
+        assert_eq!([26, 27, 28, 54, 55, 56].map(|pixel| soft[pixel]), [10, 100, 0, 1, 10, 0]);
     }
 
     #[test]
