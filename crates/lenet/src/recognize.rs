@@ -400,15 +400,17 @@ impl Recognizer {
     fn refuses(&self, guess: &Guess, among: bool) -> bool {
         match self.network.threshold() {
             Some(threshold) if among => guess.any_digit() < threshold.min(LEAST_AMONG),
-            Some(threshold) => self.looked_at_twice(guess) < threshold,
+            Some(threshold) => self.look_twice(guess, threshold) < threshold,
             None => guess.confidence() < LEAST,
         }
     }
 
-    /// The probability of being a digit, of what is not surely one, and has sharp edges, after a second look.
-    fn looked_at_twice(&self, guess: &Guess) -> f32 {
+    /// The probability of being a digit, after a second look at what has sharp edges and may fall on either side of
+    /// `threshold`: what is below its square stays below, however sure the second look is.
+    fn look_twice(&self, guess: &Guess, threshold: f32) -> f32 {
         let first = guess.any_digit();
-        if first > SURELY || guess.tile.enlarged || !self.steps.soften {
+        let open = (threshold * threshold..=SURELY).contains(&first);
+        if !open || guess.tile.enlarged || !self.steps.soften {
             return first;
         }
         let second = self.predict(&image::soften(&guess.tile.pixels));
@@ -503,7 +505,7 @@ const LEAST: f32 = 0.5;
 /// all, surely are digits.
 const LEAST_AMONG: f32 = 0.03;
 
-/// Probability of being a digit at all from which something needs no second look.
+/// Probability of being a digit at all above which something needs no second look.
 const SURELY: f32 = 0.99;
 
 /// Probability of being a digit at all below which a slice, or several parts as one, are doubtful, unless in such a line.
