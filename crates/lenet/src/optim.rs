@@ -184,14 +184,12 @@ impl OptimizerState {
         Self { optimizer, decayed, moments: [vec![0.0; parameters], vec![0.0; parameters]], steps: 0 }
     }
 
-    /// One step with learning rate `lr` along the sum of `gradients`, added in their order; `average` follows.
-    ///
-    /// # Panics
-    /// If a gradient has fewer elements than `parameters`.
-    pub fn step<G: AsRef<[f32]> + Sync>(
+    /// One step with learning rate `lr` along the gradient that `add_gradient` adds to zeros, for the parameters from the
+    /// one it is told on; `average` follows.
+    pub fn step(
         &mut self,
         parameters: &mut [f32],
-        gradients: &[G],
+        add_gradient: impl Fn(usize, &mut [f32]) + Sync,
         lr: f32,
         average: Option<Average>,
     ) {
@@ -202,11 +200,7 @@ impl OptimizerState {
             let start = chunk * CHUNK;
             let mut gradient = [0.0; CHUNK];
             let gradient = &mut gradient[..p.len()];
-            for part in gradients {
-                for (sum, g) in gradient.iter_mut().zip(&part.as_ref()[start..][..p.len()]) {
-                    *sum += g;
-                }
-            }
+            add_gradient(start, gradient);
             for range in decayed.iter() {
                 let clip = |index: usize| index.clamp(start, start + p.len()) - start;
                 let range = clip(range.start)..clip(range.end);
@@ -297,7 +291,7 @@ mod tests {
 
     #[test]
     fn parameters_change_as_each_would_alone() {
-        let (start, gradients) = (values(0), [values(1), values(2)]);
+        let (start, gradient) = (values(0), values(1));
         let ends = DECAYED.iter().flat_map(|range| [range.start - 1, range.start, range.end - 1]);
         let indices: Vec<usize> = ends.chain((0..LEN).step_by(997)).collect();
         for optimizer in [
@@ -306,13 +300,14 @@ mod tests {
         ] {
             let mut all = start.clone();
             let mut state = OptimizerState::new(optimizer, LEN, DECAYED.to_vec());
-            (0..20).for_each(|_| state.step(&mut all, &gradients, 0.01, None));
+            let add = |start: usize, sums: &mut [f32]| sums.copy_from_slice(&gradient[start..][..sums.len()]);
+            (0..20).for_each(|_| state.step(&mut all, add, 0.01, None));
             for &index in &indices {
                 let decays = DECAYED.iter().any(|range| range.contains(&index));
                 let mut alone = [start[index]];
                 let mut state = OptimizerState::new(optimizer, 1, vec![0..1; usize::from(decays)]);
-                let gradients = [[gradients[0][index]], [gradients[1][index]]];
-                (0..20).for_each(|_| state.step(&mut alone, &gradients, 0.01, None));
+                let add = |_, sums: &mut [f32]| sums[0] = gradient[index];
+                (0..20).for_each(|_| state.step(&mut alone, add, 0.01, None));
                 assert_eq!(alone[0], all[index], "{index} of {optimizer:?}");
             }
         }
@@ -322,8 +317,8 @@ mod tests {
     fn a_moment_that_shrinks_becomes_zero() {
         let mut state = OptimizerState::new(Optimizer::Adam { lr: 0.01 }, 1, Vec::new());
         let mut parameter = [1.0];
-        state.step(&mut parameter, &[[0.5]], 0.01, None);
-        (0..800).for_each(|_| state.step(&mut parameter, &[[0.0]], 0.01, None));
+        state.step(&mut parameter, |_, sums| sums[0] = 0.5, 0.01, None);
+        (0..800).for_each(|_| state.step(&mut parameter, |_, _| (), 0.01, None));
         assert_eq!(state.moments[0], [0.0]);
     }
 }

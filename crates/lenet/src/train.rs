@@ -1,6 +1,6 @@
 //! Training: recipes, and the loop over epochs and batches.
 
-use std::ops::ControlFlow;
+use std::{hint::black_box, ops::ControlFlow};
 
 use rand_pcg::{
     Pcg64Mcg,
@@ -13,7 +13,7 @@ use crate::{
     augment::{Augmentation, Augmenter},
     error::require,
     mixture::Mixture,
-    nn::{self, LANES, Network, Scaling, Shard, Share, Targets, blocks, piece, smooth},
+    nn::{LANES, Network, Scaling, Shard, Shards, Share, Targets, blocks, piece, smooth},
     optim::{Average, Optimizer, Schedule},
     state::State,
 };
@@ -154,7 +154,7 @@ pub struct Trainer<'a> {
     state: State,
     data: &'a Dataset,
     targets: Targets<'a>,
-    shards: Vec<Shard>,
+    shards: Shards,
     /// One for each shard.
     warpers: Vec<Option<Warper>>,
 }
@@ -196,15 +196,15 @@ impl<'a> Trainer<'a> {
     fn on(data: &'a Dataset, state: State) -> Result<Self, Error> {
         require("data", !data.is_empty(), "at least one image", "none")?;
         let (all, count) = (blocks(state.recipe.batch_size), state.threads);
-        let sizes = || (0..count).map(|i| piece(all, count, i).1 * LANES);
-        let shards = sizes().map(|size| Shard::new(&state.network, size)).collect();
+        let sizes: Vec<usize> = (0..count).map(|i| piece(all, count, i).1 * LANES).collect();
+        let shards = Shards::new(&state.network, &sizes);
         let Recipe { mixture, augmentation, .. } = state.recipe;
         let augmenter = augmentation.map(Augmenter::new).transpose()?;
         let warper = |size| {
             let warper = || Warper { mixture, augmenter: augmenter.clone(), warped: vec![0; size * PIXELS] };
             (mixture.is_some() || augmenter.is_some()).then(warper)
         };
-        let warpers = sizes().map(warper).collect();
+        let warpers = sizes.into_iter().map(warper).collect();
         Ok(Self { state, data, targets: Targets::Classes(data.labels()), shards, warpers })
     }
 
@@ -299,7 +299,11 @@ impl<'a> Trainer<'a> {
         let load = |i, shard: &mut Shard, warper: &mut Option<Warper>| {
             let (first_block, len) = piece(all, count, i);
             let first = first_block * LANES;
-            let indices = &batch[first..batch.len().min(first + len * LANES)];
+            let indices = &batch[first.min(batch.len())..batch.len().min(first + len * LANES)];
+            // They lie anywhere in memory: asked for all together, none is waited for alone.
+            for line in indices.iter().flat_map(|&index| data.image(index as usize).chunks(64)) {
+                black_box(line[0]);
+            }
             let images = indices.iter().map(|&index| data.image(index as usize));
             let rows = indices.iter().enumerate().map(|(i, &index)| {
                 let substitute =
@@ -314,15 +318,14 @@ impl<'a> Trainer<'a> {
                 None => shard.load(reader, share, images, rows),
             }
         };
-        nn::step(reader, shards, warpers, load);
-        if let Some(shard) = shards.first_mut() {
-            shard.update_running(network.parameters_mut());
-        }
+        shards.step(reader, warpers, load);
+        shards.update_running(network.parameters_mut());
 
         let average =
             average.as_mut().map(|network| Average { decay: recipe.ema, values: network.parameters_mut() });
-        optimizer.step(network.parameters_mut(), shards, lr, average);
-        shards.iter().fold((0.0, 0), |sum, shard| (sum.0 + shard.loss, sum.1 + shard.correct))
+        let gradient = |start, sums: &mut [f32]| shards.add_gradient(start, sums);
+        optimizer.step(network.parameters_mut(), gradient, lr, average);
+        shards.result()
     }
 }
 

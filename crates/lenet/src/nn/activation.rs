@@ -30,8 +30,9 @@ impl Activation {
     }
 }
 
-trait Function {
-    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V;
+pub(super) trait Function {
+    /// Of several vectors, which may share what is slow.
+    fn of<S: Simd, V: Vector<S>, const N: usize>(simd: S, x: [V; N]) -> [V; N];
 
     /// `dy * f'`, for `y = f(x)`.
     fn gradient<S: Simd, V: Vector<S>>(simd: S, y: V, dy: V) -> V;
@@ -39,12 +40,16 @@ trait Function {
 
 #[inline(always)]
 fn forward<S: Simd, V: Vector<S>, F: Function>(simd: S, y: &mut [Lanes]) {
-    let mut vectors = y.chunks_exact_mut(V::ELEMENTS);
-    for y in &mut vectors {
-        F::of(simd, V::load(simd, y)).store(y);
+    let mut pairs = y.chunks_exact_mut(2 * V::ELEMENTS);
+    for pair in &mut pairs {
+        let (one, other) = pair.split_at_mut(V::ELEMENTS);
+        let [a, b] = F::of(simd, [V::load(simd, one), V::load(simd, other)]);
+        a.store(one);
+        b.store(other);
     }
-    for y in vectors.into_remainder() {
-        y.store(F::of(simd, y.load(simd)));
+    for y in pairs.into_remainder() {
+        let [value] = F::of(simd, [y.load(simd)]);
+        y.store(value);
     }
 }
 
@@ -59,12 +64,30 @@ fn backward<S: Simd, V: Vector<S>, F: Function>(simd: S, y: &[Lanes], dy: &mut [
     }
 }
 
-struct Relu;
+/// What changes nothing.
+pub(super) struct Identity;
+
+impl Function for Identity {
+    #[inline(always)]
+    fn of<S: Simd, V: Vector<S>, const N: usize>(_simd: S, x: [V; N]) -> [V; N] {
+        x
+    }
+
+    #[inline(always)]
+    fn gradient<S: Simd, V: Vector<S>>(_simd: S, _y: V, dy: V) -> V {
+        dy
+    }
+}
+
+pub(super) struct Relu;
 
 impl Function for Relu {
     #[inline(always)]
-    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
-        x.max(V::splat(simd, 0.0))
+    fn of<S: Simd, V: Vector<S>, const N: usize>(simd: S, x: [V; N]) -> [V; N] {
+        x.map(
+            #[inline(always)]
+            |x| x.max(V::splat(simd, 0.0)),
+        )
     }
 
     /// `f' = 1 where f > 0, else 0`
@@ -77,11 +100,14 @@ impl Function for Relu {
 
 /// Odd rational function `x p(x^2) / q(x^2)` that is within a few units in the last place of tanh; beyond the
 /// clamp tanh is 1 in single precision. The coefficients are those of Eigen's `ptanh_float`.
-struct Tanh;
+///
+/// Of two vectors `a / q` and `b / r` are `a r / (q r)` and `b q / (q r)`: a division takes as long as the polynomials.
+pub(super) struct Tanh;
 
-impl Function for Tanh {
+impl Tanh {
+    /// Numerator and denominator.
     #[inline(always)]
-    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
+    fn fraction<S: Simd, V: Vector<S>>(simd: S, x: V) -> (V, V) {
         const BOUND: f32 = 7.905_311;
         const P: [f32; 7] = [
             4.893_524_6e-3,
@@ -103,7 +129,26 @@ impl Function for Tanh {
         for k in (0..3).rev() {
             q = q.mul_add(square, V::splat(simd, Q[k]));
         }
-        x * p / q
+        (x * p, q)
+    }
+}
+
+impl Function for Tanh {
+    #[inline(always)]
+    fn of<S: Simd, V: Vector<S>, const N: usize>(simd: S, mut x: [V; N]) -> [V; N] {
+        for pair in x.chunks_mut(2) {
+            if let [one, other] = pair {
+                let ((a, q), (b, r)) = (Self::fraction(simd, *one), Self::fraction(simd, *other));
+                let inverse = V::splat(simd, 1.0) / (q * r);
+                (*one, *other) = (a * r * inverse, b * q * inverse);
+            } else {
+                for x in pair {
+                    let (p, q) = Self::fraction(simd, *x);
+                    *x = p / q;
+                }
+            }
+        }
+        x
     }
 
     /// `f' = 1 - f^2`

@@ -126,21 +126,21 @@ fn correlate<S: Simd, V: Vector<S>>(
     for i in 0..height {
         for group in 0..groups {
             let (first, channels) = piece(channels, groups, group);
-            if V::WIDE {
+            with_const!(K = shape.kernel_size, [5] else 0 => if V::WIDE {
                 with_const!(C = channels, [1 2] else 3 => {
-                    correlate_row::<S, V, C>(simd, shape, weight, bias, x, y, (first, i));
+                    correlate_row::<S, V, C, K>(simd, shape, weight, bias, x, y, (first, i));
                 });
             } else {
                 with_const!(C = channels, [1] else 2 => {
-                    correlate_row::<S, V, C>(simd, shape, weight, bias, x, y, (first, i));
+                    correlate_row::<S, V, C, K>(simd, shape, weight, bias, x, y, (first, i));
                 });
-            }
+            });
         }
     }
 }
 
 #[inline(always)]
-fn correlate_row<S: Simd, V: Vector<S>, const C: usize>(
+fn correlate_row<S: Simd, V: Vector<S>, const C: usize, const K: usize>(
     simd: S,
     shape: &Geometry,
     weight: &[f32],
@@ -154,15 +154,16 @@ fn correlate_row<S: Simd, V: Vector<S>, const C: usize>(
     for tile in 0..tiles {
         let (vector, columns) = piece(vectors, tiles, tile);
         let at = (first, i, vector * V::ELEMENTS);
-        with_const!(P = columns => correlate_tile::<S, V, C, P>(simd, shape, weight, bias, x, y, at));
+        with_const!(P = columns => correlate_tile::<S, V, C, P, K>(simd, shape, weight, bias, x, y, at));
     }
     for j in vectors * V::ELEMENTS..shape.output.width {
-        correlate_tile::<S, f32x8<S>, C, 1>(simd, shape, weight, bias, x, y, (first, i, j));
+        correlate_tile::<S, f32x8<S>, C, 1, K>(simd, shape, weight, bias, x, y, (first, i, j));
     }
 }
 
+/// `K` is the kernel's size, so that its columns unroll, or 0.
 #[inline(always)]
-fn correlate_tile<S: Simd, V: Vector<S>, const C: usize, const P: usize>(
+fn correlate_tile<S: Simd, V: Vector<S>, const C: usize, const P: usize, const K: usize>(
     simd: S,
     shape: &Geometry,
     weight: &[f32],
@@ -171,7 +172,8 @@ fn correlate_tile<S: Simd, V: Vector<S>, const C: usize, const P: usize>(
     y: &mut [Lanes],
     (first, i, j): (usize, usize, usize),
 ) {
-    let Geometry { input, output, kernel_size, stride, .. } = *shape;
+    let Geometry { input, output, stride, .. } = *shape;
+    let kernel_size = if K == 0 { shape.kernel_size } else { K };
     let taps = input.channels * kernel_size * kernel_size;
     let columns = P * V::ELEMENTS;
     let mut sums = [[V::splat(simd, 0.0); P]; C];
@@ -345,15 +347,23 @@ fn weights_tile<S: Simd, V: Vector<S>, const C: usize, const T: usize>(
             gradients[c] = &dy[((first + c) * output.height + i) * output.width..][..output.width];
         }
         if V::WIDE {
+            // Slices of one length, so that a step of the loop checks no other.
             let vectors = shape.vectors(V::ELEMENTS);
-            let windows = row.windows(T + V::ELEMENTS - 1).enumerate();
-            for (j, pixels) in windows.step_by(V::ELEMENTS).take(vectors) {
+            let mut pairs = [&gradients[0].as_chunks::<2>().0[..0]; C];
+            for c in 0..C {
+                pairs[c] = &gradients[c].as_chunks().0[..vectors];
+            }
+            let mut pixels = [&row.as_chunks::<2>().0[..0]; T];
+            for t in 0..T {
+                pixels[t] = &row[t..].as_chunks().0[..vectors];
+            }
+            for j in 0..vectors {
                 let mut dys = [V::splat(simd, 0.0); C];
                 for c in 0..C {
-                    dys[c] = V::load(simd, &gradients[c][j..]);
+                    dys[c] = V::load(simd, &pairs[c][j]);
                 }
                 for t in 0..T {
-                    let pixel = V::load(simd, &pixels[t..]);
+                    let pixel = V::load(simd, &pixels[t][j]);
                     for c in 0..C {
                         sums[c][t] = dys[c].mul_add(pixel, sums[c][t]);
                     }

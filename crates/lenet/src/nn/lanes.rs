@@ -256,9 +256,10 @@ macro_rules! with_const {
 }
 pub(crate) use with_const;
 
-/// Piece `index` of `count` equal pieces (within one) of `0..total`: (start, length).
+/// Piece `index` of `count` equal pieces (within one) of `0..total`: (start, length). The first is among the longest: it is
+/// what the thread that shares out work does itself, while the others are still waking.
 #[inline(always)]
 pub(crate) fn piece(total: usize, count: usize, index: usize) -> (usize, usize) {
-    let start = total * index / count;
-    (start, total * (index + 1) / count - start)
+    let start = (total * index).div_ceil(count);
+    (start, (total * (index + 1)).div_ceil(count) - start)
 }

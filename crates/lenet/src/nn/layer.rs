@@ -160,24 +160,32 @@ impl Layer {
     /// Who does the layer's work on one thread; `None` where there is nothing to do (or it is done in place: see
     /// [`activation`](Self::activation)).
     pub(super) fn operator(&self, input: Shape, output: Shape, blocks: usize) -> Option<Box<dyn Operator>> {
-        let pooling = |pooled, kernel_size, stride| Pooling { pooled, input, output, kernel_size, stride };
+        let pooling =
+            |pooled, kernel_size, stride| Pooling { pooled, input, output, kernel_size, stride, after: None };
+        if let Some(layer) = self.linear(input) {
+            return Some(Box::new(Product::new(layer, blocks)));
+        }
         match *self {
-            // A convolution that covers its whole input is a fully connected layer, and faster as one.
-            Self::Conv2d(layer) if layer.covers(input) => {
-                Some(Box::new(Product::new(Linear::new(input.len(), output.channels), blocks)))
-            }
             Self::Conv2d(layer) => Some(match layer.filtering(output) {
                 Some(Filtering::Three) => Box::new(Winograd::<6, 4, 3>::new(layer, input, output)),
                 Some(Filtering::WideThree) => Box::new(Winograd::<9, 7, 3>::new(layer, input, output)),
                 Some(Filtering::Five) => Box::new(Winograd::<9, 5, 5>::new(layer, input, output)),
                 None => Box::new(Convolution::new(layer, input, output)),
             }),
-            Self::Linear(layer) => Some(Box::new(Product::new(layer, blocks))),
             Self::MaxPool2d(layer) => Some(Box::new(pooling(Pooled::Max, layer.kernel_size, layer.stride))),
             Self::AvgPool2d(layer) => Some(Box::new(pooling(Pooled::Mean, layer.kernel_size, layer.stride))),
             Self::BatchNorm2d(_) => Some(Box::new(Normalization::new(input))),
             Self::Dropout(Dropout { p }) => Some(Box::new(Dropping { p, len: input.len() })),
-            Self::ReLU | Self::Tanh | Self::Flatten => None,
+            Self::ReLU | Self::Tanh | Self::Flatten | Self::Linear(_) => None,
+        }
+    }
+
+    /// The fully connected layer that this is: a convolution that covers its whole input is one, and faster as one.
+    pub(super) fn linear(&self, input: Shape) -> Option<Linear> {
+        match *self {
+            Self::Conv2d(layer) if layer.covers(input) => Some(Linear::new(input.len(), layer.out_channels)),
+            Self::Linear(layer) => Some(layer),
+            _ => None,
         }
     }
 
@@ -256,6 +264,16 @@ pub(super) trait Operator: Send + Sync {
 
     /// The operator, if it needs sums over the whole batch, from all threads, before it can do its work.
     fn normalization(&mut self) -> Option<&mut Normalization> {
+        None
+    }
+
+    /// Whether `backward` goes through the `activation` that made its input too, from now on.
+    fn follow(&mut self, _activation: Activation) -> bool {
+        false
+    }
+
+    /// The layer, if its outputs are split between the threads, each of which computes some of them for the whole batch.
+    fn split(&self) -> Option<Linear> {
         None
     }
 

@@ -15,9 +15,11 @@ mod batchnorm;
 mod pool;
 mod activation;
 mod dropout;
+mod prefetch;
 mod linear;
 mod loss;
 mod workspace;
+mod shards;
 mod single;
 mod network;
 
@@ -37,8 +39,9 @@ pub(crate) use loss::{smooth, softmax};
 pub use network::{Architecture, FeatureMaps, LayerSummary, Network, Reader, Scaling, Tensor};
 pub(crate) use network::{CHUNK, Memory};
 pub use pool::{AvgPool2d, MaxPool2d};
+pub(crate) use shards::Shards;
 pub(crate) use single::Single;
-pub(crate) use workspace::{Shard, Share, Workspace, step};
+pub(crate) use workspace::{Shard, Share, Workspace};
 
 /// The shape of one sample: (channels, height, width).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LANES, Layer, Shape, Shard, Share, Single, Targets, Workspace, blocks,
+    LANES, Layer, Shape, Shards, Share, Single, Targets, Workspace, blocks,
     layer::RUNNING,
     loss::{row, softmax},
-    step,
 };
 use crate::{CLASSES, Error, PIXELS, SIDE, error::require};
 
@@ -351,14 +350,15 @@ impl Network {
     pub fn gradient(&self, images: &[u8], targets: Targets) -> (f32, Vec<f32>) {
         let samples = targets.len();
         assert_eq!(images.len(), samples * PIXELS, "one target for each image");
-        let mut shards = [Shard::new(self, samples)];
+        let mut shards = Shards::new(self, &[samples]);
         let share = Share { total: samples, training: None, first_block: 0, none: false };
-        step(self, &mut shards, &mut [()], |_, shard, ()| {
+        shards.step(self, &mut [()], |_, shard, ()| {
             let rows = (0..samples).map(|sample| targets.row(sample));
             shard.load(self, share, images.chunks_exact(PIXELS), rows);
         });
-        let [shard] = shards;
-        ((shard.loss / samples as f64) as f32, shard.into_gradient())
+        let mut gradient = vec![0.0; self.parameters.len()];
+        shards.add_gradient(0, &mut gradient);
+        ((shards.result().0 / samples as f64) as f32, gradient)
     }
 
     pub(crate) fn rows(&self) -> Vec<LayerSummary<'_>> {

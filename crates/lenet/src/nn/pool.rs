@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
+    activation::{Activation, Function, Identity, Relu, Tanh},
     lanes::{Lanes, Vector, kernel},
     layer::{Operator, Pass},
 };
@@ -70,6 +71,8 @@ pub(super) struct Pooling {
     pub output: Shape,
     pub kernel_size: usize,
     pub stride: usize,
+    /// What made its input, if backward goes through that too.
+    pub after: Option<Activation>,
 }
 
 impl Pooling {
@@ -155,7 +158,7 @@ impl Pooling {
     /// Gives `dy` to the first largest pixel of its window, as PyTorch does, or a share to each: added to `dx` if
     /// windows overlap.
     #[inline(always)]
-    fn backward_some<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+    fn backward_some<S: Simd, V: Vector<S>, F: Function, const K: usize, const T: usize>(
         &self,
         simd: S,
         plane: &[Lanes],
@@ -174,12 +177,13 @@ impl Pooling {
             let row = self.window_row::<K, T>(at, u, V::ELEMENTS);
             let (x, dx) = (&plane[row.clone()], &mut dx[row]);
             for v in 0..self.size::<K>() {
-                let mut gradient = share;
+                let (x, mut gradient) = (self.pixels::<S, V, T>(simd, x, v), share);
                 if self.pooled == Pooled::Max {
-                    let here = self.pixels::<S, V, T>(simd, x, v).simd_eq(max);
+                    let here = x.simd_eq(max);
                     gradient = here.select(open, zero);
                     open = here.select(zero, open);
                 }
+                let gradient = F::gradient(simd, x, gradient);
                 // One by one: a vector of what two stores have just written would come late.
                 for i in 0..V::ELEMENTS {
                     let (dx, gradient) = (&mut dx[v + i * self.step::<T>()], gradient.element(i));
@@ -213,7 +217,7 @@ fn forward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
 }
 
 #[inline(always)]
-fn backward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+fn backward<S: Simd, V: Vector<S>, F: Function, const K: usize, const T: usize>(
     simd: S,
     pooling: &Pooling,
     x: &[Lanes],
@@ -232,11 +236,11 @@ fn backward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
         for (i, dy) in dy.chunks_exact(width).enumerate() {
             for j in (0..whole).step_by(V::ELEMENTS) {
                 let dy = V::load(simd, &dy[j..]);
-                pooling.backward_some::<S, V, K, T>(simd, plane, dy, dx, (i, j), tiles);
+                pooling.backward_some::<S, V, F, K, T>(simd, plane, dy, dx, (i, j), tiles);
             }
             if V::WIDE && whole < width {
                 let last = dy[whole].load(simd);
-                pooling.backward_some::<S, f32x8<S>, K, T>(simd, plane, last, dx, (i, whole), tiles);
+                pooling.backward_some::<S, f32x8<S>, F, K, T>(simd, plane, last, dx, (i, whole), tiles);
             }
         }
     }
@@ -261,10 +265,19 @@ impl Operator for Pooling {
         _gradient: &mut [f32],
     ) {
         let Some(dx) = dx else { return };
-        match (self.kernel_size, self.stride) {
-            (2, 1) => kernel!(pass.level, backward[2, 1](self, x, dy, dx)),
-            (2, 2) => kernel!(pass.level, backward[2, 2](self, x, dy, dx)),
-            _ => kernel!(pass.level, backward[0, 0](self, x, dy, dx)),
+        match (self.kernel_size, self.stride, self.after) {
+            (2, 1, None) => kernel!(pass.level, backward[Identity, 2, 1](self, x, dy, dx)),
+            (2, 2, None) => kernel!(pass.level, backward[Identity, 2, 2](self, x, dy, dx)),
+            (2, 2, Some(Activation::Relu)) => kernel!(pass.level, backward[Relu, 2, 2](self, x, dy, dx)),
+            (2, 2, Some(Activation::Tanh)) => kernel!(pass.level, backward[Tanh, 2, 2](self, x, dy, dx)),
+            _ => kernel!(pass.level, backward[Identity, 0, 0](self, x, dy, dx)),
         }
+    }
+
+    /// Where each pixel is written once: that spares a pass over the larger map.
+    fn follow(&mut self, activation: Activation) -> bool {
+        let follows = self.kernel_size == 2 && self.tiles();
+        self.after = follows.then_some(activation);
+        follows
     }
 }

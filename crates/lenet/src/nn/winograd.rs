@@ -313,7 +313,7 @@ const WIDE_COLUMNS: usize = 4;
 /// (point, group of rows, channel, row).
 fn weight_place(rows: usize, channels: usize, row: usize, channel: usize) -> usize {
     let groups = rows.div_ceil(ROWS);
-    let group = ((row + 1) * groups - 1) / rows;
+    let group = row * groups / rows;
     let (first, count) = piece(rows, groups, group);
     first * channels + channel * count + row - first
 }

@@ -5,15 +5,14 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
-    Network, Scaling, Shape,
+    Linear, Network, Scaling, Shape,
     activation::Activation,
-    batchnorm::{Direction, Normalization},
+    batchnorm::Normalization,
     dropout::Dropping,
     lanes::{Buffer, LANES, Lanes, blocks, zeros},
     layer::{Operator, Pass},
+    linear::Split,
     loss::cross_entropy,
 };
 use crate::{CLASSES, PIXELS, SIDE};
@@ -22,6 +21,8 @@ use crate::{CLASSES, PIXELS, SIDE};
 struct Step {
     operator: Box<dyn Operator>,
     activation: Option<Activation>,
+    /// Whether the next step goes back through the activation.
+    followed: bool,
     /// Its part of the network's parameters.
     parameters: Range<usize>,
     input: Shape,
@@ -60,7 +61,7 @@ pub(crate) struct Workspace {
     values: Vec<Buffer>,
     /// Whether each of `values` holds all blocks, or the one at work.
     kept: Vec<bool>,
-    /// In training, the steps that need sums over the whole batch.
+    /// In training, the steps that need something of the whole batch: before each, threads wait for each other.
     barriers: Vec<usize>,
     samples: usize,
 }
@@ -68,19 +69,28 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Reads up to `samples` at a time; an activation is overwritten when the next block comes.
     pub fn for_inference(network: &Network, samples: usize) -> Self {
-        let mut workspace = Self::new(network, samples, false);
+        let mut workspace = Self::new(network, samples, None);
         workspace.prepare(network);
         workspace
     }
 
-    fn new(network: &Network, samples: usize, keep: bool) -> Self {
-        let blocks = blocks(samples);
+    /// For training with up to `samples` of a `batch` of so many, or without one for inference.
+    fn new(network: &Network, samples: usize, batch: Option<usize>) -> Self {
+        let (keep, blocks) = (batch.is_some(), blocks(samples));
+        // Alone a thread has nobody to share a layer with.
+        let shared = batch.filter(|&batch| batch > samples);
         let mut steps: Vec<Step> = Vec::new();
         let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
         let mut start = 0;
         for row in network.rows() {
             let output = row.output;
-            let operator = match (row.layer.operator(input, output, blocks), row.layer.activation()) {
+            let wide =
+                row.layer.linear(input).filter(|layer| shared.is_some_and(|batch| layer.is_wide(batch)));
+            let operator: Option<Box<dyn Operator>> = match wide {
+                Some(layer) => Some(Box::new(Split(layer))),
+                None => row.layer.operator(input, output, blocks),
+            };
+            let operator = match (operator, row.layer.activation()) {
                 (Some(operator), _) => Some(operator),
                 (None, None) => None,
                 (None, activation) => match steps.last_mut() {
@@ -96,19 +106,32 @@ impl Workspace {
                 if steps.is_empty() && operator.normalization().is_some() {
                     // Sums are gathered from what a step has made.
                     let (operator, parameters) = (copy(input), 0..0);
-                    steps.push(Step { operator, activation: None, parameters, input, output: input });
+                    steps.push(Step {
+                        operator,
+                        activation: None,
+                        followed: false,
+                        parameters,
+                        input,
+                        output: input,
+                    });
                 }
                 let parameters = start..start + row.parameters + row.buffers;
                 start = parameters.end;
+                if let Some(step) = steps.last_mut()
+                    && let Some(activation) = step.activation
+                {
+                    step.followed = operator.follow(activation);
+                }
                 let activation = row.layer.activation();
-                steps.push(Step { operator, activation, parameters, input, output });
+                steps.push(Step { operator, activation, followed: false, parameters, input, output });
             }
             input = output;
         }
         let whole = steps.iter().position(|step| step.operator.takes_whole_batch()).unwrap_or(steps.len());
-        let barriers = steps.iter_mut().map(|step| step.operator.normalization().is_some());
-        let barriers: Vec<usize> =
-            barriers.enumerate().filter_map(|(i, is_one)| (keep && is_one).then_some(i)).collect();
+        let waits =
+            |step: &mut Step| step.operator.normalization().is_some() || step.operator.split().is_some();
+        let barriers = steps.iter_mut().map(waits).enumerate();
+        let barriers: Vec<usize> = barriers.filter_map(|(i, waits)| (keep && waits).then_some(i)).collect();
         let kept: Vec<bool> = (0..=steps.len()).map(|i| keep || i == 0 || i >= whole).collect();
         let lens = std::iter::once(PIXELS).chain(steps.iter().map(|step| step.output.len()));
         let values =
@@ -229,8 +252,8 @@ pub(crate) struct Shard {
     share: Share,
     /// For each sample a row of probabilities.
     targets: Vec<[f32; CLASSES]>,
-    /// Gradient of the network's parameters.
-    gradient: Vec<f32>,
+    /// Gradient of the network's parameters, but for the weights of layers that are split.
+    pub gradient: Vec<f32>,
     /// Summed loss of the last step's images.
     pub loss: f64,
     /// How many of them were answered right.
@@ -238,9 +261,9 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// A share of up to `samples`.
-    pub fn new(network: &Network, samples: usize) -> Self {
-        let workspace = Workspace::new(network, samples, true);
+    /// A share of up to `samples` of a `batch` of so many.
+    pub fn new(network: &Network, samples: usize, batch: usize) -> Self {
+        let workspace = Workspace::new(network, samples, Some(batch));
         // All blocks from the first step on that takes the whole batch, and where sums are gathered over it.
         let kept: Vec<bool> = (0..workspace.values.len())
             .map(|i| i > 0 && (i >= workspace.whole || workspace.barriers.contains(&(i - 1))))
@@ -278,7 +301,7 @@ impl Shard {
     }
 
     /// Goes forward from the barrier before `stage`, and after the last one back to the barrier behind it.
-    fn forward(&mut self, network: &Network, stage: usize) {
+    pub fn forward(&mut self, network: &Network, stage: usize) {
         let Share { training, first_block, total, none } = self.share;
         self.workspace.forward(network, training, first_block, stage);
         if stage == self.workspace.barriers.len() {
@@ -299,7 +322,7 @@ impl Shard {
     }
 
     /// Goes back from the barrier after `stage` to the one before it.
-    fn backward(&mut self, network: &Network, stage: usize) {
+    pub fn backward(&mut self, network: &Network, stage: usize) {
         let (blocks, steps) = (blocks(self.workspace.samples), self.workspace.stage(stage));
         // The layer at a barrier goes back only when the sums over its gradient are known.
         let start = if stage == 0 { 0 } else { steps.start + 1 };
@@ -317,6 +340,9 @@ impl Shard {
             for step in &mut self.workspace.steps {
                 step.operator.finish(&mut self.gradient[step.parameters.clone()]);
             }
+        } else if self.split(stage - 1).is_some() {
+            // What others do of the layer is not needed to go on.
+            self.backward(network, stage - 1);
         }
     }
 
@@ -344,7 +370,9 @@ impl Shard {
         let step = &mut steps[i];
         let y = &values[i + 1][part(blocks.clone(), kept[i + 1], step.output)];
         let dy = &mut self.gradients[i + 1][part(blocks.clone(), self.kept[i + 1], step.output)];
-        if let Some(activation) = step.activation {
+        if let Some(activation) = step.activation
+            && !step.followed
+        {
             activation.backward(pass.level, y, dy);
         }
         if barriers.contains(&i)
@@ -355,9 +383,43 @@ impl Shard {
         }
     }
 
-    fn normalization(&mut self, barrier: usize) -> Option<&mut Normalization> {
+    /// How many times threads wait for each other in a step, forward and as often backward.
+    pub fn barriers(&self) -> usize {
+        self.workspace.barriers.len()
+    }
+
+    /// What needs sums over the whole batch at a barrier, if that is why there is one.
+    pub(super) fn normalization(&mut self, barrier: usize) -> Option<&mut Normalization> {
         let step = self.workspace.barriers[barrier];
         self.workspace.steps[step].operator.normalization()
+    }
+
+    /// The layer that is split at a barrier, if that is why there is one, and its part of the network's parameters.
+    pub fn split(&self, barrier: usize) -> Option<(Linear, Range<usize>)> {
+        let step = &self.workspace.steps[self.workspace.barriers[barrier]];
+        step.operator.split().map(|layer| (layer, step.parameters.clone()))
+    }
+
+    /// The input of the step at a barrier: (block, input shape).
+    pub fn input(&self, barrier: usize) -> &[Lanes] {
+        let step = self.workspace.barriers[barrier];
+        let blocks = 0..blocks(self.workspace.samples);
+        &self.workspace.values[step][part(blocks, true, self.workspace.steps[step].input)]
+    }
+
+    /// The output of the step at a barrier, (block, output shape), and the place of the first block in the batch.
+    pub fn output_mut(&mut self, barrier: usize) -> (&mut [Lanes], usize) {
+        let step = self.workspace.barriers[barrier];
+        let blocks = 0..blocks(self.workspace.samples);
+        let place = part(blocks, true, self.workspace.steps[step].output);
+        (&mut self.workspace.values[step + 1][place], self.share.first_block)
+    }
+
+    /// The gradient of the output of the step at a barrier: (block, output shape).
+    pub fn output_gradient(&self, barrier: usize) -> &[Lanes] {
+        let step = self.workspace.barriers[barrier];
+        let blocks = 0..blocks(self.workspace.samples);
+        &self.gradients[step + 1][part(blocks, true, self.workspace.steps[step].output)]
     }
 
     /// Moves the running averages among the network's `parameters` towards what the last step's batch had.
@@ -368,55 +430,5 @@ impl Shard {
                 normalization.update_running(&mut parameters[step.parameters.clone()]);
             }
         }
-    }
-
-    /// The gradient that the last step left.
-    pub fn into_gradient(self) -> Vec<f32> {
-        self.gradient
-    }
-}
-
-/// The gradient that the last step left.
-impl AsRef<[f32]> for Shard {
-    fn as_ref(&self) -> &[f32] {
-        &self.gradient
-    }
-}
-
-/// Loss and gradients of a batch of which each of `shards` has a share, which `load` gives it along with one of `aids`.
-///
-/// A thread for each goes as far as the next layer that needs sums over the whole batch; there they wait for each
-/// other.
-pub(crate) fn step<T: Send>(
-    network: &Network,
-    shards: &mut [Shard],
-    aids: &mut [T],
-    load: impl Fn(usize, &mut Shard, &mut T) + Sync,
-) {
-    let barriers = shards.first().map_or(0, |shard| shard.workspace.barriers.len());
-    shards.par_iter_mut().zip(aids).enumerate().for_each(|(i, (shard, aid))| {
-        load(i, shard, aid);
-        shard.forward(network, 0);
-    });
-    for stage in 1..=barriers {
-        add_up(shards, stage - 1, Direction::Forward);
-        shards.par_iter_mut().for_each(|shard| shard.forward(network, stage));
-    }
-    for stage in (0..barriers).rev() {
-        add_up(shards, stage, Direction::Backward);
-        shards.par_iter_mut().for_each(|shard| shard.backward(network, stage));
-    }
-}
-
-/// Tells every shard the sums of all at a barrier, added in their order.
-fn add_up(shards: &mut [Shard], barrier: usize, direction: Direction) {
-    let Some((first, others)) = shards.split_first_mut() else { return };
-    let Some(total) = first.normalization(barrier) else { return };
-    total.begin(direction);
-    for normalization in others.iter_mut().filter_map(|shard| shard.normalization(barrier)) {
-        total.add(direction, normalization);
-    }
-    for normalization in others.iter_mut().filter_map(|shard| shard.normalization(barrier)) {
-        normalization.take(direction, total);
     }
 }

@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 
 use crate::{
     PIXELS, models,
-    nn::{self, Architecture, Network, Scaling, Shard, Share, Targets},
+    nn::{self, Architecture, Network, Scaling, Shards, Share, Targets, blocks},
     optim::{Optimizer, OptimizerState, Schedule},
     train::Recipe,
 };
@@ -323,18 +323,17 @@ fn fast_batch_normalisation() {
     let (images, labels) = (images(), labels());
     let targets = Targets::Classes(&labels);
     let (first, second) = (11, IMAGES - 11);
-    let mut shards = [Shard::new(&network, first), Shard::new(&network, second)];
-    nn::step(&network, &mut shards, &mut [0..first, first..IMAGES], |i, shard, samples| {
-        let share = Share { total: IMAGES, training: None, first_block: i, none: false };
+    let mut shards = Shards::new(&network, &[first, second]);
+    shards.step(&network, &mut [0..first, first..IMAGES], |i, shard, samples| {
+        let share = Share { total: IMAGES, training: None, first_block: i * blocks(first), none: false };
         let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
         shard.load(&network, share, pixels.chunks_exact(PIXELS), samples.clone().map(|i| targets.row(i)));
     });
-    check("batchnorm/loss", SINGLE, &[(shards[0].loss + shards[1].loss) / IMAGES as f64]);
-    shards[0].update_running(network.parameters_mut());
-    let [one, other] = shards.map(Shard::into_gradient);
-    let sum = one.iter().zip(&other).map(|(a, b)| a + b).collect::<Vec<f32>>();
+    check("batchnorm/loss", SINGLE, &[shards.result().0 / IMAGES as f64]);
+    shards.update_running(network.parameters_mut());
     let mut gradient = network.clone();
-    gradient.parameters_mut().copy_from_slice(&sum);
+    gradient.parameters_mut().fill(0.0);
+    shards.add_gradient(0, gradient.parameters_mut());
     for (tensor, gradient) in network.tensors().zip(gradient.tensors()) {
         if tensor.name.contains("running") {
             check(&format!("batchnorm/running/{}", tensor.name), SINGLE, tensor.values);
@@ -364,7 +363,9 @@ fn fast_optimizers() {
         check_optimizer(name, 1e-5, |p, g| {
             let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
             let mut parameters = single(p);
-            state.step(&mut parameters, &[single(g)], optimizer.lr(), None);
+            let gradient = single(g);
+            let add = |start: usize, sums: &mut [f32]| sums.copy_from_slice(&gradient[start..][..sums.len()]);
+            state.step(&mut parameters, add, optimizer.lr(), None);
             p.iter_mut().zip(parameters).for_each(|(p, value)| *p = f64::from(value));
         });
     }
