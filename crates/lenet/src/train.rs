@@ -42,7 +42,7 @@ pub struct Recipe {
     /// themselves.
     #[serde(default)]
     pub ema: f32,
-    /// Probability that a [`Dropout`](nn::Dropout) layer zeroes an element, instead of what the architecture says.
+    /// Probability that a [`Dropout`](crate::nn::Dropout) layer zeroes an element, instead of what the architecture says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f32>,
     /// How the learning rate goes from the first step to the last.
