@@ -15,6 +15,7 @@ use super::{
     LANES, Layer, Shape, Shards, Share, Single, Targets, Workspace, blocks,
     layer::RUNNING,
     loss::{row, softmax},
+    shards::each,
 };
 use crate::{CLASSES, Error, PIXELS, SIDE, error::require};
 
@@ -428,9 +429,9 @@ impl Memory {
             return read(network, &mut self.workspaces[0], images, logits);
         }
         let shares = logits.par_chunks_mut(share).zip(images.par_chunks(share * PIXELS));
-        shares
-            .zip(&mut self.workspaces)
-            .for_each(|((logits, images), workspace)| read(network, workspace, images, logits));
+        each(shares.zip(&mut self.workspaces), |_, ((logits, images), workspace)| {
+            read(network, workspace, images, logits);
+        });
     }
 }
 

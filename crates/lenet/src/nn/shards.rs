@@ -16,14 +16,14 @@ use super::{Network, batchnorm::Direction, lanes::blocks, linear::Slice, workspa
 /// A network in training, with all the memory that a step needs.
 pub(crate) struct Shards {
     shards: Vec<Shard>,
-    wide: Vec<Wide>,
+    /// For each barrier the layer that is split there, if that is why there is one.
+    wide: Vec<Option<Wide>>,
     /// The parameters of whose gradients each shard has a part: all but the weights of wide layers.
     summed: Vec<Range<usize>>,
 }
 
 /// A layer whose outputs are split.
 struct Wide {
-    barrier: usize,
     /// The layer's part of the network's parameters.
     parameters: Range<usize>,
     /// As many as there are shards.
@@ -36,18 +36,17 @@ impl Shards {
         let (count, batch) = (sizes.len(), sizes.iter().sum());
         let shards: Vec<Shard> = sizes.iter().map(|&samples| Shard::new(network, samples, batch)).collect();
         let all = sizes.iter().map(|&samples| blocks(samples)).sum();
-        let (mut wide, mut summed, mut start) = (Vec::new(), Vec::new(), 0);
-        if let Some(shard) = shards.first() {
-            for barrier in 0..shard.barriers() {
-                if let Some((layer, parameters)) = shard.split(barrier) {
-                    let slices: Vec<Slice> =
-                        (0..count).map(|index| Slice::new(layer, (index, count), all)).collect();
-                    summed.push(start..parameters.start);
-                    start =
-                        parameters.start + slices.iter().map(|slice| slice.gradient().len()).sum::<usize>();
-                    wide.push(Wide { barrier, parameters, slices });
-                }
-            }
+        let split = |(layer, parameters)| {
+            let slices = (0..count).map(|index| Slice::new(layer, (index, count), all)).collect();
+            Wide { parameters, slices }
+        };
+        let barriers =
+            shards.first().into_iter().flat_map(|shard| (0..shard.barriers()).map(|i| shard.split(i)));
+        let wide: Vec<Option<Wide>> = barriers.map(|layer| layer.map(split)).collect();
+        let (mut summed, mut start) = (Vec::new(), 0);
+        for Wide { parameters, slices } in wide.iter().flatten() {
+            summed.push(start..parameters.start);
+            start = parameters.start + slices.iter().map(|slice| slice.weights().len()).sum::<usize>();
         }
         summed.push(start..network.parameters().len());
         Self { shards, wide, summed }
@@ -69,13 +68,11 @@ impl Shards {
             load(i, shard, aid);
             shard.forward(network, 0);
         });
-        let barriers = self.shards.first().map_or(0, Shard::barriers);
+        let barriers = self.wide.len();
         for barrier in 0..barriers {
             self.meet(network, barrier, Direction::Forward);
-            let Self { shards, wide, .. } = self;
-            let slices =
-                wide.iter().find(|wide| wide.barrier == barrier).map_or(&[][..], |wide| &wide.slices);
-            each(shards.par_iter_mut(), |_, shard| {
+            let slices = self.wide[barrier].as_ref().map_or(&[][..], |wide| &wide.slices);
+            each(self.shards.par_iter_mut(), |_, shard| {
                 for slice in slices {
                     let (y, first_block) = shard.output_mut(barrier);
                     slice.copy_to(first_block, y);
@@ -85,21 +82,16 @@ impl Shards {
         }
         for barrier in (0..barriers).rev() {
             self.meet(network, barrier, Direction::Backward);
-            if self.wide(barrier).is_none() {
+            if self.wide[barrier].is_none() {
                 each(self.shards.par_iter_mut(), |_, shard| shard.backward(network, barrier));
             }
         }
     }
 
-    fn wide(&self, barrier: usize) -> Option<&Wide> {
-        self.wide.iter().find(|wide| wide.barrier == barrier)
-    }
-
     /// Does at a barrier what takes the whole batch.
     fn meet(&mut self, network: &Network, barrier: usize, direction: Direction) {
         let Self { shards, wide, .. } = self;
-        let Some(Wide { parameters, slices, .. }) = wide.iter_mut().find(|wide| wide.barrier == barrier)
-        else {
+        let Some(Wide { parameters, slices }) = &mut wide[barrier] else {
             return add_up(shards, barrier, direction);
         };
         let (shards, parameters, level) =
@@ -122,7 +114,7 @@ impl Shards {
                 add_part(start, sums, range.clone(), &shard.gradient[range.clone()]);
             }
         }
-        for Wide { parameters, slices, .. } in &self.wide {
+        for Wide { parameters, slices } in self.wide.iter().flatten() {
             for slice in slices {
                 let Range { start: first, end } = slice.weights();
                 let range = parameters.start + first..parameters.start + end;
@@ -148,7 +140,7 @@ impl Shards {
 ///
 /// None of them falls asleep before all is done: to wake it for the next fork would take longer than most waits for the others
 /// are, above all where the machine is a guest that shares its processors.
-fn each<T: Send>(items: impl IndexedParallelIterator<Item = T>, work: impl Fn(usize, T) + Sync) {
+pub(super) fn each<T: Send>(items: impl IndexedParallelIterator<Item = T>, work: impl Fn(usize, T) + Sync) {
     let open = AtomicUsize::new(items.len());
     items.enumerate().for_each(|(i, item)| {
         let closing = Closing(&open);
