@@ -10,9 +10,10 @@
 //! - weight gradient, `dW = dY X'`: [`multiply_weights`], vectors along the inputs, for which a few inputs of the batch at a
 //!   time are turned into rows `(sample, input)`; its sums are whole, with no lanes to add up.
 //!
-//! Weights and gradients of wide layers lie beyond the nearer caches: of what a tile will read or write, a number of each vector
-//! is read before, for no other use. In training on several threads such a layer is [`Split`]: each thread has a [`Slice`] of
-//! its outputs, for the whole batch, so that its weights stay in that thread's cache and no gradients are added up.
+//! Weights and gradients of wide layers lie beyond the nearer caches: what a tile will read or write is asked for a tile or
+//! some steps before. In training on several threads a layer with far more outputs than the batch has samples is [`Split`]: each
+//! thread has a [`Slice`] of its outputs, for the whole batch, so that its weights stay in that thread's cache and no gradients
+//! are added up.
 
 use std::{hint::black_box, ops::Range};
 
@@ -423,6 +424,7 @@ fn bias_gradient(dy: &[Lanes], gradient: &mut [f32]) {
 /// [`Linear`] at work on one thread.
 pub(super) struct Product {
     layer: Linear,
+    /// See [`panel`].
     panel: Buffer,
 }
 
@@ -510,6 +512,7 @@ pub(super) struct Slice {
     outputs: Range<usize>,
     /// The outputs or their gradient: (block, output of the slice).
     y: Buffer,
+    /// See [`panel`].
     panel: Buffer,
     /// That of the weights: (output of the slice, input).
     gradient: Vec<f32>,
