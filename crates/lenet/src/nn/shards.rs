@@ -142,7 +142,8 @@ impl Shards {
 /// are, above all where the machine is a guest that shares its processors.
 pub(super) fn each<T: Send>(items: impl IndexedParallelIterator<Item = T>, work: impl Fn(usize, T) + Sync) {
     let open = AtomicUsize::new(items.len());
-    items.enumerate().for_each(|(i, item)| {
+    // Each is a job of its own: what waits takes others up, which it couldn't if they came after it in its own job.
+    items.with_max_len(1).enumerate().for_each(|(i, item)| {
         let closing = Closing(&open);
         work(i, item);
         drop(closing);
@@ -184,5 +185,20 @@ fn add_up(shards: &mut [Shard], barrier: usize, direction: Direction) {
     }
     for normalization in others.iter_mut().filter_map(|shard| shard.normalization(barrier)) {
         normalization.take(direction, total);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_threads_than_items_do_all_of_them() {
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut done = [0; 9];
+            pool.install(|| each(done.par_iter_mut(), |i, done| *done = i + 1));
+            assert_eq!(done, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        }
     }
 }
