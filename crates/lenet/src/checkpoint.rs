@@ -119,8 +119,8 @@ pub fn from_state_dict(bytes: &[u8], architecture: Architecture, scaling: Scalin
 }
 
 /// A safetensors file of `tensors`, in half or single precision, with `metadata` under our key.
-pub(crate) fn write<'a>(
-    tensors: impl Iterator<Item = Tensor<'a>>,
+pub(crate) fn write(
+    tensors: impl Iterator<Item = Tensor>,
     precision: Dtype,
     metadata: &impl Serialize,
 ) -> Result<Vec<u8>, Error> {
@@ -188,11 +188,12 @@ impl<'a> Tensors<'a> {
             ));
         }
         let mut network = Network::new(architecture, scaling, 0)?;
-        let mut values = Vec::with_capacity(expected);
+        let mut rows = Vec::with_capacity(expected);
         for tensor in network.tensors() {
-            values.extend(self.tensor(format!("{prefix}{}", tensor.name), &tensor.shape)?);
+            rows.extend(self.tensor(format!("{prefix}{}", tensor.name), &tensor.shape)?);
         }
-        network.parameters_mut().copy_from_slice(&values);
+        let parameters = network.to_panels(&rows);
+        network.parameters_mut().copy_from_slice(&parameters);
         Ok(network)
     }
 

@@ -3,7 +3,6 @@
 use std::{f64::consts::PI, ops::Range};
 
 use fearless_simd::{Level, dispatch};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, error::require};
@@ -155,9 +154,6 @@ const EPSILON: f32 = 1e-8;
 /// moment would shrink to a subnormal number, with which some processors take a hundred times as long.
 const NOTHING: f32 = 1e-30;
 
-/// Parameters that a thread changes at a time.
-const CHUNK: usize = 4096;
-
 /// An optimiser's memory of the steps so far.
 #[derive(Debug, Clone)]
 pub(crate) struct OptimizerState {
@@ -184,92 +180,157 @@ impl OptimizerState {
         Self { optimizer, decayed, moments: [vec![0.0; parameters], vec![0.0; parameters]], steps: 0 }
     }
 
-    /// One step with learning rate `lr` along the gradient that `add_gradient` adds to zeros, for the parameters from the
-    /// one it is told on; `average` follows.
-    pub fn step(
-        &mut self,
-        parameters: &mut [f32],
-        add_gradient: impl Fn(usize, &mut [f32]) + Sync,
+    /// One step with learning rate `lr`, which `average` follows.
+    pub fn step<'a>(
+        &'a mut self,
         lr: f32,
-        average: Option<Average>,
-    ) {
+        parameters: &'a mut [f32],
+        average: Option<Average<'a>>,
+    ) -> Update<'a> {
         self.steps = self.steps.saturating_add(1);
-        let Self { optimizer, decayed, moments: [first, second], steps } = self;
-        let level = Level::new();
-        let change = |chunk: usize, p: &mut [f32], first: &mut [f32], second: &mut [f32]| {
-            let start = chunk * CHUNK;
-            let mut gradient = [0.0; CHUNK];
-            let gradient = &mut gradient[..p.len()];
-            add_gradient(start, gradient);
-            for range in decayed.iter() {
-                let clip = |index: usize| index.clamp(start, start + p.len()) - start;
-                let range = clip(range.start)..clip(range.end);
-                optimizer.decay(lr, &mut p[range.clone()], &mut gradient[range]);
-            }
-            // The compiler makes vectors of as many numbers as the level has.
-            dispatch!(level, _simd => optimizer.update(lr, *steps, p, gradient, first, second));
+        let Self { optimizer, decayed, moments, steps } = self;
+        let moments = moments.each_mut().map(Vec::as_mut_slice);
+        let rule = Rule::new(*optimizer, lr, *steps);
+        let average = average.map(|Average { decay, values }| {
+            (1.0 - decay.min(*steps as f32 / (9.0 + *steps as f32)), values)
+        });
+        Update { rule, decayed, start: 0, parameters, moments, average }
+    }
+}
+
+/// A step of some parameters that follow each other, taken when their gradient is known.
+pub(crate) struct Update<'a> {
+    rule: Rule,
+    decayed: &'a [Range<usize>],
+    /// The place of the first among all parameters.
+    start: usize,
+    parameters: &'a mut [f32],
+    moments: [&'a mut [f32]; 2],
+    /// The share of the way to the parameters that it goes in this step, and its values.
+    average: Option<(f32, &'a mut [f32])>,
+}
+
+impl<'a> Update<'a> {
+    /// The place of the first parameter among all.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The number of parameters.
+    pub fn len(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Those before a place among all parameters, and those from there on.
+    pub fn split_at(self, place: usize) -> (Self, Self) {
+        let Self { rule, decayed, start, parameters, moments: [first, second], average } = self;
+        let middle = place - start;
+        let (parameters, parameters_after) = parameters.split_at_mut(middle);
+        let ((first, first_after), (second, second_after)) =
+            (first.split_at_mut(middle), second.split_at_mut(middle));
+        let (average, average_after) = average
+            .map(|(share, values)| {
+                let (values, after) = values.split_at_mut(middle);
+                ((share, values), (share, after))
+            })
+            .unzip();
+        let after = Self {
+            rule,
+            decayed,
+            start: place,
+            parameters: parameters_after,
+            moments: [first_after, second_after],
+            average: average_after,
         };
-        let chunks =
-            (parameters.par_chunks_mut(CHUNK), first.par_chunks_mut(CHUNK), second.par_chunks_mut(CHUNK));
-        let chunks = chunks.into_par_iter().enumerate();
-        match average {
-            None => {
-                chunks.with_min_len(8).for_each(|(chunk, (p, first, second))| change(chunk, p, first, second))
-            }
-            Some(Average { decay, values }) => {
-                let rest = 1.0 - decay.min(*steps as f32 / (9.0 + *steps as f32));
-                chunks.zip(values.par_chunks_mut(CHUNK)).with_min_len(8).for_each(
-                    |((chunk, (p, first, second)), values)| {
-                        change(chunk, p, first, second);
-                        for (a, p) in values.iter_mut().zip(p) {
-                            *a += rest * (*p - *a);
-                        }
-                    },
-                );
+        (Self { rule, decayed, start, parameters, moments: [first, second], average }, after)
+    }
+
+    /// Takes the step along `gradient`, which is overwritten.
+    pub fn take(self, level: Level, gradient: &mut [f32]) {
+        let Self { rule, decayed, start, parameters, moments: [first, second], average } = self;
+        let end = start + parameters.len();
+        let clip = |place: usize| place.clamp(start, end) - start;
+        for range in decayed {
+            let range = clip(range.start)..clip(range.end);
+            rule.decay(&mut parameters[range.clone()], &mut gradient[range]);
+        }
+        // The compiler makes vectors of as many numbers as the level has.
+        dispatch!(level, _simd => rule.update(parameters, gradient, first, second));
+        if let Some((share, values)) = average {
+            for (a, p) in values.iter_mut().zip(parameters) {
+                *a += share * (*p - *a);
             }
         }
     }
 }
 
-impl Optimizer {
-    fn decay(self, lr: f32, p: &mut [f32], g: &mut [f32]) {
+/// An optimiser's formula in one step.
+#[derive(Clone, Copy)]
+enum Rule {
+    Sgd {
+        lr: f32,
+        momentum: f32,
+        weight_decay: f32,
+    },
+    Adam {
+        /// The share of a weight that decays.
+        decay: f32,
+        /// `lr / (1 - b1^t)`
+        lr: f32,
+        /// `1 / sqrt(1 - b2^t)`
+        correction: f32,
+    },
+}
+
+impl Rule {
+    /// That of step `steps`, counted from 1.
+    fn new(optimizer: Optimizer, lr: f32, steps: i32) -> Self {
+        match optimizer {
+            Optimizer::Sgd { momentum, weight_decay, .. } => Self::Sgd { lr, momentum, weight_decay },
+            Optimizer::Adam { .. } | Optimizer::AdamW { .. } => Self::Adam {
+                decay: lr * optimizer.weight_decay(),
+                lr: lr / (1.0 - BETA1.powi(steps)),
+                correction: 1.0 / (1.0 - BETA2.powi(steps)).sqrt(),
+            },
+        }
+    }
+
+    fn decay(self, p: &mut [f32], g: &mut [f32]) {
         match self {
             Self::Sgd { weight_decay, .. } => {
                 for (p, g) in p.iter().zip(g) {
                     *g += weight_decay * p;
                 }
             }
-            Self::Adam { .. } => {}
-            Self::AdamW { weight_decay, .. } => {
+            Self::Adam { decay, .. } => {
                 for p in p {
-                    *p *= 1.0 - lr * weight_decay;
+                    *p *= 1.0 - decay;
                 }
             }
         }
     }
 
     #[inline(always)]
-    fn update(self, lr: f32, steps: i32, p: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32]) {
+    fn update(self, p: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32]) {
         match self {
-            Self::Sgd { momentum: 0.0, .. } => {
+            Self::Sgd { lr, momentum: 0.0, .. } => {
                 for (p, g) in p.iter_mut().zip(g) {
                     *p -= lr * g;
                 }
             }
-            Self::Sgd { momentum, .. } => {
+            Self::Sgd { lr, momentum, .. } => {
                 for ((p, g), v) in p.iter_mut().zip(g).zip(first) {
                     *v = momentum * *v + g;
                     *p -= lr * *v;
                 }
             }
-            Self::Adam { .. } | Self::AdamW { .. } => {
-                let lr = lr / (1.0 - BETA1.powi(steps));
-                let correction = 1.0 / (1.0 - BETA2.powi(steps)).sqrt();
-                for ((p, g), (m, v)) in p.iter_mut().zip(g).zip(first.iter_mut().zip(second)) {
-                    let moment = BETA1 * *m + (1.0 - BETA1) * g;
-                    *m = if moment.abs() < NOTHING { 0.0 } else { moment };
-                    *v = BETA2 * *v + (1.0 - BETA2) * (g * g);
-                    *p -= lr * *m / (v.sqrt() * correction + EPSILON);
+            Self::Adam { lr, correction, .. } => {
+                for ((p, g), (first, second)) in p.iter_mut().zip(g).zip(first.iter_mut().zip(second)) {
+                    let m = BETA1 * *first + (1.0 - BETA1) * g;
+                    let m = if m.abs() < NOTHING { 0.0 } else { m };
+                    let v = BETA2 * *second + (1.0 - BETA2) * (g * g);
+                    (*first, *second) = (m, v);
+                    *p -= lr * m / (v.sqrt() * correction + EPSILON);
                 }
             }
         }
@@ -280,9 +341,10 @@ impl Optimizer {
 mod tests {
     use super::*;
 
-    /// Many chunks, the last of them shorter, and decay that starts and ends within them.
-    const LEN: usize = 20 * CHUNK + 5;
-    const DECAYED: [Range<usize>; 4] = [3..5, 100..2 * CHUNK, 3 * CHUNK + 1..9 * CHUNK - 1, LEN - 4..LEN];
+    /// Parts of some size, the last of them shorter, and decay that starts and ends within them.
+    const PART: usize = 500;
+    const LEN: usize = 20 * PART + 5;
+    const DECAYED: [Range<usize>; 4] = [3..5, 100..2 * PART, 3 * PART + 1..9 * PART - 1, LEN - 4..LEN];
 
     fn values(seed: u64) -> Vec<f32> {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -300,14 +362,23 @@ mod tests {
         ] {
             let mut all = start.clone();
             let mut state = OptimizerState::new(optimizer, LEN, DECAYED.to_vec());
-            let add = |start: usize, sums: &mut [f32]| sums.copy_from_slice(&gradient[start..][..sums.len()]);
-            (0..20).for_each(|_| state.step(&mut all, add, 0.01, None));
+            for _ in 0..20 {
+                let mut rest = state.step(0.01, &mut all, None);
+                while rest.len() > 0 {
+                    let start = rest.start();
+                    let (part, after) = rest.split_at(LEN.min(start + PART));
+                    let mut gradient = gradient[start..start + part.len()].to_vec();
+                    part.take(Level::new(), &mut gradient);
+                    rest = after;
+                }
+            }
             for &index in &indices {
                 let decays = DECAYED.iter().any(|range| range.contains(&index));
                 let mut alone = [start[index]];
                 let mut state = OptimizerState::new(optimizer, 1, vec![0..1; usize::from(decays)]);
-                let add = |_, sums: &mut [f32]| sums[0] = gradient[index];
-                (0..20).for_each(|_| state.step(&mut alone, add, 0.01, None));
+                for _ in 0..20 {
+                    state.step(0.01, &mut alone, None).take(Level::new(), &mut [gradient[index]]);
+                }
                 assert_eq!(alone[0], all[index], "{index} of {optimizer:?}");
             }
         }
@@ -317,8 +388,9 @@ mod tests {
     fn a_moment_that_shrinks_becomes_zero() {
         let mut state = OptimizerState::new(Optimizer::Adam { lr: 0.01 }, 1, Vec::new());
         let mut parameter = [1.0];
-        state.step(&mut parameter, |_, sums| sums[0] = 0.5, 0.01, None);
-        (0..800).for_each(|_| state.step(&mut parameter, |_, _| (), 0.01, None));
+        for gradient in [0.5].into_iter().chain([0.0; 800]) {
+            state.step(0.01, &mut parameter, None).take(Level::new(), &mut [gradient]);
+        }
         assert_eq!(state.moments[0], [0.0]);
     }
 }

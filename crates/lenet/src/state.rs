@@ -128,7 +128,7 @@ impl State {
         let moments = MOMENTS.iter().zip(&self.optimizer.moments).take(self.recipe.optimizer.moments());
         let moments = moments.map(|(name, values)| {
             let (name, shape) = ((*name).to_owned(), vec![values.len()]);
-            Tensor { name, shape, values }
+            Tensor { name, shape, values: self.network.to_rows(values) }
         });
         checkpoint::write(networks.chain(moments), Dtype::F32, &metadata)
     }
@@ -167,7 +167,7 @@ impl State {
         let mut optimizer = OptimizerState::new(recipe.optimizer, parameters, decayed(&network));
         optimizer.steps = steps;
         for (name, moment) in MOMENTS.iter().zip(&mut optimizer.moments).take(recipe.optimizer.moments()) {
-            *moment = tensors.tensor((*name).to_owned(), &[parameters])?;
+            *moment = network.to_panels(&tensors.tensor((*name).to_owned(), &[parameters])?);
         }
         tensors.end()?;
         if let Some(negative) = optimizer.moments[1].iter().find(|value| **value < 0.0) {
@@ -235,7 +235,7 @@ mod tests {
         let tensors = changed.iter().map(|(name, shape, values)| Tensor {
             name: name.clone(),
             shape: shape.clone(),
-            values,
+            values: values.clone(),
         });
         checkpoint::write(tensors, Dtype::F32, &value).unwrap()
     }

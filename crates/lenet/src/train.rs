@@ -323,8 +323,8 @@ impl<'a> Trainer<'a> {
 
         let average =
             average.as_mut().map(|network| Average { decay: recipe.ema, values: network.parameters_mut() });
-        let gradient = |start, sums: &mut [f32]| shards.add_gradient(start, sums);
-        optimizer.step(network.parameters_mut(), gradient, lr, average);
+        let level = network.level();
+        shards.update(level, optimizer.step(lr, network.parameters_mut(), average));
         shards.result()
     }
 }

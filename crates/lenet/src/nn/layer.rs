@@ -248,7 +248,7 @@ pub(super) trait Operator: Send + Sync {
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
 
     /// Gradient `dy` of `y` to gradient `dx` of `x` (not asked of the first layer) and of the parameters, which are
-    /// written to `gradient` here or in `finish`.
+    /// written to `gradient` here or in `finish`; but see [`wide`](Self::wide).
     fn backward(
         &mut self,
         pass: Pass,
@@ -272,8 +272,8 @@ pub(super) trait Operator: Send + Sync {
         false
     }
 
-    /// The layer, if its outputs are split between the threads, each of which computes some of them for the whole batch.
-    fn split(&self) -> Option<Linear> {
+    /// The layer, if `backward` leaves the gradient of its weights to whoever has the whole batch.
+    fn wide(&self) -> Option<Linear> {
         None
     }
 

@@ -15,7 +15,6 @@ mod batchnorm;
 mod pool;
 mod activation;
 mod dropout;
-mod prefetch;
 mod linear;
 mod loss;
 mod workspace;

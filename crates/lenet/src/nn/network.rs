@@ -1,7 +1,5 @@
 //! Networks: an architecture, its parameters, and what is done with them.
 
-use std::ops::Range;
-
 use fearless_simd::Level;
 use half::f16;
 use rand_pcg::{
@@ -12,7 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LANES, Layer, Shape, Shards, Share, Single, Targets, Workspace, blocks,
+    LANES, Layer, Linear, Shape, Shards, Share, Single, Targets, Workspace, blocks,
     layer::RUNNING,
     loss::{row, softmax},
     shards::each,
@@ -158,13 +156,13 @@ impl Scaling {
 
 /// A named tensor of a network's parameters.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tensor<'a> {
+pub struct Tensor {
     /// Its key in PyTorch's `state_dict`, such as `conv1.weight`.
     pub name: String,
     /// Its dimensions, as in PyTorch.
     pub shape: Vec<usize>,
     /// Its values, row by row.
-    pub values: &'a [f32],
+    pub values: Vec<f32>,
 }
 
 /// What a convolution, with the normalisation and the activation function after it, makes of an image.
@@ -205,12 +203,12 @@ impl Network {
     pub fn new(architecture: Architecture, scaling: Scaling, seed: u64) -> Result<Self, Error> {
         scaling.check()?;
         let mut random = Pcg64Mcg::seed_from_u64(seed);
-        let mut parameters = Vec::new();
+        let mut rows = Vec::new();
         for row in architecture.summary()? {
             let bound = 1.0 / (row.layer.fan_in() as f32).sqrt();
             for (part, shape) in row.layer.parameter_shapes() {
                 let constant = row.layer.constant(part);
-                parameters.extend((0..shape.iter().product()).map(|_| {
+                rows.extend((0..shape.iter().product()).map(|_| {
                     constant.unwrap_or_else(|| {
                         let unit = (random.next_u32() >> 8) as f32 / (1 << 24) as f32;
                         (2.0 * unit - 1.0) * bound
@@ -218,7 +216,11 @@ impl Network {
                 }));
             }
         }
-        Ok(Self { architecture, scaling, temperature: 1.0, threshold: None, parameters, level: Level::new() })
+        let (parameters, level) = (Vec::new(), Level::new());
+        let mut network =
+            Self { architecture, scaling, temperature: 1.0, threshold: None, parameters, level };
+        network.parameters = network.to_panels(&rows);
+        Ok(network)
     }
 
     /// The network's layers.
@@ -272,23 +274,48 @@ impl Network {
         }
     }
 
-    /// All parameters, tensor after tensor.
+    /// All parameters, tensor after tensor, in the engine's order: that of [`tensors`](Self::tensors), but weights of fully
+    /// connected layers lie in panels of a few inputs, `(panel, output, input of the panel)`.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }
 
-    /// All parameters, tensor after tensor.
+    /// As [`parameters`](Self::parameters).
     pub fn parameters_mut(&mut self) -> &mut [f32] {
         &mut self.parameters
     }
 
-    /// The parameters by name, in the order of [`parameters`](Self::parameters).
-    pub fn tensors(&self) -> impl Iterator<Item = Tensor<'_>> {
-        self.architecture.tensors().map(|(name, shape, range)| Tensor {
-            name,
-            shape,
-            values: &self.parameters[range],
+    /// The parameters by name, as PyTorch has them.
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
+        let mut rows = self.to_rows(&self.parameters);
+        self.architecture.tensors().map(move |(name, shape)| {
+            let rest = rows.split_off(shape.iter().product());
+            Tensor { name, shape, values: std::mem::replace(&mut rows, rest) }
         })
+    }
+
+    /// Values of all parameters in the engine's order, of those in PyTorch's.
+    pub(crate) fn to_panels(&self, rows: &[f32]) -> Vec<f32> {
+        self.reorder(rows, Linear::to_panels)
+    }
+
+    /// Values of all parameters in PyTorch's order, of those in the engine's.
+    pub(crate) fn to_rows(&self, values: &[f32]) -> Vec<f32> {
+        self.reorder(values, Linear::to_rows)
+    }
+
+    fn reorder(&self, values: &[f32], weights: impl Fn(Linear, &[f32], &mut [f32])) -> Vec<f32> {
+        let mut reordered = values.to_vec();
+        let (mut start, mut input) = (0, Shape { channels: 1, height: SIDE, width: SIDE });
+        for row in self.rows() {
+            if let Some(layer) = row.layer.linear(input) {
+                let place = start..start + layer.weights();
+                weights(layer, &values[place.clone()], &mut reordered[place]);
+            }
+            start += row.parameters + row.buffers;
+            input = row.output;
+        }
+        reordered
     }
 
     /// The logits of each of `images` (image, row, column), on all threads of rayon's pool. How they are rounded depends
@@ -357,8 +384,7 @@ impl Network {
             let rows = (0..samples).map(|sample| targets.row(sample));
             shard.load(self, share, images.chunks_exact(PIXELS), rows);
         });
-        let mut gradient = vec![0.0; self.parameters.len()];
-        shards.add_gradient(0, &mut gradient);
+        let gradient = shards.gradient(self);
         ((shards.result().0 / samples as f64) as f32, gradient)
     }
 
@@ -447,21 +473,10 @@ fn read(network: &Network, workspace: &mut Workspace, images: &[u8], logits: &mu
 }
 
 impl Architecture {
-    /// The parameters: name, shape, and place among all.
-    fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>, Range<usize>)> {
-        let mut start = 0;
-        self.layers
-            .iter()
-            .flat_map(|(name, layer)| {
-                layer
-                    .parameter_shapes()
-                    .into_iter()
-                    .map(move |(part, shape)| (format!("{name}.{part}"), shape))
-            })
-            .map(move |(name, shape)| {
-                let range = start..start + shape.iter().product::<usize>();
-                start = range.end;
-                (name, shape, range)
-            })
+    /// The parameters: name and shape of each tensor.
+    fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+        self.layers.iter().flat_map(|(name, layer)| {
+            layer.parameter_shapes().into_iter().map(move |(part, shape)| (format!("{name}.{part}"), shape))
+        })
     }
 }

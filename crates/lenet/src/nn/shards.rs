@@ -1,7 +1,9 @@
-//! A step of training on several threads: each takes its share of the batch forward and backward, with a gradient of its own.
+//! A step of training on several threads: each takes its share of the batch forward and backward, with a gradient of its own,
+//! and then updates its share of the parameters.
 //!
-//! They wait for each other where a layer needs something of the whole batch: a batch normalisation the sums over it, and a
-//! fully connected layer that is wide the outputs that other threads compute.
+//! They wait for each other where a layer needs sums over the whole batch. The gradient of a wide layer's weights no share has
+//! for itself: it is made for the whole batch when they are updated, a panel at a time, which is still in the first-level
+//! caches then. So it never goes through memory, nor does it depend on the number of threads.
 
 use std::{
     ops::Range,
@@ -9,47 +11,45 @@ use std::{
     thread,
 };
 
+use fearless_simd::Level;
 use rayon::{Yield, prelude::*};
 
-use super::{Network, batchnorm::Direction, lanes::blocks, linear::Slice, workspace::Shard};
+use super::{Linear, Network, batchnorm::Direction, lanes::blocks, linear::WeightGradient, workspace::Shard};
+use crate::optim::{Optimizer, OptimizerState, Update};
 
 /// A network in training, with all the memory that a step needs.
 pub(crate) struct Shards {
     shards: Vec<Shard>,
-    /// For each barrier the layer that is split there, if that is why there is one.
-    wide: Vec<Option<Wide>>,
-    /// The parameters of whose gradients each shard has a part: all but the weights of wide layers.
-    summed: Vec<Range<usize>>,
+    /// In the order of their parameters.
+    wide: Vec<Wide>,
+    /// As many as there are shards.
+    updaters: Vec<Updater>,
 }
 
-/// A layer whose outputs are split.
+/// A wide layer.
 struct Wide {
-    /// The layer's part of the network's parameters.
-    parameters: Range<usize>,
-    /// As many as there are shards.
-    slices: Vec<Slice>,
+    layer: Linear,
+    step: usize,
+    /// The place of the weights among the network's parameters.
+    weights: Range<usize>,
 }
+
+/// Parameters of other layers that are updated at a time.
+const CHUNK: usize = 4096;
 
 impl Shards {
     /// A shard for each of `sizes`, the samples that it takes at most.
     pub fn new(network: &Network, sizes: &[usize]) -> Self {
-        let (count, batch) = (sizes.len(), sizes.iter().sum());
-        let shards: Vec<Shard> = sizes.iter().map(|&samples| Shard::new(network, samples, batch)).collect();
+        let shards: Vec<Shard> = sizes.iter().map(|&samples| Shard::new(network, samples)).collect();
+        let wide = |(step, layer, weights)| Wide { layer, step, weights };
+        let wide: Vec<Wide> = shards.first().into_iter().flat_map(Shard::wide).map(wide).collect();
         let all = sizes.iter().map(|&samples| blocks(samples)).sum();
-        let split = |(layer, parameters)| {
-            let slices = (0..count).map(|index| Slice::new(layer, (index, count), all)).collect();
-            Wide { parameters, slices }
-        };
-        let barriers =
-            shards.first().into_iter().flat_map(|shard| (0..shard.barriers()).map(|i| shard.split(i)));
-        let wide: Vec<Option<Wide>> = barriers.map(|layer| layer.map(split)).collect();
-        let (mut summed, mut start) = (Vec::new(), 0);
-        for Wide { parameters, slices } in wide.iter().flatten() {
-            summed.push(start..parameters.start);
-            start = parameters.start + slices.iter().map(|slice| slice.weights().len()).sum::<usize>();
-        }
-        summed.push(start..network.parameters().len());
-        Self { shards, wide, summed }
+        let longest = wide.iter().map(|wide| wide.layer.panel()).max().unwrap_or(0);
+        let updaters = sizes.iter().map(|_| Updater {
+            weights: WeightGradient::new(if wide.is_empty() { 0 } else { all }),
+            gradient: vec![0.0; longest.max(CHUNK)],
+        });
+        Self { updaters: updaters.collect(), shards, wide }
     }
 
     /// How many there are.
@@ -68,59 +68,32 @@ impl Shards {
             load(i, shard, aid);
             shard.forward(network, 0);
         });
-        let barriers = self.wide.len();
+        let barriers = self.shards.first().map_or(0, Shard::barriers);
         for barrier in 0..barriers {
-            self.meet(network, barrier, Direction::Forward);
-            let slices = self.wide[barrier].as_ref().map_or(&[][..], |wide| &wide.slices);
-            each(self.shards.par_iter_mut(), |_, shard| {
-                for slice in slices {
-                    let (y, first_block) = shard.output_mut(barrier);
-                    slice.copy_to(first_block, y);
-                }
-                shard.forward(network, barrier + 1);
-            });
+            add_up(&mut self.shards, barrier, Direction::Forward);
+            each(self.shards.par_iter_mut(), |_, shard| shard.forward(network, barrier + 1));
         }
         for barrier in (0..barriers).rev() {
-            self.meet(network, barrier, Direction::Backward);
-            if self.wide[barrier].is_none() {
-                each(self.shards.par_iter_mut(), |_, shard| shard.backward(network, barrier));
-            }
+            add_up(&mut self.shards, barrier, Direction::Backward);
+            each(self.shards.par_iter_mut(), |_, shard| shard.backward(network, barrier));
         }
     }
 
-    /// Does at a barrier what takes the whole batch.
-    fn meet(&mut self, network: &Network, barrier: usize, direction: Direction) {
-        let Self { shards, wide, .. } = self;
-        let Some(Wide { parameters, slices }) = &mut wide[barrier] else {
-            return add_up(shards, barrier, direction);
-        };
-        let (shards, parameters, level) =
-            (&*shards, &network.parameters()[parameters.clone()], network.level());
-        each(slices.par_iter_mut(), |_, slice| match direction {
-            Direction::Forward => {
-                slice.forward(level, parameters, shards.iter().map(|shard| shard.input(barrier)));
-            }
-            Direction::Backward => {
-                let x = |part| shards.get(part).map(|shard: &Shard| shard.input(barrier));
-                slice.backward(level, &x, shards.iter().map(|shard| shard.output_gradient(barrier)));
-            }
-        });
+    /// Takes the step `update` of all parameters, along the gradient of the last batch.
+    pub fn update(&mut self, level: Level, update: Update) {
+        let Self { shards, wide, updaters } = self;
+        let together = Together::new(updaters.len());
+        Batch { level, shards, wide }.share(update, updaters, &together);
     }
 
-    /// Adds the last step's gradient of the parameters from `start` on to `sums`, that of one shard after the other.
-    pub fn add_gradient(&self, start: usize, sums: &mut [f32]) {
-        for range in &self.summed {
-            for shard in &self.shards {
-                add_part(start, sums, range.clone(), &shard.gradient[range.clone()]);
-            }
-        }
-        for Wide { parameters, slices } in self.wide.iter().flatten() {
-            for slice in slices {
-                let Range { start: first, end } = slice.weights();
-                let range = parameters.start + first..parameters.start + end;
-                add_part(start, sums, range, slice.gradient());
-            }
-        }
+    /// The gradient of the last batch, in the order of the parameters of `network`.
+    pub fn gradient(&mut self, network: &Network) -> Vec<f32> {
+        let mut gradient = vec![0.0; network.parameters().len()];
+        // Where a step of length -1 from zero leads.
+        let optimizer = Optimizer::Sgd { lr: -1.0, momentum: 0.0, weight_decay: 0.0 };
+        let mut state = OptimizerState::new(optimizer, gradient.len(), Vec::new());
+        self.update(network.level(), state.step(optimizer.lr(), &mut gradient, None));
+        gradient
     }
 
     /// Moves the running averages among the network's `parameters` towards what the last step's batch had.
@@ -136,43 +109,116 @@ impl Shards {
     }
 }
 
-/// Does `work` on each item, on as many threads as there are.
-///
-/// None of them falls asleep before all is done: to wake it for the next fork would take longer than most waits for the others
-/// are, above all where the machine is a guest that shares its processors.
-pub(super) fn each<T: Send>(items: impl IndexedParallelIterator<Item = T>, work: impl Fn(usize, T) + Sync) {
-    let open = AtomicUsize::new(items.len());
-    // Each is a job of its own: what waits takes others up, which it couldn't if they came after it in its own job.
-    items.with_max_len(1).enumerate().for_each(|(i, item)| {
-        let closing = Closing(&open);
-        work(i, item);
-        drop(closing);
-        while open.load(Ordering::Acquire) > 0 {
+/// A thread's room for the gradients of the parameters that it updates next.
+struct Updater {
+    weights: WeightGradient,
+    gradient: Vec<f32>,
+}
+
+/// A batch that went forward and backward.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    level: Level,
+    shards: &'a [Shard],
+    wide: &'a [Wide],
+}
+
+impl Batch<'_> {
+    /// Splits `update` between threads, one for each of `updaters`.
+    fn share(self, update: Update, updaters: &mut [Updater], together: &Together) {
+        if let [updater] = updaters {
+            return together.part(|| self.follow(update, updater));
+        }
+        let (start, len) = (update.start(), update.len());
+        let (first, others) = updaters.split_at_mut(updaters.len() / 2);
+        let mut middle = start + len * first.len() / (first.len() + others.len());
+        if let Some(Wide { layer, weights, .. }) =
+            self.wide.iter().find(|wide| wide.weights.contains(&middle))
+        {
+            // Panels stay whole.
+            let panels = (middle - weights.start + layer.panel() / 2) / layer.panel();
+            middle = (weights.start + panels * layer.panel()).min(weights.end).clamp(start, start + len);
+        }
+        let (before, after) = update.split_at(middle);
+        rayon::join(|| self.share(before, first, together), || self.share(after, others, together));
+    }
+
+    /// Takes the step `update`, some parameters after the other.
+    fn follow(self, mut update: Update, updater: &mut Updater) {
+        while update.len() > 0 {
+            let (start, chunk) = (update.start(), update.start() + CHUNK.min(update.len()));
+            let end = match self.wide.iter().find(|wide| start < wide.weights.end) {
+                Some(wide) if wide.weights.start <= start => self.panel(wide, start, updater),
+                Some(wide) => self.sum(start..chunk.min(wide.weights.start), updater),
+                None => self.sum(start..chunk, updater),
+            };
+            let (first, rest) = update.split_at(end);
+            first.take(self.level, &mut updater.gradient[..end - start]);
+            update = rest;
+        }
+    }
+
+    /// Writes the gradient of the panel of a wide layer that begins with parameter `start`; where it ends.
+    fn panel(self, Wide { layer, step, weights }: &Wide, start: usize, updater: &mut Updater) -> usize {
+        let end = weights.end.min(start + layer.panel());
+        let input = (start - weights.start) / layer.out_features;
+        let batch = |part| self.shards.get(part).map(|shard: &Shard| shard.around(*step));
+        updater.weights.write(self.level, *layer, input, &batch, &mut updater.gradient[..end - start]);
+        end
+    }
+
+    /// Adds up the gradients that the shards have of the parameters in `range`, one after the other; where it ends.
+    fn sum(self, range: Range<usize>, updater: &mut Updater) -> usize {
+        let sums = &mut updater.gradient[..range.len()];
+        sums.fill(0.0);
+        for shard in self.shards {
+            for (sum, value) in sums.iter_mut().zip(&shard.gradient[range.clone()]) {
+                *sum += value;
+            }
+        }
+        range.end
+    }
+}
+
+/// Threads none of which falls asleep before all have done their part: to wake it for the next fork would take longer than most
+/// waits for the others are, above all where the machine is a guest that shares its processors.
+struct Together {
+    /// Parts that are not done.
+    open: AtomicUsize,
+}
+
+impl Together {
+    fn new(parts: usize) -> Self {
+        Self { open: AtomicUsize::new(parts) }
+    }
+
+    /// Does a part, and waits for the others.
+    fn part(&self, work: impl FnOnce()) {
+        let done = Done(&self.open);
+        work();
+        drop(done);
+        while self.open.load(Ordering::Acquire) > 0 {
             if rayon::yield_now() != Some(Yield::Executed) {
                 thread::yield_now();
             }
         }
-    });
+    }
 }
 
-/// Counts an item as done when dropped, even by a panic.
-struct Closing<'a>(&'a AtomicUsize);
+/// Counts a part as done when dropped, even by a panic.
+struct Done<'a>(&'a AtomicUsize);
 
-impl Drop for Closing<'_> {
+impl Drop for Done<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Release);
     }
 }
 
-/// Adds what `values`, those of the parameters in `range`, has of the parameters from `start` on to `sums`.
-fn add_part(start: usize, sums: &mut [f32], range: Range<usize>, values: &[f32]) {
-    let (first, end) = (range.start.max(start), range.end.min(start + sums.len()));
-    if first < end {
-        let values = &values[first - range.start..end - range.start];
-        for (sum, value) in sums[first - start..end - start].iter_mut().zip(values) {
-            *sum += value;
-        }
-    }
+/// Does `work` on each item, on as many threads as there are, [together](Together).
+pub(super) fn each<T: Send>(items: impl IndexedParallelIterator<Item = T>, work: impl Fn(usize, T) + Sync) {
+    let together = Together::new(items.len());
+    // Each is a job of its own: what waits takes others up, which it couldn't if they came after it in its own job.
+    items.with_max_len(1).enumerate().for_each(|(i, item)| together.part(|| work(i, item)));
 }
 
 /// Tells every shard the sums of all at a barrier, added in their order.

@@ -24,6 +24,7 @@ use super::{
     conv2d::{Geometry, pad},
     lanes::{Buffer, LANES, Lanes, TILE, piece, with_const, zeros},
     layer::{Operator, Pass},
+    linear::PANEL,
     winograd::{Filtering, OneImage},
 };
 use crate::{CLASSES, PIXELS, SIDE};
@@ -104,6 +105,8 @@ fn correlate_tile<S: Simd, const G: usize, const P: usize>(
 }
 
 /// `y[o] = bias[o] + sum over i of weight[o, i] * x[i]`, `x` and `y` rows of features.
+///
+/// Weights lie in panels, as in `linear.rs`.
 #[inline(always)]
 fn multiply<S: Simd>(simd: S, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
     let outputs = bias.len();
@@ -123,25 +126,45 @@ fn multiply_rows<S: Simd, const R: usize>(
     y: &mut [Lanes],
     first: usize,
 ) {
-    let inputs = weight.len() / bias.len();
-    let (x, x_rest) = x.split_at(inputs / LANES);
-    let (mut rows, mut rests) = ([weight.as_chunks::<LANES>().0; R], [weight; R]);
-    for r in 0..R {
-        (rows[r], rests[r]) = weight[(first + r) * inputs..][..inputs].as_chunks();
+    let outputs = bias.len();
+    let (mut sums, mut rests) = ([f32x8::splat(simd, 0.0); R], [0.0; R]);
+    for (weight, x) in weight.chunks(PANEL * outputs).zip(x.chunks(PANEL / LANES)) {
+        match weight.len() / outputs {
+            // The compiler makes no loop of what it can count.
+            PANEL => add_panel(simd, PANEL, &weight[first * PANEL..], x, &mut sums, &mut rests),
+            inputs => add_panel(simd, inputs, &weight[first * inputs..], x, &mut sums, &mut rests),
+        }
     }
-    let mut sums = [f32x8::splat(simd, 0.0); R];
-    for (k, x) in x.iter().enumerate() {
-        let x = x.load(simd);
+    for r in 0..R {
+        let sum = bias[first + r] + sums[r].reduce_sum() + rests[r];
+        y[(first + r) / LANES].0[(first + r) % LANES] = sum;
+    }
+}
+
+/// Adds the products of a panel's `inputs`: those of whole vectors to `sums`, the others to `rests`.
+#[inline(always)]
+fn add_panel<S: Simd, const R: usize>(
+    simd: S,
+    inputs: usize,
+    weight: &[f32],
+    x: &[Lanes],
+    sums: &mut [f32x8<S>; R],
+    rests: &mut [f32; R],
+) {
+    let (x, x_rest) = x.split_at(inputs / LANES);
+    let mut rows = [weight.as_chunks::<LANES>().0; R];
+    for r in 0..R {
+        let (row, rest) = weight[r * inputs..][..inputs].as_chunks();
+        rows[r] = row;
+        for (weight, x) in rest.iter().zip(x_rest.iter().flat_map(|x| x.0)) {
+            rests[r] += weight * x;
+        }
+    }
+    for k in 0..inputs / LANES {
+        let x = x[k].load(simd);
         for r in 0..R {
             sums[r] = f32x8::load_array_ref(simd, &rows[r][k]).mul_add(x, sums[r]);
         }
-    }
-    for r in 0..R {
-        let mut sum = bias[first + r] + sums[r].reduce_sum();
-        for (weight, x) in rests[r].iter().zip(x_rest.iter().flat_map(|x| x.0)) {
-            sum += weight * x;
-        }
-        y[(first + r) / LANES].0[(first + r) % LANES] = sum;
     }
 }
 

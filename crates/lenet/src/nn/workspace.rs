@@ -12,7 +12,6 @@ use super::{
     dropout::Dropping,
     lanes::{Buffer, LANES, Lanes, blocks, zeros},
     layer::{Operator, Pass},
-    linear::Split,
     loss::cross_entropy,
 };
 use crate::{CLASSES, PIXELS, SIDE};
@@ -30,6 +29,16 @@ struct Step {
 }
 
 impl Step {
+    fn new(
+        operator: Box<dyn Operator>,
+        activation: Option<Activation>,
+        parameters: Range<usize>,
+        input: Shape,
+        output: Shape,
+    ) -> Self {
+        Self { operator, activation, followed: false, parameters, input, output }
+    }
+
     fn forward(&mut self, network: &Network, pass: Pass, x: &[Lanes], y: &mut [Lanes]) {
         self.operator.forward(pass, &network.parameters()[self.parameters.clone()], x, y);
         if let Some(activation) = self.activation {
@@ -61,7 +70,7 @@ pub(crate) struct Workspace {
     values: Vec<Buffer>,
     /// Whether each of `values` holds all blocks, or the one at work.
     kept: Vec<bool>,
-    /// In training, the steps that need something of the whole batch: before each, threads wait for each other.
+    /// In training, the steps that need sums over the whole batch: before each, threads wait for each other.
     barriers: Vec<usize>,
     samples: usize,
 }
@@ -69,27 +78,20 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Reads up to `samples` at a time; an activation is overwritten when the next block comes.
     pub fn for_inference(network: &Network, samples: usize) -> Self {
-        let mut workspace = Self::new(network, samples, None);
+        let mut workspace = Self::new(network, samples, false);
         workspace.prepare(network);
         workspace
     }
 
-    /// For training with up to `samples` of a `batch` of so many, or without one for inference.
-    fn new(network: &Network, samples: usize, batch: Option<usize>) -> Self {
-        let (keep, blocks) = (batch.is_some(), blocks(samples));
-        // Alone a thread has nobody to share a layer with.
-        let shared = batch.filter(|&batch| batch > samples);
+    /// For up to `samples`; for training it keeps all activations.
+    fn new(network: &Network, samples: usize, keep: bool) -> Self {
+        let blocks = blocks(samples);
         let mut steps: Vec<Step> = Vec::new();
         let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
         let mut start = 0;
         for row in network.rows() {
             let output = row.output;
-            let wide =
-                row.layer.linear(input).filter(|layer| shared.is_some_and(|batch| layer.is_wide(batch)));
-            let operator: Option<Box<dyn Operator>> = match wide {
-                Some(layer) => Some(Box::new(Split(layer))),
-                None => row.layer.operator(input, output, blocks),
-            };
+            let operator = row.layer.operator(input, output, blocks);
             let operator = match (operator, row.layer.activation()) {
                 (Some(operator), _) => Some(operator),
                 (None, None) => None,
@@ -105,15 +107,7 @@ impl Workspace {
             if let Some(mut operator) = operator {
                 if steps.is_empty() && operator.normalization().is_some() {
                     // Sums are gathered from what a step has made.
-                    let (operator, parameters) = (copy(input), 0..0);
-                    steps.push(Step {
-                        operator,
-                        activation: None,
-                        followed: false,
-                        parameters,
-                        input,
-                        output: input,
-                    });
+                    steps.push(Step::new(copy(input), None, 0..0, input, input));
                 }
                 let parameters = start..start + row.parameters + row.buffers;
                 start = parameters.end;
@@ -123,14 +117,12 @@ impl Workspace {
                     step.followed = operator.follow(activation);
                 }
                 let activation = row.layer.activation();
-                steps.push(Step { operator, activation, followed: false, parameters, input, output });
+                steps.push(Step::new(operator, activation, parameters, input, output));
             }
             input = output;
         }
         let whole = steps.iter().position(|step| step.operator.takes_whole_batch()).unwrap_or(steps.len());
-        let waits =
-            |step: &mut Step| step.operator.normalization().is_some() || step.operator.split().is_some();
-        let barriers = steps.iter_mut().map(waits).enumerate();
+        let barriers = steps.iter_mut().map(|step| step.operator.normalization().is_some()).enumerate();
         let barriers: Vec<usize> = barriers.filter_map(|(i, waits)| (keep && waits).then_some(i)).collect();
         let kept: Vec<bool> = (0..=steps.len()).map(|i| keep || i == 0 || i >= whole).collect();
         let lens = std::iter::once(PIXELS).chain(steps.iter().map(|step| step.output.len()));
@@ -252,7 +244,7 @@ pub(crate) struct Shard {
     share: Share,
     /// For each sample a row of probabilities.
     targets: Vec<[f32; CLASSES]>,
-    /// Gradient of the network's parameters, but for the weights of layers that are split.
+    /// Gradient of the network's parameters, but for the weights of wide layers.
     pub gradient: Vec<f32>,
     /// Summed loss of the last step's images.
     pub loss: f64,
@@ -261,9 +253,9 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// A share of up to `samples` of a `batch` of so many.
-    pub fn new(network: &Network, samples: usize, batch: usize) -> Self {
-        let workspace = Workspace::new(network, samples, Some(batch));
+    /// A share of up to `samples`.
+    pub fn new(network: &Network, samples: usize) -> Self {
+        let workspace = Workspace::new(network, samples, true);
         // All blocks from the first step on that takes the whole batch, and where sums are gathered over it.
         let kept: Vec<bool> = (0..workspace.values.len())
             .map(|i| i > 0 && (i >= workspace.whole || workspace.barriers.contains(&(i - 1))))
@@ -340,9 +332,6 @@ impl Shard {
             for step in &mut self.workspace.steps {
                 step.operator.finish(&mut self.gradient[step.parameters.clone()]);
             }
-        } else if self.split(stage - 1).is_some() {
-            // What others do of the layer is not needed to go on.
-            self.backward(network, stage - 1);
         }
     }
 
@@ -388,38 +377,26 @@ impl Shard {
         self.workspace.barriers.len()
     }
 
-    /// What needs sums over the whole batch at a barrier, if that is why there is one.
+    /// What needs sums over the whole batch at a barrier.
     pub(super) fn normalization(&mut self, barrier: usize) -> Option<&mut Normalization> {
         let step = self.workspace.barriers[barrier];
         self.workspace.steps[step].operator.normalization()
     }
 
-    /// The layer that is split at a barrier, if that is why there is one, and its part of the network's parameters.
-    pub fn split(&self, barrier: usize) -> Option<(Linear, Range<usize>)> {
-        let step = &self.workspace.steps[self.workspace.barriers[barrier]];
-        step.operator.split().map(|layer| (layer, step.parameters.clone()))
+    /// The wide layers: the step of each, and the place of its weights among the network's parameters.
+    pub fn wide(&self) -> impl Iterator<Item = (usize, Linear, Range<usize>)> {
+        self.workspace.steps.iter().enumerate().filter_map(|(i, step)| {
+            let (layer, start) = (step.operator.wide()?, step.parameters.start);
+            Some((i, layer, start..start + layer.weights()))
+        })
     }
 
-    /// The input of the step at a barrier: (block, input shape).
-    pub fn input(&self, barrier: usize) -> &[Lanes] {
-        let step = self.workspace.barriers[barrier];
+    /// The input of a step that takes the whole batch, and the gradient of its output: (block, shape) each.
+    pub fn around(&self, step: usize) -> (&[Lanes], &[Lanes]) {
         let blocks = 0..blocks(self.workspace.samples);
-        &self.workspace.values[step][part(blocks, true, self.workspace.steps[step].input)]
-    }
-
-    /// The output of the step at a barrier, (block, output shape), and the place of the first block in the batch.
-    pub fn output_mut(&mut self, barrier: usize) -> (&mut [Lanes], usize) {
-        let step = self.workspace.barriers[barrier];
-        let blocks = 0..blocks(self.workspace.samples);
-        let place = part(blocks, true, self.workspace.steps[step].output);
-        (&mut self.workspace.values[step + 1][place], self.share.first_block)
-    }
-
-    /// The gradient of the output of the step at a barrier: (block, output shape).
-    pub fn output_gradient(&self, barrier: usize) -> &[Lanes] {
-        let step = self.workspace.barriers[barrier];
-        let blocks = 0..blocks(self.workspace.samples);
-        &self.gradients[step + 1][part(blocks, true, self.workspace.steps[step].output)]
+        let Step { input, output, .. } = self.workspace.steps[step];
+        let x = &self.workspace.values[step][part(blocks.clone(), true, input)];
+        (x, &self.gradients[step + 1][part(blocks, true, output)])
     }
 
     /// Moves the running averages among the network's `parameters` towards what the last step's batch had.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd, smooth};
+use fearless_simd::Level;
 use safetensors::SafeTensors;
 
 use crate::{
@@ -272,13 +273,13 @@ fn fast_networks() {
     let architectures = [models::mlp(), models::cnn(), models::lenet5()];
     for ((name, layers), architecture) in networks().into_iter().zip(architectures) {
         let mut network = Network::new(architecture, Scaling::UNIT, 0).unwrap();
-        let values: Vec<f64> = parameters(layers.iter().map(|(_, layer)| layer))
+        let values: Vec<f32> = parameters(layers.iter().map(|(_, layer)| layer))
             .into_iter()
             .flat_map(|p| [p.weight, p.bias].concat())
+            .map(|value| value as f32)
             .collect();
-        for (p, value) in network.parameters_mut().iter_mut().zip(values) {
-            *p = value as f32;
-        }
+        let values = network.to_panels(&values);
+        network.parameters_mut().copy_from_slice(&values);
 
         check(&format!("{name}/logits"), SINGLE, network.logits(&images()).as_flattened());
         let one_by_one: Vec<_> = images().chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
@@ -287,7 +288,7 @@ fn fast_networks() {
         check(&format!("{name}/loss"), SINGLE, &[loss]);
         network.parameters_mut().copy_from_slice(&gradient);
         for tensor in network.tensors() {
-            check(&format!("{name}/{}", tensor.name), SINGLE, tensor.values);
+            check(&format!("{name}/{}", tensor.name), SINGLE, &tensor.values);
         }
     }
 }
@@ -318,6 +319,7 @@ fn fast_batch_normalisation() {
         .flat_map(|(p, channels)| [p.weight, p.bias, vec![0.0; channels], vec![1.0; channels]].concat())
         .map(|value| value as f32)
         .collect();
+    let values = network.to_panels(&values);
     network.parameters_mut().copy_from_slice(&values);
 
     let (images, labels) = (images(), labels());
@@ -332,17 +334,16 @@ fn fast_batch_normalisation() {
     check("batchnorm/loss", SINGLE, &[shards.result().0 / IMAGES as f64]);
     shards.update_running(network.parameters_mut());
     let mut gradient = network.clone();
-    gradient.parameters_mut().fill(0.0);
-    shards.add_gradient(0, gradient.parameters_mut());
+    gradient.parameters_mut().copy_from_slice(&shards.gradient(&network));
     for (tensor, gradient) in network.tensors().zip(gradient.tensors()) {
         if tensor.name.contains("running") {
-            check(&format!("batchnorm/running/{}", tensor.name), SINGLE, tensor.values);
+            check(&format!("batchnorm/running/{}", tensor.name), SINGLE, &tensor.values);
             assert!(gradient.values.iter().all(|&value| value == 0.0), "{}", tensor.name);
         } else if tensor.name.starts_with("conv") && tensor.name.ends_with("bias") {
             // The normalisation takes it away again.
             assert!(gradient.values.iter().all(|value| value.abs() < 1e-6), "{}", tensor.name);
         } else {
-            check(&format!("batchnorm/{}", tensor.name), SINGLE, gradient.values);
+            check(&format!("batchnorm/{}", tensor.name), SINGLE, &gradient.values);
         }
     }
     check("batchnorm/logits", SINGLE, network.logits(&images).as_flattened());
@@ -363,9 +364,7 @@ fn fast_optimizers() {
         check_optimizer(name, 1e-5, |p, g| {
             let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
             let mut parameters = single(p);
-            let gradient = single(g);
-            let add = |start: usize, sums: &mut [f32]| sums.copy_from_slice(&gradient[start..][..sums.len()]);
-            state.step(&mut parameters, add, optimizer.lr(), None);
+            state.step(optimizer.lr(), &mut parameters, None).take(Level::new(), &mut single(g));
             p.iter_mut().zip(parameters).for_each(|(p, value)| *p = f64::from(value));
         });
     }

@@ -1,7 +1,8 @@
 //! Where the time of a training step goes: `cargo test --release -p lenet profile -- --ignored --nocapture`
 //!
 //! One thread's share of a batch of 100 on two threads, seven blocks, layer by layer as the workspace runs them; the
-//! share of the peak counts the multiply-adds that the layer has to do for its images, idle lanes as nothing.
+//! share of the peak counts the multiply-adds that the layer has to do for its images, idle lanes as nothing. Pooling and the
+//! activation before it, which training goes back through together, are timed each for itself, and the optimiser isn't.
 
 use std::{hint::black_box, time::Instant};
 
@@ -11,6 +12,7 @@ use super::super::{
     Architecture, Shape,
     lanes::{LANES, Lanes, zeros},
     layer::Pass,
+    linear::{PANEL, WeightGradient},
 };
 use crate::{SIDE, models};
 
@@ -66,7 +68,7 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
     );
     let pass = Pass { level, training: Some(1), first_block: 0, samples: IMAGES };
     let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
-    let (mut total, mut work) = (0.0, 0);
+    let (mut total, mut work, mut weights) = (0.0, 0, WeightGradient::new(BLOCKS));
     for (i, row) in architecture.summary().unwrap().into_iter().enumerate() {
         let output = row.output;
         let (mut x, mut dx) = (zeros(BLOCKS * input.len()), zeros(BLOCKS * input.len()));
@@ -99,6 +101,13 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
                     operator.backward(pass, &parameters, x, dy, (!first).then_some(dx), &mut gradient);
                 }
                 operator.finish(&mut gradient);
+                if let Some(layer) = operator.wide() {
+                    let batch = |part| (part == 0).then_some((&x[..], &dy[..]));
+                    for (panel, gradient) in gradient[..layer.weights()].chunks_mut(layer.panel()).enumerate()
+                    {
+                        weights.write(level, layer, panel * PANEL, &batch, gradient);
+                    }
+                }
             });
             (forward, backward)
         } else {
