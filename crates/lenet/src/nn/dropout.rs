@@ -37,17 +37,13 @@ pub(super) struct Dropping {
 }
 
 impl Dropping {
-    /// `to = from * mask / (1 - p)`, block by block.
-    fn apply(&self, pass: Pass, from: &[Lanes], to: &mut [Lanes]) {
-        let Some(key) = pass.training else {
-            to.copy_from_slice(from);
-            return;
-        };
-        for (block, (from, to)) in from.chunks_exact(self.len).zip(to.chunks_exact_mut(self.len)).enumerate()
-        {
+    /// `values = values * mask / (1 - p)`, block by block: of an output, and of its gradient.
+    pub fn apply(&self, pass: Pass, values: &mut [Lanes]) {
+        let Some(key) = pass.training else { return };
+        for (block, values) in values.chunks_exact_mut(self.len).enumerate() {
             let seeds = seeds(key, pass.first_block + block);
             let p = self.p;
-            kernel!(pass.level, drop_some(p, seeds, from, to));
+            kernel!(pass.level, drop_some(p, seeds, values));
         }
     }
 }
@@ -62,26 +58,19 @@ fn seeds(key: u64, block: usize) -> [Lanes; GENERATORS] {
 }
 
 #[inline(always)]
-fn drop_some<S: Simd, V: Vector<S>>(
-    simd: S,
-    p: f32,
-    seeds: [Lanes; GENERATORS],
-    from: &[Lanes],
-    to: &mut [Lanes],
-) {
+fn drop_some<S: Simd, V: Vector<S>>(simd: S, p: f32, seeds: [Lanes; GENERATORS], values: &mut [Lanes]) {
     let mut states = [V::splat(simd, 0.0).to_bits(); GENERATORS];
     for (seeds, state) in seeds.chunks_exact(V::ELEMENTS).zip(&mut states) {
         *state = V::load(simd, seeds).to_bits();
     }
-    let (whole, rest) = from.as_chunks();
-    let (whole_to, rest_to) = to.as_chunks_mut();
-    for (from, to) in whole.iter().zip(whole_to) {
-        drop_each::<S, V>(simd, p, &mut states, from, to);
+    let (whole, rest) = values.as_chunks_mut();
+    for values in whole {
+        drop_each::<S, V>(simd, p, &mut states, values);
     }
-    let (mut last, mut last_to) = ([Lanes::default(); GENERATORS], [Lanes::default(); GENERATORS]);
+    let mut last = [Lanes::default(); GENERATORS];
     last[..rest.len()].copy_from_slice(rest);
-    drop_each::<S, V>(simd, p, &mut states, &last, &mut last_to);
-    rest_to.copy_from_slice(&last_to[..rest.len()]);
+    drop_each::<S, V>(simd, p, &mut states, &mut last);
+    rest.copy_from_slice(&last[..rest.len()]);
 }
 
 /// One element for each generator: xorshift (Marsaglia 2003), in each lane.
@@ -90,8 +79,7 @@ fn drop_each<S: Simd, V: Vector<S>>(
     simd: S,
     p: f32,
     states: &mut [V::Bits; GENERATORS],
-    from: &[Lanes; GENERATORS],
-    to: &mut [Lanes; GENERATORS],
+    values: &mut [Lanes; GENERATORS],
 ) {
     let zero = V::splat(simd, 0.0);
     let threshold = V::Bits::splat(simd, (f64::from(p) * 2f64.powi(32)) as u32);
@@ -101,14 +89,17 @@ fn drop_each<S: Simd, V: Vector<S>>(
         state = state ^ (state >> 17u32);
         state = state ^ (state << 5u32);
         states[i] = state;
-        let scaled = V::load(simd, &from[i * V::ELEMENTS..]) * (1.0 / (1.0 - p));
-        state.simd_ge(threshold).select(scaled, zero).store(&mut to[i * V::ELEMENTS..]);
+        let values = &mut values[i * V::ELEMENTS..];
+        let scaled = V::load(simd, values) * (1.0 / (1.0 - p));
+        state.simd_ge(threshold).select(scaled, zero).store(values);
     }
 }
 
+/// On a copy, where what comes before needs its output.
 impl Operator for Dropping {
     fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
-        self.apply(pass, x, y);
+        y.copy_from_slice(x);
+        self.apply(pass, y);
     }
 
     fn backward(
@@ -121,7 +112,8 @@ impl Operator for Dropping {
         _gradient: &mut [f32],
     ) {
         if let Some(dx) = dx {
-            self.apply(pass, dy, dx);
+            dx.copy_from_slice(dy);
+            self.apply(pass, dx);
         }
     }
 }

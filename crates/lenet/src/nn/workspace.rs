@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{
-    Linear, Network, Scaling, Shape,
+    Dropout, Layer, Linear, Network, Scaling, Shape,
     activation::Activation,
     batchnorm::Normalization,
     dropout::Dropping,
@@ -16,10 +16,11 @@ use super::{
 };
 use crate::{CLASSES, PIXELS, SIDE};
 
-/// An operator with the activation that follows it, done in place on its output.
+/// An operator with the activation and the dropout that follow it, done in place on its output.
 struct Step {
     operator: Box<dyn Operator>,
     activation: Option<Activation>,
+    dropout: Option<Dropping>,
     /// Whether the next step goes back through the activation.
     followed: bool,
     /// Its part of the network's parameters.
@@ -36,13 +37,21 @@ impl Step {
         input: Shape,
         output: Shape,
     ) -> Self {
-        Self { operator, activation, followed: false, parameters, input, output }
+        Self { operator, activation, dropout: None, followed: false, parameters, input, output }
+    }
+
+    /// Whether dropout can follow in place: where the derivative of the activation can be told from what it leaves.
+    fn takes_dropout(&self) -> bool {
+        self.dropout.is_none() && matches!(self.activation, None | Some(Activation::Relu))
     }
 
     fn forward(&mut self, network: &Network, pass: Pass, x: &[Lanes], y: &mut [Lanes]) {
         self.operator.forward(pass, &network.parameters()[self.parameters.clone()], x, y);
         if let Some(activation) = self.activation {
             activation.forward(pass.level, y);
+        }
+        if let Some(dropout) = self.dropout {
+            dropout.apply(pass, y);
         }
     }
 
@@ -91,16 +100,22 @@ impl Workspace {
         let mut start = 0;
         for row in network.rows() {
             let output = row.output;
+            if let (&Layer::Dropout(Dropout { p }), Some(step)) = (row.layer, steps.last_mut())
+                && step.takes_dropout()
+            {
+                step.dropout = Some(Dropping { p, len: input.len() });
+                continue;
+            }
             let operator = row.layer.operator(input, output, blocks);
             let operator = match (operator, row.layer.activation()) {
                 (Some(operator), _) => Some(operator),
                 (None, None) => None,
                 (None, activation) => match steps.last_mut() {
-                    Some(step) if step.activation.is_none() => {
+                    Some(step) if step.activation.is_none() && step.dropout.is_none() => {
                         step.activation = activation;
                         None
                     }
-                    // Two activations in a row each need their output: the second works on a copy.
+                    // Two in a row each need their output: the second works on a copy.
                     _ => Some(copy(input)),
                 },
             };
@@ -113,6 +128,7 @@ impl Workspace {
                 start = parameters.end;
                 if let Some(step) = steps.last_mut()
                     && let Some(activation) = step.activation
+                    && step.dropout.is_none()
                 {
                     step.followed = operator.follow(activation);
                 }
@@ -359,6 +375,9 @@ impl Shard {
         let step = &mut steps[i];
         let y = &values[i + 1][part(blocks.clone(), kept[i + 1], step.output)];
         let dy = &mut self.gradients[i + 1][part(blocks.clone(), self.kept[i + 1], step.output)];
+        if let Some(dropout) = step.dropout {
+            dropout.apply(pass, dy);
+        }
         if let Some(activation) = step.activation
             && !step.followed
         {

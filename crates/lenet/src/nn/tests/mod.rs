@@ -481,6 +481,40 @@ fn activations_in_a_row_have_the_right_gradient() {
     }
 }
 
+/// Dropout in place does what it does on a copy, which a second one in a row has.
+#[test]
+fn dropout_in_place_is_that_of_a_copy() {
+    let (images, labels) = (golden::images(), golden::labels());
+    let gradient = |layers: &[Layer]| {
+        let mut architecture = Architecture::new("test").layer("conv", Conv2d::new(1, 3, 5));
+        for (i, layer) in layers.iter().enumerate() {
+            architecture = architecture.layer(i.to_string(), *layer);
+        }
+        let architecture =
+            architecture.layer("flatten", Layer::Flatten).layer("fc", Linear::new(3 * 24 * 24, 10));
+        let network = Network::new(architecture, Scaling::UNIT, 1).unwrap();
+        let samples = labels.len();
+        let mut shards = Shards::new(&network, &[samples]);
+        let share = Share { total: samples, training: Some(7), first_block: 0, none: false };
+        shards.step(&network, &mut [()], |_, shard, ()| {
+            let rows = (0..samples).map(|i| Targets::Classes(&labels).row(i));
+            shard.load(&network, share, images.chunks_exact(PIXELS), rows);
+        });
+        (shards.result().0, shards.gradient(&network))
+    };
+    let [half, all] = [0.5, 0.0].map(|p| Layer::from(Dropout::new(p)));
+    for (before, after) in [
+        (vec![], vec![]),
+        (vec![Layer::ReLU], vec![]),
+        (vec![], vec![Layer::Tanh]),
+        (vec![Layer::ReLU], vec![MaxPool2d::new(1).into()]),
+    ] {
+        let with = |dropout: &[Layer]| gradient(&[&before[..], dropout, &after[..]].concat());
+        assert_eq!(with(&[half]), with(&[all, half]), "{before:?} {after:?}");
+        assert_ne!(with(&[half]), with(&[all]), "{before:?} {after:?}");
+    }
+}
+
 /// Pooling that goes back through the activation before it, too, does what both do with something between them.
 #[test]
 fn pooling_goes_back_through_an_activation() {
@@ -507,10 +541,10 @@ fn pooling_goes_back_through_an_activation() {
     }
 }
 
-/// Three threads, the second with less than a block and the last with nothing, and wide layers of panels that can't be shared
-/// evenly.
+/// Three shares, the second with less than a block and the last with nothing, on fewer threads and on as many, and wide layers
+/// of panels that can't be shared evenly.
 #[test]
-fn wide_layers_have_the_same_gradient_on_threads() {
+fn wide_layers_have_the_same_gradient_in_shares() {
     let architecture = Architecture::new("test")
         .layer("flatten", Layer::Flatten)
         .layer("fc1", Linear::new(784, 203))
@@ -525,18 +559,22 @@ fn wide_layers_have_the_same_gradient_on_threads() {
     let (loss, expected) = network.gradient(images, targets);
 
     let mut shards = Shards::new(&network, &[LANES; 3]);
-    // Twice, for what a step leaves behind.
-    for _ in 0..2 {
-        shards.step(&network, &mut [0..8, 8..13, 13..13], |i, shard, samples| {
-            let share = Share { total: 13, training: None, first_block: i, none: false };
-            let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
-            shard.load(&network, share, pixels.chunks_exact(PIXELS), samples.clone().map(|i| targets.row(i)));
+    // Again and again, for what a step leaves behind.
+    for threads in 1..=3 {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let found = pool.install(|| {
+            shards.step(&network, &mut [0..8, 8..13, 13..13], |i, shard, samples| {
+                let share = Share { total: 13, training: None, first_block: i, none: false };
+                let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
+                let rows = samples.clone().map(|i| targets.row(i));
+                shard.load(&network, share, pixels.chunks_exact(PIXELS), rows);
+            });
+            shards.gradient(&network)
         });
+        let double = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+        assert_close("gradient", EXACT, &double(&expected), &double(&found));
+        assert_close("loss", EXACT, &[f64::from(loss)], &[shards.result().0 / samples as f64]);
     }
-    let found = shards.gradient(&network);
-    let double = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
-    assert_close("gradient", EXACT, &double(&expected), &double(&found));
-    assert_close("loss", EXACT, &[f64::from(loss)], &[shards.result().0 / samples as f64]);
 }
 
 #[test]
