@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Select, Simd, f32x8};
+use fearless_simd::{Select, Simd, SimdBase, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -112,6 +112,11 @@ impl Pooling {
             && [height * self.stride, width * self.stride] == [self.input.height, self.input.width]
     }
 
+    /// Whether [`backward_overlapping`] does it.
+    fn overlap(&self) -> bool {
+        (self.pooled, self.kernel_size, self.stride) == (Pooled::Max, 2, 1)
+    }
+
     /// Pixel `v` of `row`, and those a step after each other.
     #[inline(always)]
     fn pixels<S: Simd, V: Vector<S>, const T: usize>(&self, simd: S, row: &[Lanes], v: usize) -> V {
@@ -169,7 +174,10 @@ impl Pooling {
     ) {
         let zero = V::splat(simd, 0.0);
         let (share, max) = match self.pooled {
-            Pooled::Max => (dy, self.fold::<S, V, K, T>(simd, plane, at)),
+            Pooled::Max => {
+                let max = self.fold::<S, V, K, T>(simd, plane, at);
+                (F::gradient(simd, max, dy), max)
+            }
             Pooled::Mean => (dy * self.share(), zero),
         };
         let mut open = share;
@@ -182,8 +190,9 @@ impl Pooling {
                     let here = x.simd_eq(max);
                     gradient = here.select(open, zero);
                     open = here.select(zero, open);
+                } else {
+                    gradient = F::gradient(simd, x, gradient);
                 }
-                let gradient = F::gradient(simd, x, gradient);
                 // One by one: a vector of what two stores have just written would come late.
                 for i in 0..V::ELEMENTS {
                     let (dx, gradient) = (&mut dx[v + i * self.step::<T>()], gradient.element(i));
@@ -246,6 +255,85 @@ fn backward<S: Simd, V: Vector<S>, F: Function, const K: usize, const T: usize>(
     }
 }
 
+/// [`backward`] for the largest of windows of 2x2 that are a pixel apart.
+///
+/// A row of windows at a time, whose gradient goes to two rows of pixels: the upper one has what it got from the row of windows
+/// before. A window's right pixels are the next one's left ones, which adds for both.
+#[inline(always)]
+fn backward_overlapping<S: Simd, V: Vector<S>, F: Function>(
+    simd: S,
+    pooling: &Pooling,
+    x: &[Lanes],
+    dy: &[Lanes],
+    dx: &mut [Lanes],
+) {
+    let Shape { height, width, .. } = pooling.output;
+    let row = pooling.input.width;
+    let whole = width / V::ELEMENTS * V::ELEMENTS;
+    let size = pooling.input.height * row;
+    let planes = x.chunks_exact(size).zip(dx.chunks_exact_mut(size));
+    for ((plane, dx), dy) in planes.zip(dy.chunks_exact(height * width)) {
+        dx[..row].fill(Lanes::default());
+        for (i, dy) in dy.chunks_exact(width).enumerate() {
+            let (x, dx) = (&plane[i * row..][..2 * row], &mut dx[i * row..][..2 * row]);
+            let mut right = [f32x8::splat(simd, 0.0); 2];
+            for j in (0..whole).step_by(V::ELEMENTS) {
+                right = windows_backward::<S, V, F>(simd, x, &dy[j..], dx, j, right);
+            }
+            if V::WIDE && whole < width {
+                right = windows_backward::<S, f32x8<S>, F>(simd, x, &dy[whole..], dx, whole, right);
+            }
+            dx[width].store(dx[width].load(simd) + right[0]);
+            dx[row + width].store(right[1]);
+        }
+    }
+}
+
+/// Gives the gradient `dy` of neighbouring windows, from column `j` on, to two rows of pixels, with what the window before them
+/// gives to its `right` pixels; what the last one gives to its own.
+#[inline(always)]
+fn windows_backward<S: Simd, V: Vector<S>, F: Function>(
+    simd: S,
+    x: &[Lanes],
+    dy: &[Lanes],
+    dx: &mut [Lanes],
+    j: usize,
+    right: [f32x8<S>; 2],
+) -> [f32x8<S>; 2] {
+    let zero = V::splat(simd, 0.0);
+    let (upper, lower) = x.split_at(x.len() / 2);
+    let [a, b, c, d] = [&upper[j..], &upper[j + 1..], &lower[j..], &lower[j + 1..]].map(
+        #[inline(always)]
+        |pixels| V::load(simd, pixels),
+    );
+    let max = a.max(b).max(c.max(d));
+    let mut open = F::gradient(simd, max, V::load(simd, dy));
+    // To the first largest, as PyTorch does.
+    let [a, b, c] = [a, b, c].map(
+        #[inline(always)]
+        |x| {
+            let here = x.simd_eq(max);
+            let gradient = here.select(open, zero);
+            open = here.select(zero, open);
+            gradient
+        },
+    );
+    let d = open;
+    let after = |right: f32x8<S>, gradient: V| {
+        V::from_elements(
+            #[inline(always)]
+            |i| if i == 0 { right } else { gradient.element(i - 1) },
+        )
+    };
+    let (upper, lower) = dx.split_at_mut(x.len() / 2);
+    (V::load(simd, &upper[j..]) + (a + after(right[0], b))).store(&mut upper[j..]);
+    (c + after(right[1], d)).store(&mut lower[j..]);
+    [b, d].map(
+        #[inline(always)]
+        |gradient| gradient.element(V::ELEMENTS - 1),
+    )
+}
+
 impl Operator for Pooling {
     fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         match (self.kernel_size, self.stride) {
@@ -265,18 +353,23 @@ impl Operator for Pooling {
         _gradient: &mut [f32],
     ) {
         let Some(dx) = dx else { return };
-        match (self.kernel_size, self.stride, self.after) {
-            (2, 1, None) => kernel!(pass.level, backward[Identity, 2, 1](self, x, dy, dx)),
-            (2, 2, None) => kernel!(pass.level, backward[Identity, 2, 2](self, x, dy, dx)),
-            (2, 2, Some(Activation::Relu)) => kernel!(pass.level, backward[Relu, 2, 2](self, x, dy, dx)),
-            (2, 2, Some(Activation::Tanh)) => kernel!(pass.level, backward[Tanh, 2, 2](self, x, dy, dx)),
+        match (self.overlap(), self.kernel_size, self.stride, self.after) {
+            (true, .., None) => kernel!(pass.level, backward_overlapping[Identity](self, x, dy, dx)),
+            (true, .., Some(_)) => kernel!(pass.level, backward_overlapping[Relu](self, x, dy, dx)),
+            (_, 2, 2, None) => kernel!(pass.level, backward[Identity, 2, 2](self, x, dy, dx)),
+            (_, 2, 2, Some(Activation::Relu)) => kernel!(pass.level, backward[Relu, 2, 2](self, x, dy, dx)),
+            (_, 2, 2, Some(Activation::Tanh)) => kernel!(pass.level, backward[Tanh, 2, 2](self, x, dy, dx)),
             _ => kernel!(pass.level, backward[Identity, 0, 0](self, x, dy, dx)),
         }
     }
 
-    /// Where each pixel is written once: that spares a pass over the larger map.
+    /// Where each pixel is written once, or what many windows give it is all kept or all dropped: that spares a pass over the
+    /// larger map.
     fn follow(&mut self, activation: Activation) -> bool {
-        let follows = self.kernel_size == 2 && self.tiles();
+        let follows = match activation {
+            Activation::Relu if self.overlap() => true,
+            _ => self.kernel_size == 2 && self.tiles(),
+        };
         self.after = follows.then_some(activation);
         follows
     }

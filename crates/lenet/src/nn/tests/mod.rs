@@ -520,7 +520,12 @@ fn dropout_in_place_is_that_of_a_copy() {
 fn pooling_goes_back_through_an_activation() {
     let (images, labels) = (golden::images(), golden::labels());
     for activation in [Layer::ReLU, Layer::Tanh] {
-        for pool in [Layer::from(MaxPool2d::new(2)), AvgPool2d::new(2).into(), AvgPool2d::new(3).into()] {
+        for (pool, side) in [
+            (Layer::from(MaxPool2d::new(2)), 12),
+            (MaxPool2d::new(2).stride(1).into(), 23),
+            (AvgPool2d::new(2).into(), 12),
+            (AvgPool2d::new(3).into(), 8),
+        ] {
             let [together, apart] = [false, true].map(|apart| {
                 let mut architecture = Architecture::new("test")
                     .layer("conv", Conv2d::new(1, 3, 5))
@@ -528,11 +533,10 @@ fn pooling_goes_back_through_an_activation() {
                 if apart {
                     architecture = architecture.layer("nothing", Dropout::new(0.0));
                 }
-                let features = if pool == AvgPool2d::new(3).into() { 3 * 8 * 8 } else { 3 * 12 * 12 };
                 let architecture = architecture
                     .layer("pool", pool)
                     .layer("flatten", Layer::Flatten)
-                    .layer("fc", Linear::new(features, 10));
+                    .layer("fc", Linear::new(3 * side * side, 10));
                 let network = Network::new(architecture, Scaling::UNIT, 1).unwrap();
                 network.gradient(&images, Targets::Classes(&labels))
             });
