@@ -189,8 +189,8 @@ impl<'a> Tensors<'a> {
         }
         let mut network = Network::new(architecture, scaling, 0)?;
         let mut rows = Vec::with_capacity(expected);
-        for tensor in network.tensors() {
-            rows.extend(self.tensor(format!("{prefix}{}", tensor.name), &tensor.shape)?);
+        for (name, shape) in network.architecture().tensors() {
+            rows.extend(self.tensor(format!("{prefix}{name}"), &shape)?);
         }
         let parameters = network.to_panels(&rows);
         network.parameters_mut().copy_from_slice(&parameters);

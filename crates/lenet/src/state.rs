@@ -180,10 +180,10 @@ impl State {
 /// Where the parameters are that are subject to weight decay: the tensors of more than one dimension.
 fn decayed(network: &Network) -> Vec<Range<usize>> {
     let mut end = 0;
-    let ranges = network.tensors().map(|tensor| {
+    let ranges = network.architecture().tensors().map(|(_, shape)| {
         let start = end;
-        end += tensor.values.len();
-        (tensor.shape.len() > 1).then_some(start..end)
+        end += shape.iter().product::<usize>();
+        (shape.len() > 1).then_some(start..end)
     });
     ranges.flatten().collect()
 }

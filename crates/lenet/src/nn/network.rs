@@ -287,10 +287,11 @@ impl Network {
 
     /// The parameters by name, as PyTorch has them.
     pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
-        let mut rows = self.to_rows(&self.parameters);
+        let (rows, mut start) = (self.to_rows(&self.parameters), 0);
         self.architecture.tensors().map(move |(name, shape)| {
-            let rest = rows.split_off(shape.iter().product());
-            Tensor { name, shape, values: std::mem::replace(&mut rows, rest) }
+            let place = start..start + shape.iter().product::<usize>();
+            start = place.end;
+            Tensor { name, shape, values: rows[place].to_vec() }
         })
     }
 
@@ -474,7 +475,7 @@ fn read(network: &Network, workspace: &mut Workspace, images: &[u8], logits: &mu
 
 impl Architecture {
     /// The parameters: name and shape of each tensor.
-    fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
         self.layers.iter().flat_map(|(name, layer)| {
             layer.parameter_shapes().into_iter().map(move |(part, shape)| (format!("{name}.{part}"), shape))
         })

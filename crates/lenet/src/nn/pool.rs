@@ -112,6 +112,18 @@ impl Pooling {
             && [height * self.stride, width * self.stride] == [self.input.height, self.input.width]
     }
 
+    /// What backward goes through plane by plane: `x`, `dy`, `dx`.
+    fn planes<'a>(
+        &self,
+        x: &'a [Lanes],
+        dy: &'a [Lanes],
+        dx: &'a mut [Lanes],
+    ) -> impl Iterator<Item = (&'a [Lanes], &'a [Lanes], &'a mut [Lanes])> {
+        let [input, output] = [self.input, self.output].map(|shape| shape.height * shape.width);
+        let planes = x.chunks_exact(input).zip(dy.chunks_exact(output)).zip(dx.chunks_exact_mut(input));
+        planes.map(|((x, dy), dx)| (x, dy, dx))
+    }
+
     /// Whether [`backward_overlapping`] does it.
     fn overlap(&self) -> bool {
         (self.pooled, self.kernel_size, self.stride) == (Pooled::Max, 2, 1)
@@ -233,15 +245,13 @@ fn backward<S: Simd, V: Vector<S>, F: Function, const K: usize, const T: usize>(
     dy: &[Lanes],
     dx: &mut [Lanes],
 ) {
-    let Shape { height, width, .. } = pooling.output;
+    let width = pooling.output.width;
     let whole = width / V::ELEMENTS * V::ELEMENTS;
-    let size = pooling.input.height * pooling.input.width;
     let tiles = pooling.tiles();
     if !tiles {
         dx.fill(Lanes::default());
     }
-    let planes = x.chunks_exact(size).zip(dx.chunks_exact_mut(size));
-    for ((plane, dx), dy) in planes.zip(dy.chunks_exact(height * width)) {
+    for (plane, dy, dx) in pooling.planes(x, dy, dx) {
         for (i, dy) in dy.chunks_exact(width).enumerate() {
             for j in (0..whole).step_by(V::ELEMENTS) {
                 let dy = V::load(simd, &dy[j..]);
@@ -267,12 +277,9 @@ fn backward_overlapping<S: Simd, V: Vector<S>, F: Function>(
     dy: &[Lanes],
     dx: &mut [Lanes],
 ) {
-    let Shape { height, width, .. } = pooling.output;
-    let row = pooling.input.width;
+    let (width, row) = (pooling.output.width, pooling.input.width);
     let whole = width / V::ELEMENTS * V::ELEMENTS;
-    let size = pooling.input.height * row;
-    let planes = x.chunks_exact(size).zip(dx.chunks_exact_mut(size));
-    for ((plane, dx), dy) in planes.zip(dy.chunks_exact(height * width)) {
+    for (plane, dy, dx) in pooling.planes(x, dy, dx) {
         dx[..row].fill(Lanes::default());
         for (i, dy) in dy.chunks_exact(width).enumerate() {
             let (x, dx) = (&plane[i * row..][..2 * row], &mut dx[i * row..][..2 * row]);

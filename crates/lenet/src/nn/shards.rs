@@ -2,8 +2,8 @@
 //! and then updates its share of the parameters.
 //!
 //! They wait for each other where a layer needs sums over the whole batch. The gradient of a wide layer's weights no share has
-//! for itself: it is made for the whole batch when they are updated, a panel at a time, which is still in the first-level
-//! caches then. So it never goes through memory, nor does it depend on the number of threads.
+//! for itself: it is made for the whole batch when they are updated, a panel at a time, which is still in the core's own caches
+//! then. So it never goes through memory, nor does it depend on the number of threads.
 
 use std::{
     ops::Range,
@@ -14,24 +14,21 @@ use std::{
 use fearless_simd::Level;
 use rayon::{Yield, prelude::*};
 
-use super::{Linear, Network, batchnorm::Direction, lanes::blocks, linear::WeightGradient, workspace::Shard};
+use super::{
+    Network,
+    batchnorm::Direction,
+    lanes::blocks,
+    linear::WeightGradient,
+    workspace::{Shard, Wide},
+};
 use crate::optim::{Optimizer, OptimizerState, Update};
 
 /// A network in training, with all the memory that a step needs.
 pub(crate) struct Shards {
     shards: Vec<Shard>,
-    /// In the order of their parameters.
     wide: Vec<Wide>,
     /// As many as there are shards.
     updaters: Vec<Updater>,
-}
-
-/// A wide layer.
-struct Wide {
-    layer: Linear,
-    step: usize,
-    /// The place of the weights among the network's parameters.
-    weights: Range<usize>,
 }
 
 /// Parameters of other layers that are updated at a time.
@@ -41,8 +38,7 @@ impl Shards {
     /// A shard for each of `sizes`, the samples that it takes at most.
     pub fn new(network: &Network, sizes: &[usize]) -> Self {
         let shards: Vec<Shard> = sizes.iter().map(|&samples| Shard::new(network, samples)).collect();
-        let wide = |(step, layer, weights)| Wide { layer, step, weights };
-        let wide: Vec<Wide> = shards.first().into_iter().flat_map(Shard::wide).map(wide).collect();
+        let wide: Vec<Wide> = shards.first().into_iter().flat_map(Shard::wide).collect();
         let all = sizes.iter().map(|&samples| blocks(samples)).sum();
         let longest = wide.iter().map(|wide| wide.layer.panel()).max().unwrap_or(0);
         let updaters = sizes.iter().map(|_| Updater {

@@ -251,6 +251,14 @@ pub(crate) struct Share {
     pub none: bool,
 }
 
+/// A wide layer at work.
+pub(super) struct Wide {
+    pub layer: Linear,
+    pub step: usize,
+    /// The place of the weights among the network's parameters.
+    pub weights: Range<usize>,
+}
+
 /// One thread's share of a training step: forward, loss and backward of its samples, with a gradient of its own.
 pub(crate) struct Shard {
     workspace: Workspace,
@@ -402,11 +410,11 @@ impl Shard {
         self.workspace.steps[step].operator.normalization()
     }
 
-    /// The wide layers: the step of each, and the place of its weights among the network's parameters.
-    pub fn wide(&self) -> impl Iterator<Item = (usize, Linear, Range<usize>)> {
+    /// The wide layers, in the order of their parameters.
+    pub(super) fn wide(&self) -> impl Iterator<Item = Wide> {
         self.workspace.steps.iter().enumerate().filter_map(|(i, step)| {
             let (layer, start) = (step.operator.wide()?, step.parameters.start);
-            Some((i, layer, start..start + layer.weights()))
+            Some(Wide { layer, step: i, weights: start..start + layer.weights() })
         })
     }
 
