@@ -30,12 +30,20 @@ impl Activation {
     }
 }
 
-pub(super) trait Function {
-    /// Of several vectors, which may share what is slow.
-    fn of<S: Simd, V: Vector<S>, const N: usize>(simd: S, x: [V; N]) -> [V; N];
-
+/// An element-wise function by its derivative.
+pub(super) trait Derivative {
     /// `dy * f'`, for `y = f(x)`.
     fn gradient<S: Simd, V: Vector<S>>(simd: S, y: V, dy: V) -> V;
+}
+
+trait Function: Derivative {
+    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V;
+
+    /// Of two vectors, which may share what is slow.
+    #[inline(always)]
+    fn of_two<S: Simd, V: Vector<S>>(simd: S, one: V, other: V) -> (V, V) {
+        (Self::of(simd, one), Self::of(simd, other))
+    }
 }
 
 #[inline(always)]
@@ -43,18 +51,17 @@ fn forward<S: Simd, V: Vector<S>, F: Function>(simd: S, y: &mut [Lanes]) {
     let mut pairs = y.chunks_exact_mut(2 * V::ELEMENTS);
     for pair in &mut pairs {
         let (one, other) = pair.split_at_mut(V::ELEMENTS);
-        let [a, b] = F::of(simd, [V::load(simd, one), V::load(simd, other)]);
+        let (a, b) = F::of_two(simd, V::load(simd, one), V::load(simd, other));
         a.store(one);
         b.store(other);
     }
     for y in pairs.into_remainder() {
-        let [value] = F::of(simd, [y.load(simd)]);
-        y.store(value);
+        y.store(F::of(simd, y.load(simd)));
     }
 }
 
 #[inline(always)]
-fn backward<S: Simd, V: Vector<S>, F: Function>(simd: S, y: &[Lanes], dy: &mut [Lanes]) {
+fn backward<S: Simd, V: Vector<S>, F: Derivative>(simd: S, y: &[Lanes], dy: &mut [Lanes]) {
     let (mut ys, mut dys) = (y.chunks_exact(V::ELEMENTS), dy.chunks_exact_mut(V::ELEMENTS));
     for (y, dy) in (&mut ys).zip(&mut dys) {
         F::gradient(simd, V::load(simd, y), V::load(simd, dy)).store(dy);
@@ -64,15 +71,10 @@ fn backward<S: Simd, V: Vector<S>, F: Function>(simd: S, y: &[Lanes], dy: &mut [
     }
 }
 
-/// What changes nothing.
+/// That of what changes nothing.
 pub(super) struct Identity;
 
-impl Function for Identity {
-    #[inline(always)]
-    fn of<S: Simd, V: Vector<S>, const N: usize>(_simd: S, x: [V; N]) -> [V; N] {
-        x
-    }
-
+impl Derivative for Identity {
     #[inline(always)]
     fn gradient<S: Simd, V: Vector<S>>(_simd: S, _y: V, dy: V) -> V {
         dy
@@ -83,13 +85,12 @@ pub(super) struct Relu;
 
 impl Function for Relu {
     #[inline(always)]
-    fn of<S: Simd, V: Vector<S>, const N: usize>(simd: S, x: [V; N]) -> [V; N] {
-        x.map(
-            #[inline(always)]
-            |x| x.max(V::splat(simd, 0.0)),
-        )
+    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
+        x.max(V::splat(simd, 0.0))
     }
+}
 
+impl Derivative for Relu {
     /// `f' = 1 where f > 0, else 0`
     #[inline(always)]
     fn gradient<S: Simd, V: Vector<S>>(simd: S, y: V, dy: V) -> V {
@@ -135,22 +136,20 @@ impl Tanh {
 
 impl Function for Tanh {
     #[inline(always)]
-    fn of<S: Simd, V: Vector<S>, const N: usize>(simd: S, mut x: [V; N]) -> [V; N] {
-        for pair in x.chunks_mut(2) {
-            if let [one, other] = pair {
-                let ((a, q), (b, r)) = (Self::fraction(simd, *one), Self::fraction(simd, *other));
-                let inverse = V::splat(simd, 1.0) / (q * r);
-                (*one, *other) = (a * r * inverse, b * q * inverse);
-            } else {
-                for x in pair {
-                    let (p, q) = Self::fraction(simd, *x);
-                    *x = p / q;
-                }
-            }
-        }
-        x
+    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
+        let (p, q) = Self::fraction(simd, x);
+        p / q
     }
 
+    #[inline(always)]
+    fn of_two<S: Simd, V: Vector<S>>(simd: S, one: V, other: V) -> (V, V) {
+        let ((a, q), (b, r)) = (Self::fraction(simd, one), Self::fraction(simd, other));
+        let inverse = V::splat(simd, 1.0) / (q * r);
+        (a * r * inverse, b * q * inverse)
+    }
+}
+
+impl Derivative for Tanh {
     /// `f' = 1 - f^2`
     #[inline(always)]
     fn gradient<S: Simd, V: Vector<S>>(_simd: S, y: V, dy: V) -> V {

@@ -109,7 +109,7 @@ impl Geometry {
 
 /// One block: `y (output) = bias + weight (out_channels, in_channels, kernel_size, kernel_size) * x (input)`.
 ///
-/// A tile of a few channels by up to six vectors of columns stays in registers while the taps go by; a row of tiles
+/// A tile of a few channels by a few vectors of columns stays in registers while the taps go by; a row of tiles
 /// reads few rows of `x`, which stay in the first-level cache.
 #[inline(always)]
 fn correlate<S: Simd, V: Vector<S>>(
@@ -150,7 +150,8 @@ fn correlate_row<S: Simd, V: Vector<S>, const C: usize, const K: usize>(
     (first, i): (usize, usize),
 ) {
     let vectors = shape.vectors(V::ELEMENTS);
-    let tiles = vectors.div_ceil(TILE);
+    // Neighbouring taps share their pixels, so the compiler keeps all of them in registers, beside the sums.
+    let tiles = vectors.div_ceil(if V::WIDE { TILE } else { 4 });
     for tile in 0..tiles {
         let (vector, columns) = piece(vectors, tiles, tile);
         let at = (first, i, vector * V::ELEMENTS);
@@ -190,7 +191,8 @@ fn correlate_tile<S: Simd, V: Vector<S>, const C: usize, const P: usize, const K
             for c in 0..C {
                 weights[c] = &kernels[c][(channel * kernel_size + u) * kernel_size..][..kernel_size];
             }
-            for (v, pixels) in row.windows(columns).enumerate() {
+            for v in 0..kernel_size {
+                let pixels = &row[v..][..columns];
                 let mut broadcast = [V::splat(simd, 0.0); C];
                 for c in 0..C {
                     broadcast[c] = V::splat(simd, weights[c][v]);

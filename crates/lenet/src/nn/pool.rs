@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
-    activation::{Activation, Function, Identity, Relu, Tanh},
+    activation::{Activation, Derivative, Identity, Relu, Tanh},
     lanes::{Lanes, Vector, kernel},
     layer::{Operator, Pass},
 };
@@ -175,7 +175,7 @@ impl Pooling {
     /// Gives `dy` to the first largest pixel of its window, as PyTorch does, or a share to each: added to `dx` if
     /// windows overlap.
     #[inline(always)]
-    fn backward_some<S: Simd, V: Vector<S>, F: Function, const K: usize, const T: usize>(
+    fn backward_some<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize>(
         &self,
         simd: S,
         plane: &[Lanes],
@@ -238,7 +238,7 @@ fn forward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
 }
 
 #[inline(always)]
-fn backward<S: Simd, V: Vector<S>, F: Function, const K: usize, const T: usize>(
+fn backward<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize>(
     simd: S,
     pooling: &Pooling,
     x: &[Lanes],
@@ -270,7 +270,7 @@ fn backward<S: Simd, V: Vector<S>, F: Function, const K: usize, const T: usize>(
 /// A row of windows at a time, whose gradient goes to two rows of pixels: the upper one has what it got from the row of windows
 /// before. A window's right pixels are the next one's left ones, which adds for both.
 #[inline(always)]
-fn backward_overlapping<S: Simd, V: Vector<S>, F: Function>(
+fn backward_overlapping<S: Simd, V: Vector<S>, F: Derivative>(
     simd: S,
     pooling: &Pooling,
     x: &[Lanes],
@@ -299,7 +299,7 @@ fn backward_overlapping<S: Simd, V: Vector<S>, F: Function>(
 /// Gives the gradient `dy` of neighbouring windows, from column `j` on, to two rows of pixels, with what the window before them
 /// gives to its `right` pixels; what the last one gives to its own.
 #[inline(always)]
-fn windows_backward<S: Simd, V: Vector<S>, F: Function>(
+fn windows_backward<S: Simd, V: Vector<S>, F: Derivative>(
     simd: S,
     x: &[Lanes],
     dy: &[Lanes],
