@@ -200,7 +200,7 @@ pub fn temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
 }
 
 /// The greatest threshold below which at most `share`, from 0 to 1, of `probabilities` are. 0 without any.
-pub(crate) fn threshold(mut probabilities: Vec<f32>, share: f64) -> f32 {
+pub(crate) fn quantile(mut probabilities: Vec<f32>, share: f64) -> f32 {
     probabilities.sort_unstable_by(f32::total_cmp);
     let below = (share * probabilities.len() as f64) as usize;
     probabilities.get(below).or(probabilities.last()).copied().unwrap_or(0.0)
@@ -303,11 +303,11 @@ mod tests {
     fn a_threshold_has_its_share_below() {
         let probabilities: Vec<_> = (0..200).map(|i| 0.005 * (i * 77 % 200) as f32).collect();
         let below = |share| {
-            let threshold = threshold(probabilities.clone(), share);
+            let threshold = quantile(probabilities.clone(), share);
             probabilities.iter().filter(|&&probability| probability < threshold).count()
         };
         assert_eq!([0.0, 0.005, 0.1, 1.0].map(below), [0, 1, 20, 199]);
-        assert_eq!(threshold(Vec::new(), 0.5), 0.0);
+        assert_eq!(quantile(Vec::new(), 0.5), 0.0);
     }
 
     #[test]

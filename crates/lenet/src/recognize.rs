@@ -478,7 +478,7 @@ pub fn threshold(network: &Network, images: &[u8], share: f64) -> f32 {
     let soft: Vec<u8> = images.as_chunks().0.iter().flat_map(image::soften).collect();
     let looks = network.predict(images).into_iter().zip(network.predict(&soft));
     let digits = looks.map(|(first, second)| of_two_looks(any_digit(&first), any_digit(&second)));
-    metrics::threshold(digits.collect(), share)
+    metrics::quantile(digits.collect(), share)
 }
 
 /// The probability of being a digit that two looks at the same give: their geometric mean, as either may doubt it.
