@@ -30,13 +30,15 @@ impl Activation {
     }
 }
 
-/// An element-wise function by its derivative.
+/// How a gradient goes back through an element-wise function `f`.
 pub(super) trait Derivative {
     /// `dy * f'`, for `y = f(x)`.
     fn gradient<S: Simd, V: Vector<S>>(simd: S, y: V, dy: V) -> V;
 }
 
+/// An element-wise function.
 trait Function: Derivative {
+    /// `f(x)`
     fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V;
 
     /// Of two vectors, which may share what is slow.
@@ -71,7 +73,7 @@ fn backward<S: Simd, V: Vector<S>, F: Derivative>(simd: S, y: &[Lanes], dy: &mut
     }
 }
 
-/// That of what changes nothing.
+/// Through what changes nothing.
 pub(super) struct Identity;
 
 impl Derivative for Identity {

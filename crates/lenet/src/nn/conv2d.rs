@@ -109,8 +109,8 @@ impl Geometry {
 
 /// One block: `y (output) = bias + weight (out_channels, in_channels, kernel_size, kernel_size) * x (input)`.
 ///
-/// A tile of a few channels by a few vectors of columns stays in registers while the taps go by; a row of tiles
-/// reads few rows of `x`, which stay in the first-level cache.
+/// A tile of up to two channels by four vectors of columns, three by six where registers are wide, stays in them while the
+/// taps go by; a row of tiles reads few rows of `x`, which stay in the first-level cache.
 #[inline(always)]
 fn correlate<S: Simd, V: Vector<S>>(
     simd: S,
@@ -150,12 +150,19 @@ fn correlate_row<S: Simd, V: Vector<S>, const C: usize, const K: usize>(
     (first, i): (usize, usize),
 ) {
     let vectors = shape.vectors(V::ELEMENTS);
-    // Neighbouring taps share their pixels, so the compiler keeps all of them in registers, beside the sums.
+    // Neighbouring taps share their pixels, so the compiler keeps all of them in registers: with eight sums and two weights they
+    // are fourteen of sixteen.
     let tiles = vectors.div_ceil(if V::WIDE { TILE } else { 4 });
     for tile in 0..tiles {
         let (vector, columns) = piece(vectors, tiles, tile);
         let at = (first, i, vector * V::ELEMENTS);
-        with_const!(P = columns => correlate_tile::<S, V, C, P, K>(simd, shape, weight, bias, x, y, at));
+        if V::WIDE {
+            with_const!(P = columns => correlate_tile::<S, V, C, P, K>(simd, shape, weight, bias, x, y, at));
+        } else {
+            with_const!(P = columns, [1 2 3] else 4 => {
+                correlate_tile::<S, V, C, P, K>(simd, shape, weight, bias, x, y, at);
+            });
+        }
     }
     for j in vectors * V::ELEMENTS..shape.output.width {
         correlate_tile::<S, f32x8<S>, C, 1, K>(simd, shape, weight, bias, x, y, (first, i, j));

@@ -230,7 +230,7 @@ pub(crate) fn blocks(samples: usize) -> usize {
     samples.div_ceil(LANES)
 }
 
-/// The widest register tile: two broadcast values times six vectors are twelve accumulators, which with their
+/// The widest register tile: two times six, of vectors and broadcast values, are twelve accumulators, which with their
 /// operands are the fifteen registers that every x86 level since AVX has, and enough independent sums to hide
 /// the latency of a fused multiply-add.
 pub(crate) const TILE: usize = 6;
