@@ -39,6 +39,9 @@ pub struct Linear {
 pub(super) const PANEL: usize = 48;
 /// Panels done at a time in [`multiply`]: as many vectors of a few blocks stay in the first-level cache.
 const PANELS: usize = 3;
+/// Inputs that a step of the loop in [`multiply`] takes where vectors are narrow: processors foresee the end of a panel of few
+/// steps, not of many, and a step of wide ones is long enough as it is.
+const STEPS: usize = 8;
 /// Blocks done at a time in [`multiply`] at most.
 const BLOCKS: usize = 7;
 
@@ -209,29 +212,52 @@ fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
                 rows[r][i] = &weight[start..][..x.len()];
             }
         }
-        for i in 0..x.len() {
-            let mut broadcast = [V::splat(simd, 0.0); R];
-            for r in 0..R {
-                broadcast[r] = V::splat(simd, rows[r][0][i]);
-                if V::WIDE {
-                    broadcast[r] = second.select(V::splat(simd, rows[r][1][i]), broadcast[r]);
-                }
-            }
-            for b in 0..B {
-                let value = x[i][b].load(simd);
-                let value = V::from_elements(
-                    #[inline(always)]
-                    |_| value,
-                );
-                for r in 0..R {
-                    sums[r][b] = broadcast[r].mul_add(value, sums[r][b]);
-                }
-            }
+        let (steps, rest) = if V::WIDE { Default::default() } else { x.as_chunks::<STEPS>() };
+        for x in steps {
+            multiply_steps(simd, second, &mut rows, x, &mut sums);
         }
+        multiply_steps(simd, second, &mut rows, if V::WIDE { x } else { rest }, &mut sums);
     }
     for r in 0..R {
         for b in 0..B {
             sums[r][b].store(&mut y[place(r, b)..]);
+        }
+    }
+}
+
+/// Adds the products of some inputs `x` to the sums, by the weights with which the `rows` of `R` vectors of outputs begin, and
+/// goes on in them; `second` are the lanes of the second output of a vector.
+#[inline(always)]
+fn multiply_steps<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
+    simd: S,
+    second: V::Mask,
+    rows: &mut [[&[f32]; 2]; R],
+    x: &[[Lanes; B]],
+    sums: &mut [[V; B]; R],
+) {
+    let mut now = [[&rows[0][0][..0]; 2]; R];
+    for r in 0..R {
+        for i in 0..V::ELEMENTS {
+            (now[r][i], rows[r][i]) = rows[r][i].split_at(x.len());
+        }
+    }
+    for i in 0..x.len() {
+        let mut broadcast = [V::splat(simd, 0.0); R];
+        for r in 0..R {
+            broadcast[r] = V::splat(simd, now[r][0][i]);
+            if V::WIDE {
+                broadcast[r] = second.select(V::splat(simd, now[r][1][i]), broadcast[r]);
+            }
+        }
+        for b in 0..B {
+            let value = x[i][b].load(simd);
+            let value = V::from_elements(
+                #[inline(always)]
+                |_| value,
+            );
+            for r in 0..R {
+                sums[r][b] = broadcast[r].mul_add(value, sums[r][b]);
+            }
         }
     }
 }
@@ -254,20 +280,19 @@ fn multiply_turned<S: Simd, V: Vector<S>>(
         for (dy, dx) in dy.chunks_exact(out_features).zip(dx.chunks_exact_mut(in_features)) {
             let dx = &mut dx[inputs.clone()];
             let vectors = dx.len() / V::LEN;
-            // Eight sums for each vector: as many as the registers hold.
-            let tiles = vectors.div_ceil(if V::WIDE { 3 } else { 1 });
+            let tiles = vectors.div_ceil(3);
             for tile in 0..tiles {
                 let (vector, count) = piece(vectors, tiles, tile);
                 let first = vector * V::LEN;
-                if V::WIDE {
-                    with_const!(C = count, [1 2] else 3 => turned_tile::<S, V, C>(simd, weight, dy, dx, first));
+                with_const!(C = count, [1 2] else 3 => if V::WIDE {
+                    turned_tile::<S, V, C, LANES>(simd, weight, dy, dx, first);
                 } else {
-                    turned_tile::<S, V, 1>(simd, weight, dy, dx, first);
-                }
+                    turned_tile::<S, V, C, { LANES / 2 }>(simd, weight, dy, dx, first);
+                });
             }
             let mut rest = vectors * V::LEN;
             if V::WIDE && rest + LANES <= dx.len() {
-                turned_tile::<S, f32x8<S>, 1>(simd, weight, dy, dx, rest);
+                turned_tile::<S, f32x8<S>, 1, LANES>(simd, weight, dy, dx, rest);
                 rest += LANES;
             }
             for input in rest..dx.len() {
@@ -281,9 +306,9 @@ fn multiply_turned<S: Simd, V: Vector<S>>(
     }
 }
 
-/// `C` vectors of inputs of a block, from `first` on.
+/// `C` vectors of inputs of a block, from `first` on; registers hold the sums of `L` lanes at a time.
 #[inline(always)]
-fn turned_tile<S: Simd, V: Vector<S>, const C: usize>(
+fn turned_tile<S: Simd, V: Vector<S>, const C: usize, const L: usize>(
     simd: S,
     weight: &[f32],
     dy: &[Lanes],
@@ -291,16 +316,24 @@ fn turned_tile<S: Simd, V: Vector<S>, const C: usize>(
     first: usize,
 ) {
     let mut sums = [[V::splat(simd, 0.0); LANES]; C];
-    for (dy, row) in dy.iter().zip(weight.chunks_exact(dx.len())) {
-        let row = &row[first..][..C * V::LEN];
-        let mut values = [V::splat(simd, 0.0); C];
-        for c in 0..C {
-            values[c] = V::from_slice(simd, &row[c * V::LEN..][..V::LEN]);
-        }
-        for lane in 0..LANES {
-            let factor = V::splat(simd, dy.0[lane]);
+    for lanes in (0..LANES).step_by(L) {
+        let mut some = [[V::splat(simd, 0.0); L]; C];
+        for (dy, row) in dy.iter().zip(weight.chunks_exact(dx.len())) {
+            let row = &row[first..][..C * V::LEN];
+            let mut values = [V::splat(simd, 0.0); C];
             for c in 0..C {
-                sums[c][lane] = factor.mul_add(values[c], sums[c][lane]);
+                values[c] = V::from_slice(simd, &row[c * V::LEN..][..V::LEN]);
+            }
+            for lane in 0..L {
+                let factor = V::splat(simd, dy.0[lanes + lane]);
+                for c in 0..C {
+                    some[c][lane] = factor.mul_add(values[c], some[c][lane]);
+                }
+            }
+        }
+        for c in 0..C {
+            for lane in 0..L {
+                sums[c][lanes + lane] = some[c][lane];
             }
         }
     }
@@ -396,12 +429,12 @@ fn weights_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     (output, input): (usize, usize),
 ) {
     let mut sums = [[V::splat(simd, 0.0); C]; R];
-    let mut rows = rows[input / LANES..].chunks(PANEL);
+    let mut rows = rows.as_chunks::<{ PANEL / LANES }>().0.as_chunks::<LANES>().0.iter();
     for (_, dy) in (0..).map_while(batch) {
         for (dy, rows) in dy.chunks_exact(out_features).zip(&mut rows) {
             let dy = &dy[output..output + R];
-            for (lane, row) in rows.chunks(PANEL / LANES).enumerate() {
-                let row = &row[..C * V::ELEMENTS];
+            for lane in 0..LANES {
+                let row = &rows[lane][input / LANES..][..C * V::ELEMENTS];
                 let mut values = [V::splat(simd, 0.0); C];
                 for c in 0..C {
                     values[c] = V::load(simd, &row[c * V::ELEMENTS..]);
