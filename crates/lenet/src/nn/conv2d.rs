@@ -355,9 +355,9 @@ fn weights_tile<S: Simd, V: Vector<S>, const C: usize, const T: usize>(
         for c in 0..C {
             gradients[c] = &dy[((first + c) * output.height + i) * output.width..][..output.width];
         }
+        // Slices of one length, so that a step of the loop checks no other.
+        let vectors = shape.vectors(V::ELEMENTS);
         if V::WIDE {
-            // Slices of one length, so that a step of the loop checks no other.
-            let vectors = shape.vectors(V::ELEMENTS);
             let mut pairs = [&gradients[0].as_chunks::<2>().0[..0]; C];
             for c in 0..C {
                 pairs[c] = &gradients[c].as_chunks().0[..vectors];
@@ -378,25 +378,30 @@ fn weights_tile<S: Simd, V: Vector<S>, const C: usize, const T: usize>(
                     }
                 }
             }
-            for j in vectors * V::ELEMENTS..output.width {
-                for t in 0..T {
-                    let pixel = V::load_one(simd, &row[j * stride + t]);
-                    for c in 0..C {
-                        sums[c][t] = V::load_one(simd, &gradients[c][j]).mul_add(pixel, sums[c][t]);
-                    }
-                }
-            }
         } else {
-            for (j, pixels) in row.windows(T).step_by(stride).enumerate() {
+            let mut pixels = [&row[..0]; T];
+            for t in 0..T {
+                pixels[t] = &row[t..][..vectors];
+            }
+            let gradients = gradients.map(|gradients| &gradients[..vectors]);
+            for j in 0..vectors {
                 let mut dys = [V::splat(simd, 0.0); C];
                 for c in 0..C {
                     dys[c] = V::load_one(simd, &gradients[c][j]);
                 }
                 for t in 0..T {
-                    let pixel = V::load_one(simd, &pixels[t]);
+                    let pixel = V::load_one(simd, &pixels[t][j]);
                     for c in 0..C {
                         sums[c][t] = dys[c].mul_add(pixel, sums[c][t]);
                     }
+                }
+            }
+        }
+        for j in vectors * V::ELEMENTS..output.width {
+            for t in 0..T {
+                let pixel = V::load_one(simd, &row[j * stride + t]);
+                for c in 0..C {
+                    sums[c][t] = V::load_one(simd, &gradients[c][j]).mul_add(pixel, sums[c][t]);
                 }
             }
         }
