@@ -328,11 +328,10 @@ impl Shard {
                 (self.loss, self.correct) =
                     cross_entropy(&logits[..len], targets, total, none, &mut gradient[..len]);
             }
-            self.through_activation(
-                self.workspace.steps.len() - 1,
-                network,
-                0..blocks(self.workspace.samples),
-            );
+            let last = self.workspace.steps.len() - 1;
+            if self.workspace.barriers.contains(&last) {
+                self.through_activation(last, network, 0..blocks(self.workspace.samples));
+            }
             self.backward(network, stage);
         }
     }
@@ -361,6 +360,10 @@ impl Shard {
 
     /// `blocks` of step `i`, when the gradient of its output is known.
     fn backward_step(&mut self, i: usize, network: &Network, blocks: Range<usize>) {
+        // Not before: the gradient of a whole batch would go through the caches once more. Only sums must be known in time.
+        if !self.workspace.barriers.contains(&i) {
+            self.through_activation(i, network, blocks.clone());
+        }
         let Share { training, first_block, .. } = self.share;
         let pass = self.workspace.pass(network, training, first_block, &blocks);
         let Workspace { steps, values, kept, .. } = &mut self.workspace;
@@ -370,7 +373,7 @@ impl Shard {
         let dy = &after[0][part(blocks.clone(), self.kept[i + 1], step.output)];
         let dx = (i > 0).then(|| &mut before[i][part(blocks.clone(), self.kept[i], step.input)]);
         step.backward(network, pass, x, dy, dx, &mut self.gradient);
-        if i > 0 {
+        if i > 0 && self.workspace.barriers.contains(&(i - 1)) {
             self.through_activation(i - 1, network, blocks);
         }
     }
