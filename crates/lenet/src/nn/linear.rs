@@ -280,6 +280,7 @@ fn multiply_turned<S: Simd, V: Vector<S>>(
         for (dy, dx) in dy.chunks_exact(out_features).zip(dx.chunks_exact_mut(in_features)) {
             let dx = &mut dx[inputs.clone()];
             let vectors = dx.len() / V::LEN;
+            // Three vectors by eight lanes, or by four at a time where registers are fewer: seven loads for twelve multiply-adds.
             let tiles = vectors.div_ceil(3);
             for tile in 0..tiles {
                 let (vector, count) = piece(vectors, tiles, tile);
