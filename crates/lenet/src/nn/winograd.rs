@@ -260,6 +260,7 @@ fn gather<S: Simd, V: Vector<S>, T: Transform<N, O>, const N: usize, const O: us
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "the room for rows is the caller's")]
 #[inline(always)]
 fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const N: usize, const O: usize, const M: usize>(
     simd: S,
