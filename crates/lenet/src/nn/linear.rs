@@ -212,11 +212,11 @@ fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
                 rows[r][i] = &weight[start..][..x.len()];
             }
         }
-        let (steps, rest) = if V::WIDE { Default::default() } else { x.as_chunks::<STEPS>() };
+        let (steps, rest) = if V::WIDE { (&[][..], x) } else { x.as_chunks::<STEPS>() };
         for x in steps {
             multiply_steps(simd, second, &mut rows, x, &mut sums);
         }
-        multiply_steps(simd, second, &mut rows, if V::WIDE { x } else { rest }, &mut sums);
+        multiply_steps(simd, second, &mut rows, rest, &mut sums);
     }
     for r in 0..R {
         for b in 0..B {
@@ -280,7 +280,8 @@ fn multiply_turned<S: Simd, V: Vector<S>>(
         for (dy, dx) in dy.chunks_exact(out_features).zip(dx.chunks_exact_mut(in_features)) {
             let dx = &mut dx[inputs.clone()];
             let vectors = dx.len() / V::LEN;
-            // Three vectors by eight lanes, or by four at a time where registers are fewer: seven loads for twelve multiply-adds.
+            // Three vectors by eight lanes, or by four at a time where registers are fewer: seven loads for twelve multiply-adds,
+            // whose sums and operands are sixteen registers, all that there are.
             let tiles = vectors.div_ceil(3);
             for tile in 0..tiles {
                 let (vector, count) = piece(vectors, tiles, tile);
