@@ -12,16 +12,9 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
-    /// The layers of a network don't fit together.
-    #[error("layer {layer}: expected {expected}, found {found}")]
-    Architecture {
-        /// The name of the layer.
-        layer: String,
-        /// What it can take.
-        expected: String,
-        /// What it is given.
-        found: String,
-    },
+    /// A network that can't be.
+    #[error(transparent)]
+    Network(#[from] lenet_nn::Error),
     /// A setting asks for something impossible.
     #[error("{name}: expected {expected}, found {found}")]
     Setting {

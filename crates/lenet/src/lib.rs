@@ -57,14 +57,15 @@
 
 mod error;
 
+pub use lenet_nn as nn;
+pub use lenet_nn::optim;
+
 pub mod idx;
 mod dataset;
 mod random;
 pub mod augment;
 pub mod image;
 pub mod mixture;
-pub mod optim;
-pub mod nn;
 pub mod models;
 pub mod train;
 pub mod metrics;

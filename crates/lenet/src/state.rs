@@ -159,7 +159,7 @@ impl State {
         require("steps", steps >= 0, "at least 0", steps)?;
         let mut network = |prefix: &str| {
             let network = tensors.network(prefix, architecture.clone(), recipe.scaling)?;
-            network.with_temperature(temperature)?.with_threshold(threshold)
+            Ok::<_, Error>(network.with_temperature(temperature)?.with_threshold(threshold)?)
         };
         let average = (recipe.ema > 0.0).then(|| network(AVERAGE)).transpose()?;
         let network = network(NETWORK)?;

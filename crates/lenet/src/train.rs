@@ -106,17 +106,12 @@ impl Recipe {
         self.augmentation.map_or(Ok(()), |augmentation| augmentation.check())?;
         self.schedule.check()?;
         self.scaling.check()?;
-        self.optimizer.check()
+        Ok(self.optimizer.check()?)
     }
 
     /// The learning rate in step `step` of `steps`, counted from 0.
     pub fn learning_rate(&self, step: usize, steps: usize) -> f64 {
-        let warmup = (f64::from(self.warmup) * steps as f64).round() as usize;
-        let factor = if step < warmup {
-            (step + 1) as f64 / warmup as f64
-        } else {
-            self.schedule.factor(step - warmup, steps - warmup)
-        };
+        let factor = self.schedule.factor_with_warmup(self.warmup, step, steps);
         f64::from(self.optimizer.lr()) * factor
     }
 }

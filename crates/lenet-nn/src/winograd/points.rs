@@ -2,7 +2,7 @@
 
 use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8};
 
-use crate::nn::lanes::{Lanes, Vector};
+use crate::lanes::{Lanes, Vector};
 
 /// The positive ones of `N` points along a side. With more of them more is rounded off: 6e-7 of the output's deviation with
 /// six, 4e-6 with nine. Of such pairs and fours these round least; the customary 1 and 2 give 1e-6, and 1/4, 1/2, 1 and 2

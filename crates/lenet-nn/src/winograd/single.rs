@@ -7,13 +7,13 @@ use super::{
     points::{OfInput, OfOutput, scale},
     spread,
 };
-use crate::nn::{
+use crate::{
     Conv2d, Shape,
     lanes::{Buffer, LANES, Lanes, Vector, kernel, piece, with_const, zeros},
 };
 
 /// A [`Conv2d`] of stride 1 with kernels of `R x R` at work on one image, by tiles of `M x M` outputs.
-pub(in crate::nn) struct OneImage<const N: usize, const M: usize, const R: usize> {
+pub(crate) struct OneImage<const N: usize, const M: usize, const R: usize> {
     /// Of maps that are groups of eight channels.
     tiling: Tiling,
     in_channels: usize,

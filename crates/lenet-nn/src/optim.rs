@@ -58,7 +58,7 @@ impl Optimizer {
     }
 
     /// Numbers that it remembers of each parameter.
-    pub(crate) fn moments(&self) -> usize {
+    pub fn moments(&self) -> usize {
         match self {
             Self::Sgd { momentum: 0.0, .. } => 0,
             Self::Sgd { .. } => 1,
@@ -66,7 +66,7 @@ impl Optimizer {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         let (lr, decay) = (self.lr(), self.weight_decay());
         require("lr", lr > 0.0 && lr.is_finite(), "a positive number", lr)?;
         if let Self::Sgd { momentum, .. } = *self {
@@ -128,7 +128,18 @@ impl Schedule {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Returns the factor of the learning rate in step `step` of `steps`, counted from 0, with a warm-up: over the first
+    /// `warmup` of all steps, a fraction, the factor rises evenly to 1, and the schedule spans the rest.
+    pub fn factor_with_warmup(self, warmup: f32, step: usize, steps: usize) -> f64 {
+        let warmup = (f64::from(warmup) * steps as f64).round() as usize;
+        if step < warmup {
+            (step + 1) as f64 / warmup as f64
+        } else {
+            self.factor(step - warmup, steps - warmup)
+        }
+    }
+
+    pub fn check(&self) -> Result<(), Error> {
         match *self {
             Self::Constant | Self::Cosine => Ok(()),
             Self::Step { stages, gamma } => {
@@ -156,7 +167,7 @@ const NOTHING: f32 = 1e-30;
 
 /// An optimiser's memory of the steps so far.
 #[derive(Debug, Clone)]
-pub(crate) struct OptimizerState {
+pub struct OptimizerState {
     optimizer: Optimizer,
     /// The parameters that decay.
     decayed: Vec<Range<usize>>,
@@ -167,7 +178,7 @@ pub(crate) struct OptimizerState {
 
 /// A moving average of the parameters: `a = d * a + (1 - d) * p` at the end of step `t`, counted from 1, with
 /// `d = min(decay, t / (9 + t))`, so that it soon forgets where training began.
-pub(crate) struct Average<'a> {
+pub struct Average<'a> {
     pub decay: f32,
     /// As many as there are parameters.
     pub values: &'a mut [f32],
@@ -199,7 +210,7 @@ impl OptimizerState {
 }
 
 /// A step of some parameters that follow each other, taken when their gradient is known.
-pub(crate) struct Update<'a> {
+pub struct Update<'a> {
     rule: Rule,
     decayed: &'a [Range<usize>],
     /// The place of the first among all parameters.

@@ -7,6 +7,8 @@
     reason = "loops of constant length over register tiles read best by index"
 )]
 
+mod error;
+pub mod optim;
 mod lanes;
 mod layer;
 mod conv2d;
@@ -30,17 +32,19 @@ use std::fmt;
 pub use batchnorm::BatchNorm2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
-pub(crate) use lanes::{LANES, blocks, piece};
+pub use error::Error;
+pub use lanes::{LANES, blocks, piece};
 pub use layer::Layer;
 pub use linear::Linear;
 pub use loss::{Targets, answer};
-pub(crate) use loss::{smooth, softmax};
+pub use loss::{smooth, softmax};
 pub use network::{Architecture, FeatureMaps, LayerSummary, Network, Reader, Scaling, Tensor};
-pub(crate) use network::{CHUNK, Memory};
+pub use network::{CHUNK, Memory};
 pub use pool::{AvgPool2d, MaxPool2d};
-pub(crate) use shards::Shards;
+pub use shards::Shards;
 pub(crate) use single::Single;
-pub(crate) use workspace::{Shard, Share, Workspace};
+pub use workspace::{Shard, Share};
+pub(crate) use workspace::Workspace;
 
 /// The shape of one sample: (channels, height, width).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,3 +75,7 @@ impl fmt::Display for Shape {
         write!(f, "({}, {}, {})", self.channels, self.height, self.width)
     }
 }
+
+pub(crate) const SIDE: usize = 28;
+pub(crate) const PIXELS: usize = SIDE * SIDE;
+pub(crate) const CLASSES: usize = 10;

@@ -10,7 +10,7 @@ use std::ops::{Deref, DerefMut};
 use fearless_simd::{Simd, SimdBase, SimdCombine, SimdFloat, SimdInt, SimdSplit, f32x8, f32x16};
 
 /// Samples side by side in a [`Lanes`].
-pub(crate) const LANES: usize = 8;
+pub const LANES: usize = 8;
 
 /// One element of eight samples. Aligned, so that no load crosses a cache line.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -180,12 +180,12 @@ pub(crate) fn if_narrow<S: Simd>(simd: S, run: impl FnOnce(S)) {
 macro_rules! kernel {
     ($level:expr, $kernel:ident $([$($generic:tt)*])? ($($argument:expr),* $(,)?)) => {
         fearless_simd::dispatch!($level, simd => {
-            crate::nn::lanes::if_wide(
+            crate::lanes::if_wide(
                 simd,
                 #[inline(always)]
                 |simd| $kernel::<_, fearless_simd::f32x16<_>, $($($generic)*)?>(simd, $($argument),*),
             );
-            crate::nn::lanes::if_narrow(
+            crate::lanes::if_narrow(
                 simd,
                 #[inline(always)]
                 |simd| $kernel::<_, fearless_simd::f32x8<_>, $($($generic)*)?>(simd, $($argument),*),
@@ -226,7 +226,7 @@ pub(crate) fn zeros(len: usize) -> Buffer {
 }
 
 /// Number of blocks that hold `samples`.
-pub(crate) fn blocks(samples: usize) -> usize {
+pub fn blocks(samples: usize) -> usize {
     samples.div_ceil(LANES)
 }
 
@@ -251,7 +251,7 @@ macro_rules! with_const {
     };
     // A register tile.
     ($name:ident = $value:expr => $body:expr) => {
-        with_const!($name = $value, [1 2 3 4 5] else crate::nn::lanes::TILE => $body)
+        with_const!($name = $value, [1 2 3 4 5] else crate::lanes::TILE => $body)
     };
 }
 pub(crate) use with_const;
@@ -259,7 +259,7 @@ pub(crate) use with_const;
 /// Piece `index` of `count` equal pieces (within one) of `0..total`: (start, length). The first is among the longest: it is
 /// what the thread that shares out work does itself, while the others are still waking.
 #[inline(always)]
-pub(crate) fn piece(total: usize, count: usize, index: usize) -> (usize, usize) {
+pub fn piece(total: usize, count: usize, index: usize) -> (usize, usize) {
     let start = (total * index).div_ceil(count);
     (start, (total * (index + 1)).div_ceil(count) - start)
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::optim::{Optimizer, OptimizerState, Update};
 
 /// A network in training, with all the memory that a step needs.
-pub(crate) struct Shards {
+pub struct Shards {
     shards: Vec<Shard>,
     wide: Vec<Wide>,
     /// As many as there are shards.

@@ -18,7 +18,7 @@ pub enum Targets<'a> {
 
 impl Targets<'_> {
     /// Number of samples.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         match self {
             Self::Classes(classes) => classes.len(),
             Self::Probabilities(rows) => rows.len(),
@@ -26,7 +26,7 @@ impl Targets<'_> {
     }
 
     /// The probabilities of one sample.
-    pub(crate) fn row(&self, sample: usize) -> [f32; CLASSES] {
+    pub fn row(&self, sample: usize) -> [f32; CLASSES] {
         match self {
             Self::Classes(classes) => {
                 let mut row = [0.0; CLASSES];
@@ -40,13 +40,13 @@ impl Targets<'_> {
 
 /// A row of probabilities with a share of it spread evenly over the classes, as PyTorch's `label_smoothing` does:
 /// `(1 - smoothing) * t[k] + smoothing / CLASSES`.
-pub(crate) fn smooth(row: [f32; CLASSES], smoothing: f32) -> [f32; CLASSES] {
+pub fn smooth(row: [f32; CLASSES], smoothing: f32) -> [f32; CLASSES] {
     row.map(|t| (1.0 - smoothing) * t + smoothing / CLASSES as f32)
 }
 
 /// The probabilities that logits stand for: `exp(z[k]) / sum over j of exp(z[j])`. With `none` the sum has one more, of
 /// a logit of 0, and the probabilities together are that of any class at all.
-pub(crate) fn softmax(logits: [f32; CLASSES], none: bool) -> [f32; CLASSES] {
+pub fn softmax(logits: [f32; CLASSES], none: bool) -> [f32; CLASSES] {
     log_softmax(logits, none).0.map(f32::exp)
 }
 

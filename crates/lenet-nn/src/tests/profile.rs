@@ -8,13 +8,14 @@ use std::{hint::black_box, time::Instant};
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch};
 
-use super::super::{
+use crate::{
     Architecture, Shape,
     lanes::{LANES, Lanes, zeros},
     layer::Pass,
     linear::{PANEL, WeightGradient},
 };
-use crate::{SIDE, models};
+use super::golden::architectures;
+use crate::SIDE;
 
 const BLOCKS: usize = 7;
 const IMAGES: usize = 50;
@@ -52,7 +53,7 @@ fn profile() {
     let time = seconds(|| done = dispatch!(level, simd => multiply_add(simd, 100_000)));
     let peak = done / time;
     println!("{level:?}: peak {:.1} GFLOP/s on one thread", 2e-9 * peak);
-    for architecture in [models::lenet5(), models::cnn(), models::mlp()] {
+    for architecture in architectures() {
         profile_layers(level, peak, &architecture);
     }
 }

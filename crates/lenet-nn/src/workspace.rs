@@ -240,7 +240,7 @@ fn part(blocks: Range<usize>, kept: bool, shape: Shape) -> Range<usize> {
 
 /// A thread's share of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Share {
+pub struct Share {
     /// Samples in the whole batch.
     pub total: usize,
     /// The key of the step's random numbers, none for no dropout.
@@ -260,7 +260,7 @@ pub(super) struct Wide {
 }
 
 /// One thread's share of a training step: forward, loss and backward of its samples, with a gradient of its own.
-pub(crate) struct Shard {
+pub struct Shard {
     workspace: Workspace,
     /// `gradients[i]` is the gradient of `values[i]`: of all blocks, or of the one at work.
     gradients: Vec<Buffer>,

@@ -137,7 +137,7 @@ impl Scaling {
     /// Pixels between 0 and 1.
     pub const UNIT: Self = Self { mean: 0.0, std: 1.0 };
 
-    pub(crate) fn check(self) -> Result<(), Error> {
+    pub fn check(self) -> Result<(), Error> {
         if self.table().iter().all(|value| value.is_finite()) && self.std > 0.0 {
             return Ok(());
         }
@@ -189,7 +189,7 @@ pub struct Network {
 }
 
 /// Images that a thread reads at a time: enough to share each pass over the weights, few enough to stay in cache.
-pub(crate) const CHUNK: usize = 48;
+pub const CHUNK: usize = 48;
 
 /// Images up to which it is faster to read them one by one than as a block, whatever the network.
 const FEW: usize = 4;
@@ -233,8 +233,7 @@ impl Network {
         self.scaling
     }
 
-    /// What logits are divided by before they become probabilities: 1 unless it was fitted
-    /// ([`metrics::temperature`](crate::metrics::temperature)).
+    /// What logits are divided by before they become probabilities: 1 unless it was fitted.
     pub fn temperature(&self) -> f32 {
         self.temperature
     }
@@ -250,7 +249,7 @@ impl Network {
     }
 
     /// The probability of being a digit below which what is found in a picture is none, if the network has learned what
-    /// is none ([`recognize::threshold`](crate::recognize::threshold) fits one).
+    /// is none.
     pub fn threshold(&self) -> Option<f32> {
         self.threshold
     }
@@ -266,7 +265,7 @@ impl Network {
     }
 
     /// Sets the probability of all dropout layers.
-    pub(crate) fn set_dropout(&mut self, p: f32) {
+    pub fn set_dropout(&mut self, p: f32) {
         for (_, layer) in &mut self.architecture.layers {
             if let Layer::Dropout(dropout) = layer {
                 dropout.p = p;
@@ -296,12 +295,12 @@ impl Network {
     }
 
     /// Values of all parameters in the engine's order, of those in PyTorch's.
-    pub(crate) fn to_panels(&self, rows: &[f32]) -> Vec<f32> {
+    pub fn to_panels(&self, rows: &[f32]) -> Vec<f32> {
         self.reorder(rows, Linear::to_panels)
     }
 
     /// Values of all parameters in PyTorch's order, of those in the engine's.
-    pub(crate) fn to_rows(&self, values: &[f32]) -> Vec<f32> {
+    pub fn to_rows(&self, values: &[f32]) -> Vec<f32> {
         self.reorder(values, Linear::to_rows)
     }
 
@@ -348,7 +347,7 @@ impl Network {
         self.logits(images).into_iter().map(|logits| self.probabilities(logits)).collect()
     }
 
-    pub(crate) fn probabilities(&self, logits: [f32; CLASSES]) -> [f32; CLASSES] {
+    pub fn probabilities(&self, logits: [f32; CLASSES]) -> [f32; CLASSES] {
         softmax(logits.map(|logit| logit / self.temperature), self.threshold.is_some())
     }
 
@@ -401,7 +400,7 @@ impl Network {
         level.split('(').next().unwrap_or_default().to_uppercase().replace('_', ".")
     }
 
-    pub(crate) fn level(&self) -> Level {
+    pub fn level(&self) -> Level {
         self.level
     }
 }
@@ -423,7 +422,7 @@ impl Reader<'_> {
 }
 
 /// The memory that reading takes, with a network's parameters as kernels want them. It must be used with that network.
-pub(crate) struct Memory {
+pub struct Memory {
     /// One for each thread.
     workspaces: Vec<Workspace>,
     /// For few images.
@@ -475,7 +474,7 @@ fn read(network: &Network, workspace: &mut Workspace, images: &[u8], logits: &mu
 
 impl Architecture {
     /// The parameters: name and shape of each tensor.
-    pub(crate) fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+    pub fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
         self.layers.iter().flat_map(|(name, layer)| {
             layer.parameter_shapes().into_iter().map(move |(part, shape)| (format!("{name}.{part}"), shape))
         })
