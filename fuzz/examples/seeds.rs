@@ -10,9 +10,9 @@ use image::{DynamicImage, GrayImage, ImageFormat};
 use lenet::{
     Dataset, PIXELS, SIDE,
     augment::Augmentation,
-    checkpoint::{self, Provenance},
+    weights::{self, Provenance},
     idx,
-    mixture::Mixture,
+    data::synthetic::SyntheticData,
     nn::{Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network},
     optim::{Optimizer, Schedule},
     train::{Recipe, Trainer},
@@ -27,16 +27,16 @@ fn network(recipe: &Recipe) -> Network {
         .layer("pool", MaxPool2d::new(12))
         .layer("flatten", Layer::Flatten)
         .layer("fc", Linear::new(4, 10));
-    Network::new(architecture, recipe.scaling, 0).expect("the layers fit")
+    Network::new(architecture, recipe.normalize, 0).expect("the layers fit")
 }
 
 /// The file of a training's state after an epoch.
 fn state(recipe: Recipe) -> Vec<u8> {
     let data = Dataset::new(vec![7; 2 * PIXELS], vec![1, 2]).expect("a label for each image");
     let mut trainer =
-        Trainer::new(network(&recipe), &data, recipe, 0).expect("a good recipe").begun_with("a file");
+        Trainer::new(network(&recipe), &data, recipe, 0).expect("a good recipe").init_from("a file");
     trainer.epoch(|_| ControlFlow::Continue(()));
-    trainer.state().to_bytes().expect("good names")
+    trainer.checkpoint().to_bytes().expect("good names")
 }
 
 /// Kaggle's form of an image.
@@ -92,11 +92,11 @@ fn main() -> io::Result<()> {
         dropout: Some(0.1),
         schedule: Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 },
         optimizer: Optimizer::AdamW { lr: 0.01, weight_decay: 0.1 },
-        mixture: Some(Mixture { drawn: 0.1, cut: 0.1, outliers: 0.1, bitmaps: 0.1 }),
+        mixture: Some(SyntheticData { drawn: 0.1, cut: 0.1, outliers: 0.1, bitmaps: 0.1 }),
         augmentation: Some(Augmentation::default()),
         ..plain.clone()
     };
-    let checkpoint = checkpoint::to_bytes(&network(&plain), &Provenance::default()).expect("good names");
+    let checkpoint = weights::to_bytes(&network(&plain), &Provenance::default()).expect("good names");
     let toml = |recipe| toml::to_string(recipe).expect("a recipe is TOML").into_bytes();
     let labels = "a.png\t7\tone@1:a.png\tphoto\nb.png\t12|3\ttwo\nc.png\ta letter\tthree\tscan\n";
     for (target, seeds) in [

@@ -6,10 +6,10 @@ use lenet::{PIXELS, checkpoint};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok((network, provenance)) = checkpoint::from_bytes(bytes) {
-        let written = checkpoint::to_bytes(&network, &provenance).expect("what was read can be written");
-        let (again, _) = checkpoint::from_bytes(&written).expect("what was written can be read");
+    if let Ok((network, provenance)) = weights::from_bytes(bytes) {
+        let written = weights::to_bytes(&network, &provenance).expect("what was read can be written");
+        let (again, _) = weights::from_bytes(&written).expect("what was written can be read");
         assert_eq!(network.parameters(), again.parameters());
-        network.predict(&[128; PIXELS]);
+        network.probabilities(&[128; PIXELS]);
     }
 });

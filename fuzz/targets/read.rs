@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use lenet::{image::Picture, pretrained, recognize::Recognizer};
+use lenet::{image::ImageView, pretrained, recognize::Recognizer};
 use libfuzzer_sys::fuzz_target;
 
 static RECOGNIZER: LazyLock<Recognizer> = LazyLock::new(|| Recognizer::new(pretrained::lenet5().0));
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     let [width, height, form, pixels @ ..] = bytes else { return };
     let (width, height, channels) = (usize::from(*width), usize::from(*height), 1 + usize::from(form % 4));
     let pixels: Vec<_> = pixels.iter().copied().cycle().take(width * height * channels).collect();
-    let Ok(picture) = Picture::new(width, height, &pixels) else { return };
+    let Ok(picture) = ImageView::new(width, height, &pixels) else { return };
     let reading = if form & 4 > 0 { RECOGNIZER.read_single(&picture) } else { RECOGNIZER.read(&picture) };
     let mut lines = reading.text.split('\n').map(|line| line.chars());
     for (number, line) in reading.digits.chunk_by(|a, b| a.line == b.line).enumerate() {

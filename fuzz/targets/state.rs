@@ -2,13 +2,13 @@
 
 #![no_main]
 
-use lenet::state::State;
+use lenet::train::Checkpoint;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(state) = State::from_bytes(bytes) {
+    if let Ok(state) = Checkpoint::from_bytes(bytes) {
         let written = state.to_bytes().expect("what was read can be written");
-        let again = State::from_bytes(&written).expect("what was written can be read");
+        let again = Checkpoint::from_bytes(&written).expect("what was written can be read");
         assert!(again.to_bytes().expect("what was read can be written") == written);
     }
 });

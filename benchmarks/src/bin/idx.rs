@@ -2,7 +2,7 @@
 
 use std::{env, fs, io, path::PathBuf};
 
-use lenet::idx::{write_images, write_labels};
+use lenet::data::idx::{write_images, write_labels};
 
 fn main() -> io::Result<()> {
     let folder = PathBuf::from(env::args_os().nth(1).expect("usage: idx FOLDER"));

@@ -6,7 +6,7 @@ use benchmarks::{BATCH, Model, Run, WARM_UP, Work, infer, print_training};
 use clap::Parser;
 use lenet::{
     CLASSES, PIXELS, models,
-    nn::{Architecture, Network, Scaling, Targets},
+    nn::{Architecture, Network, Normalize, Targets},
     optim::{Optimizer, Schedule},
     train::{Recipe, Trainer},
 };
@@ -23,7 +23,7 @@ fn main() {
             let test = lenet_mnist::test();
             let (network, images) = (&network, test.images());
             infer(run, |batch| {
-                let mut reader = network.reader(run.threads);
+                let mut reader = network.session(run.threads);
                 let mut logits = vec![[0.0; CLASSES]; batch];
                 move || {
                     reader.logits(&images[..batch * PIXELS], &mut logits);
@@ -35,7 +35,7 @@ fn main() {
 }
 
 fn network(architecture: Architecture) -> Network {
-    Network::new(architecture, Scaling::UNIT, 0).expect("a known architecture")
+    Network::new(architecture, Normalize::UNIT, 0).expect("a known architecture")
 }
 
 fn train(model: Model, run: Run) {
@@ -50,7 +50,7 @@ fn train(model: Model, run: Run) {
         epochs: 1000,
         batch_size: BATCH,
         schedule: Schedule::Constant,
-        scaling: Scaling::UNIT,
+        normalize: Normalize::UNIT,
         optimizer,
         ..Recipe::default()
     };
@@ -73,7 +73,7 @@ fn train(model: Model, run: Run) {
             ControlFlow::Break(())
         });
     }
-    let seen = Targets::Classes(&data.labels()[..BATCH]);
+    let seen = Targets::Labels(&data.labels()[..BATCH]);
     let (loss, _) = trainer.network().gradient(&data.images()[..BATCH * PIXELS], seen);
     print_training(images, time.expect("the loop ended"), loss);
 }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use lenet::state::State;
+use lenet::train::Checkpoint;
 
 use crate::{
-    model::read,
     output::{make_folder, remove_leftovers, write_atomically},
+    weights_file::read,
 };
 
 /// A folder with the state of one training in it.
@@ -30,16 +30,16 @@ impl Folder {
     }
 
     /// The folder of training that goes on, and its state.
-    pub fn open(path: &Path) -> anyhow::Result<(Self, State)> {
+    pub fn open(path: &Path) -> anyhow::Result<(Self, Checkpoint)> {
         let folder = Self { path: path.to_owned() };
         let file = folder.file();
-        let state = State::from_bytes(&read(&file)?).with_context(|| file.display().to_string())?;
+        let state = Checkpoint::from_bytes(&read(&file)?).with_context(|| file.display().to_string())?;
         remove_leftovers(&file)?;
         Ok((folder, state))
     }
 
     /// Keeps `state` instead of the one before.
-    pub fn keep(&self, state: &State) -> anyhow::Result<()> {
+    pub fn keep(&self, state: &Checkpoint) -> anyhow::Result<()> {
         write_atomically(&self.file(), &state.to_bytes()?)
     }
 

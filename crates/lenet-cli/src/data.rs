@@ -10,12 +10,12 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use flate2::bufread::MultiGzDecoder;
-use lenet::{Dataset, idx};
+use lenet::{Dataset, data::idx};
 
 use crate::fetch::Published;
 
 mod csv;
-mod own;
+mod image_folder;
 #[cfg(test)]
 mod tests;
 
@@ -82,7 +82,7 @@ impl Source {
                     published.name()
                 ),
             },
-            Self::Folder(path) if own::is_own(path) => own::read(path, split),
+            Self::Folder(path) if image_folder::is_own(path) => image_folder::read(path, split),
             Self::Folder(path) => read_folder(path, split),
             Self::Csv(path) => read_labelled_csv(path, split),
         }

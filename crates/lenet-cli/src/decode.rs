@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use image::ImageReader;
 
-use crate::model::read_all;
+use crate::weights_file::read_all;
 
 mod bytes;
 

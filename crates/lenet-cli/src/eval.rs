@@ -7,15 +7,15 @@ use std::{
 
 use anyhow::Context;
 use clap::builder::ArgPredicate;
-use lenet::{CLASSES, Dataset, image::Steps, metrics::Evaluation, recognize::Recognizer};
+use lenet::{CLASSES, Dataset, image::Stages, metrics::Evaluation, recognize::Recognizer};
 use serde_json::json;
 
 use crate::{
     data::{DataArgs, Split},
-    model::{self, FormatArgs},
+    eval_images,
+    figure::{self, Tile},
     output::{make_folder, print},
-    picture::{self, Tile},
-    pictures,
+    weights_file::{self, FormatArgs},
 };
 
 /// Measure a trained network: accuracy, each digit's precision and recall, the confusion matrix
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(
         value_name = "NETWORK",
         default_value = "lenet5",
-        default_value_if("pictures", ArgPredicate::IsPresent, model::RECOGNIZER)
+        default_value_if("pictures", ArgPredicate::IsPresent, weights_file::RECOGNIZER)
     )]
     networks: Vec<PathBuf>,
     #[command(flatten)]
@@ -57,11 +57,11 @@ pub struct Args {
 /// Prints the figures, and writes the pictures if asked to.
 pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(path) = &args.pictures {
-        let steps = args.without.iter().try_fold(Steps::default(), |steps, name| {
+        let steps = args.without.iter().try_fold(Stages::default(), |steps, name| {
             steps.without(name).with_context(|| format!("--without: expected a step, found {name}"))
         })?;
-        let recognizer = Recognizer::new(args.format.load(&args.networks[0])?).with_steps(steps);
-        let readings = pictures::read(&recognizer, path)?;
+        let recognizer = Recognizer::new(args.format.load(&args.networks[0])?).with_stages(steps);
+        let readings = eval_images::read(&recognizer, path)?;
         print(readings.table())?;
         if let Some(folder) = &args.out {
             make_folder(folder)?;
@@ -74,7 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut sums = vec![[0.0; CLASSES]; data.len()];
     let mut members = Vec::new();
     for source in &args.networks {
-        let probabilities = args.format.load(source)?.predict(data.images());
+        let probabilities = args.format.load(source)?.probabilities(data.images());
         let evaluation =
             Evaluation::new(data.labels(), &probabilities).with_context(|| source.display().to_string())?;
         members.push(Member { source, evaluation });
@@ -165,7 +165,7 @@ pub const MISTAKES: usize = 48;
 
 /// The result in one line: `accuracy 98.87% (95% interval 98.64% to 99.06%), 9887 of 10000`.
 pub fn headline(evaluation: &Evaluation) -> String {
-    let (low, high) = evaluation.interval();
+    let (low, high) = evaluation.wilson_interval();
     format!(
         "accuracy {} (95% interval {} to {}), {} of {}",
         percent(evaluation.accuracy()),
@@ -191,14 +191,14 @@ pub fn text(evaluation: &Evaluation) -> String {
             "{digit:>5}  {:>9}  {:>7}  {:>6}",
             part(evaluation.precision(digit)),
             part(evaluation.recall(digit)),
-            evaluation.count(digit)
+            evaluation.support(digit)
         );
     }
     text += "\nanswer";
     for digit in 0..CLASSES {
         let _ = write!(text, " {digit:>6}");
     }
-    for (digit, answers) in evaluation.confusion().iter().enumerate() {
+    for (digit, answers) in evaluation.confusion_matrix().iter().enumerate() {
         let _ = write!(text, "\ntrue {digit}");
         for &count in answers {
             let _ = match count {
@@ -218,20 +218,20 @@ pub fn json(evaluation: &Evaluation) -> serde_json::Value {
                 "digit": digit,
                 "precision": evaluation.precision(digit),
                 "recall": evaluation.recall(digit),
-                "count": evaluation.count(digit),
+                "count": evaluation.support(digit),
             })
         })
         .collect();
     json!({
         "accuracy": evaluation.accuracy(),
-        "interval": evaluation.interval(),
+        "interval": evaluation.wilson_interval(),
         "halves": halves(evaluation),
         "calibration_error": evaluation.calibration_error(),
         "accuracy_at_coverage": COVERAGES.map(|share| json!([share, evaluation.accuracy_at(share)])),
         "correct": evaluation.correct(),
         "total": evaluation.total(),
         "per_digit": per_digit,
-        "confusion": evaluation.confusion(),
+        "confusion": evaluation.confusion_matrix(),
     })
 }
 
@@ -239,7 +239,7 @@ pub fn json(evaluation: &Evaluation) -> serde_json::Value {
 /// `dataset` is what the network was evaluated on.
 pub fn save_pictures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) -> anyhow::Result<()> {
     make_folder(folder)?;
-    picture::confusion(&headline(evaluation), evaluation).save(&folder.join("confusion.png"))?;
+    figure::confusion(&headline(evaluation), evaluation).save(&folder.join("confusion.png"))?;
 
     let mistakes = evaluation.mistakes();
     let tiles: Vec<_> = mistakes
@@ -262,7 +262,7 @@ pub fn save_pictures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) 
         mistakes.len(),
         evaluation.total()
     );
-    picture::sheet(&title, &tiles, 8).save(&folder.join("mistakes.png"))
+    figure::sheet(&title, &tiles, 8).save(&folder.join("mistakes.png"))
 }
 
 /// `98.87%`
@@ -348,7 +348,7 @@ true 9      .      .      .      .      .      .      .      .      .      .
             })
             .collect();
         let (evaluation, _) = evaluation();
-        let (low, high) = evaluation.interval();
+        let (low, high) = evaluation.wilson_interval();
         assert_eq!(
             json(&evaluation),
             json!({

@@ -7,11 +7,11 @@ use clap::Parser;
 mod checkpoint;
 mod data;
 mod decode;
-mod explain;
-mod model;
+mod trace;
+mod weights_file;
 mod output;
-mod picture;
-mod pictures;
+mod figure;
+mod eval_images;
 mod recipe;
 mod terminal;
 

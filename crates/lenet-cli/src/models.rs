@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use clap::ValueEnum;
-use lenet::checkpoint;
+use lenet::weights;
 
 use crate::{
-    model::Model,
     output::print,
     summary::{grouped, totals},
+    weights_file::Model,
 };
 
 /// List the models: parameters, multiply-adds, and the size and accuracy of those that are inside, trained
@@ -27,7 +27,7 @@ pub fn run(Args {}: Args) -> anyhow::Result<()> {
         let _ = write!(text, "{:<11} {parameters:>10} {multiply_adds:>13} ", model.name());
         let _ = match model.pretrained() {
             Some((network, provenance)) => {
-                let bytes = grouped(checkpoint::to_bytes(&network, &provenance)?.len());
+                let bytes = grouped(weights::to_bytes(&network, &provenance)?.len());
                 let accuracy =
                     provenance.test_accuracy.map_or("-".to_owned(), |part| format!("{:.2}%", 100.0 * part));
                 let (recipe, epochs, seed) = (&provenance.recipe.name, provenance.epochs, provenance.seed);

@@ -2,13 +2,13 @@
 
 use std::{fmt::Write, path::PathBuf};
 
-use lenet::nn::answer;
+use lenet::nn::argmax;
 use serde_json::json;
 
 use crate::{
     data,
-    model::FormatArgs,
     output::{print, write_atomically},
+    weights_file::FormatArgs,
 };
 
 /// Read the digits of images without labels, as Kaggle's Digit Recognizer asks
@@ -34,7 +34,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let logits = network.logits(&data::read_images(&args.images)?);
     let mut text = if args.json { String::new() } else { "ImageId,Label\n".to_owned() };
     for (id, logits) in (1..).zip(&logits) {
-        let label = answer(logits);
+        let label = argmax(logits);
         let _ = if args.json {
             writeln!(text, "{}", json!({ "ImageId": id, "Label": label, "logits": logits }))
         } else {

@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use lenet::{nn::Scaling, train::Recipe};
+use lenet::{nn::Normalize, train::Recipe};
 
 use crate::{
-    model::{self, Model},
     tutorial,
+    weights_file::{self, Model},
 };
 
 mod parse;
@@ -57,9 +57,9 @@ impl From<OsString> for Source {
 }
 
 impl RecipeArgs {
-    /// The recipe for a model, and with this scaling, if there is one and the recipe is no file, which has its own.
-    pub fn load(&self, model: Model, scaling: Option<Scaling>) -> anyhow::Result<Recipe> {
-        let scaled = |recipe: Recipe| Recipe { scaling: scaling.unwrap_or(recipe.scaling), ..recipe };
+    /// The recipe for a model, and with this normalize, if there is one and the recipe is no file, which has its own.
+    pub fn load(&self, model: Model, normalize: Option<Normalize>) -> anyhow::Result<Recipe> {
+        let scaled = |recipe: Recipe| Recipe { normalize: normalize.unwrap_or(recipe.normalize), ..recipe };
         let mut recipe = match &self.recipe {
             Source::Default => scaled(Recipe::default()),
             Source::Fast => scaled(parse::parse(include_str!("../recipes/fast.toml"))?),
@@ -89,7 +89,7 @@ fn read(path: &Path) -> anyhow::Result<Recipe> {
         "{}: expected default, fast, best, tutorial or a file, found none of them",
         path.display()
     );
-    let bytes = model::read(path)?;
+    let bytes = weights_file::read(path)?;
     let parse = || parse::parse(std::str::from_utf8(&bytes).context("content: expected text")?);
     parse().with_context(|| path.display().to_string())
 }

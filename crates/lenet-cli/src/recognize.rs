@@ -12,10 +12,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    decode, explain,
-    model::{self, FormatArgs},
+    decode,
     output::{make_folder, print, tell},
     terminal::pictures_bar,
+    trace,
+    weights_file::{self, FormatArgs},
 };
 
 /// Read the digits in pictures: photos, scans, drawings
@@ -25,7 +26,7 @@ pub struct Args {
     #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
     /// The network: lenet5, vgg or handwriting, which are inside the program, or a .safetensors file
-    #[arg(long, value_name = "FILE", default_value = model::RECOGNIZER)]
+    #[arg(long, value_name = "FILE", default_value = weights_file::RECOGNIZER)]
     model: PathBuf,
     #[command(flatten)]
     format: FormatArgs,
@@ -92,14 +93,14 @@ fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Rea
     } else {
         decode::open(path, args.megapixels)?
     };
-    let explanation = recognizer.explain(&decoded.picture()?, args.single);
+    let explanation = recognizer.trace(&decoded.picture()?, args.single);
     if let Some(folder) = &args.explain {
         let name = if path == Path::new("-") {
             "stdin".into()
         } else {
             path.to_string_lossy().replace(['/', '\\'], "_")
         };
-        explain::save(folder, &name, &explanation)?;
+        trace::save(folder, &name, &explanation)?;
     }
     Ok(explanation.reading)
 }
@@ -115,12 +116,13 @@ impl Args {
             }
             Ok(reading) if self.csv => {
                 let remarks = reading.remarks.join("; ");
-                let weakest = reading.weakest().map_or(String::new(), |weakest| format!("{weakest:.4}"));
+                let weakest =
+                    reading.min_confidence().map_or(String::new(), |weakest| format!("{weakest:.4}"));
                 format!("{},{},{weakest},{},\n", Cell(&path), Cell(&reading.text), Cell(&remarks))
             }
             Ok(reading) => {
                 let mut line = format!("{path}: {}", reading.text.replace('\n', " "));
-                if let Some(weakest) = reading.weakest() {
+                if let Some(weakest) = reading.min_confidence() {
                     let _ = write!(line, " (weakest digit {:.0}%)", 100.0 * weakest);
                 } else {
                     let _ = write!(line, "({})", reading.remarks.join(", "));

@@ -5,16 +5,16 @@ use std::{env, fmt::Write, fs, thread, time::SystemTime};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lenet::{
     CLASSES, Dataset,
-    checkpoint::Provenance,
     metrics::{Evaluation, Mistake},
     nn::Network,
-    train::Epoch,
+    train::EpochMetrics,
+    weights::Provenance,
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::{
     eval::{MISTAKES, headline, percent},
-    picture,
+    figure,
     summary::{grouped, totals},
 };
 
@@ -23,7 +23,7 @@ pub struct Training<'a> {
     pub network: &'a Network,
     pub provenance: &'a Provenance,
     /// At least one epoch.
-    pub history: &'a [Epoch],
+    pub history: &'a [EpochMetrics],
     /// Images that it learnt from.
     pub images: usize,
     /// The images that it was measured on, and what they are called.
@@ -107,7 +107,7 @@ impl Training<'_> {
                             dl.facts {
                                 (fact("Model", name))
                                 (fact("Recipe", &recipe.name))
-                                @if let Some(initial) = &provenance.initial { (fact("Begun with", initial)) }
+                                @if let Some(init_from) = &provenance.init_from { (fact("Begun with", init_from)) }
                                 (fact("Seed", provenance.seed))
                                 (fact("Learnt from", format!("{} images", grouped(images))))
                                 (fact("Measured on", format!("{} {measured} images", grouped(evaluation.total()))))
@@ -118,7 +118,7 @@ impl Training<'_> {
                                 (fact("Processor", cpu()))
                                 (fact("Cores", thread::available_parallelism().map_or(0, usize::from)))
                                 (fact("Threads", rayon::current_num_threads()))
-                                (fact("SIMD", network.simd()))
+                                (fact("SIMD", network.simd_level()))
                                 (fact("System", format!("{}, {}", system(), env::consts::ARCH)))
                             }
                         }
@@ -138,7 +138,7 @@ impl Training<'_> {
         ];
         // Drawn is the share of mistakes, of which little is high.
         let label = |error: f64| format!("{}%", trimmed(100.0 - 100.0 * error));
-        let readout = |(number, epoch): (usize, &Epoch)| {
+        let readout = |(number, epoch): (usize, &EpochMetrics)| {
             let after =
                 epoch.measured.map_or(String::new(), |part| format!(", {measured} {}", percent(part)));
             format!("epoch {number}: training {}{after}", percent(epoch.accuracy))
@@ -157,7 +157,7 @@ impl Training<'_> {
 
     fn loss(&self) -> Markup {
         let curves = [Curve::of_epochs("training", self.history, |epoch| Some(epoch.loss))];
-        let readout = |(number, epoch): (usize, &Epoch)| format!("epoch {number}: {:.4}", epoch.loss);
+        let readout = |(number, epoch): (usize, &EpochMetrics)| format!("epoch {number}: {:.4}", epoch.loss);
         let readouts: Vec<_> = (1..).zip(self.history).map(readout).collect();
         html! {
             figure {
@@ -190,7 +190,7 @@ impl Training<'_> {
         }
     }
 
-    /// Steps in an epoch.
+    /// Stages in an epoch.
     fn steps(&self) -> usize {
         self.images.div_ceil(self.provenance.recipe.batch_size)
     }
@@ -201,7 +201,7 @@ impl Training<'_> {
 
     fn mistake(&self, mistake: &Mistake) -> anyhow::Result<Markup> {
         let Mistake { index, label, answer, confidence } = *mistake;
-        let png = BASE64_STANDARD.encode(picture::ink(self.measured.1.image(index))?);
+        let png = BASE64_STANDARD.encode(figure::ink(self.measured.1.image(index))?);
         Ok(html! {
             li {
                 img src={ "data:image/png;base64," (png) } alt={ "Image " (index) ", a " (label) " that is read as " (answer) };
@@ -244,7 +244,7 @@ fn fact(name: &str, value: impl maud::Render) -> Markup {
 
 /// The confusion matrix with each digit's recall and each answer's precision at its ends.
 fn confusion(evaluation: &Evaluation) -> Markup {
-    let matrix = evaluation.confusion();
+    let matrix = evaluation.confusion_matrix();
     let wrong = |truth: usize| {
         (0..CLASSES).filter(move |answer| *answer != truth).map(move |answer| matrix[truth][answer])
     };
@@ -286,7 +286,7 @@ fn confusions(evaluation: &Evaluation) -> Markup {
     const MOST: usize = 8;
     let mut pairs: Vec<_> = (0..CLASSES)
         .flat_map(|truth| {
-            (0..CLASSES).map(move |answer| (evaluation.confusion()[truth][answer], truth, answer))
+            (0..CLASSES).map(move |answer| (evaluation.confusion_matrix()[truth][answer], truth, answer))
         })
         .filter(|(count, truth, answer)| truth != answer && *count > 0)
         .collect();
@@ -318,7 +318,11 @@ struct Curve {
 
 impl Curve {
     /// With a point at the end of each epoch that has a value.
-    fn of_epochs(class: &'static str, history: &[Epoch], value: impl Fn(&Epoch) -> Option<f64>) -> Self {
+    fn of_epochs(
+        class: &'static str,
+        history: &[EpochMetrics],
+        value: impl Fn(&EpochMetrics) -> Option<f64>,
+    ) -> Self {
         let points =
             (1..).zip(history).filter_map(|(number, epoch)| Some((f64::from(number), value(epoch)?)));
         // More would touch each other.

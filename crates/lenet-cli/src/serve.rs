@@ -11,21 +11,21 @@ use std::{
 
 use anyhow::Context;
 use lenet::{
-    checkpoint::{self, Provenance},
     recognize::Recognizer,
+    weights::{self, Provenance},
 };
 use tokio::{runtime, signal};
 
 use crate::{
-    model::{self, FormatArgs},
     output::print,
+    weights_file::{self, FormatArgs},
 };
 
 mod api;
 mod connections;
 mod metrics;
-mod refusal;
-mod work;
+mod error;
+mod inference;
 
 /// Serve a page to draw digits on, and an HTTP API that reads pictures
 #[derive(clap::Args)]
@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// The network: lenet5 or vgg, which are inside the program, or a .safetensors file
-    #[arg(long, value_name = "FILE", default_value = model::RECOGNIZER)]
+    #[arg(long, value_name = "FILE", default_value = weights_file::RECOGNIZER)]
     model: PathBuf,
     #[command(flatten)]
     format: FormatArgs,
@@ -89,7 +89,7 @@ impl Limits {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let network = args.format.load(&args.model)?;
     // The page reads with the server's own network, where it can.
-    let file = checkpoint::to_bytes(&network, &Provenance::default())?;
+    let file = weights::to_bytes(&network, &Provenance::default())?;
     if !args.quiet {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false).init();
     }

@@ -5,13 +5,13 @@ use std::{fmt::Write, io::IsTerminal, path::PathBuf};
 use anyhow::ensure;
 use lenet::{
     CLASSES, Dataset, PIXELS, SIDE,
-    augment::{Augmentation, Augmenter},
+    data::augment::{Augmentation, Augmenter},
 };
 
 use crate::{
     data::{DataArgs, Split},
+    figure::{self, Tile},
     output::print,
-    picture::{self, Tile},
     terminal::{self, Shades},
 };
 
@@ -67,7 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         print(terminal::draw(&tiles, columns, width, Shades::from_environment()))?;
     }
     if let Some(path) = &args.out {
-        picture::sheet("", &tiles, columns).save(path)?;
+        figure::sheet("", &tiles, columns).save(path)?;
         print(format_args!("\n{} images written to {}\n", tiles.len(), path.display()))?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use lenet::nn::Architecture;
 
-use crate::{model::Model, output::print};
+use crate::{output::print, weights_file::Model};
 
 /// Print the layers of a model: output shapes, parameters and multiply-adds
 #[derive(clap::Args)]

@@ -5,7 +5,7 @@ use std::env;
 use indicatif::{ProgressBar, ProgressStyle};
 use lenet::SIDE;
 
-use crate::picture::Tile;
+use crate::figure::Tile;
 
 /// How a progress bar looks.
 pub fn bar_style(template: &str) -> ProgressStyle {

@@ -18,12 +18,12 @@ use clap::ArgGroup;
 use indicatif::{ProgressBar, ProgressState};
 use lenet::{
     Dataset,
-    checkpoint::{self, Provenance, Validation},
     metrics::{self, Evaluation},
     nn::Network,
     recognize,
-    state::State,
-    train::{Epoch, Progress, Trainer},
+    train::Checkpoint,
+    train::{EpochMetrics, Progress, Trainer},
+    weights::{self, Provenance, Validation},
 };
 use serde_json::json;
 
@@ -31,17 +31,17 @@ use crate::{
     checkpoint::Folder,
     data::{DataArgs, Split},
     eval::headline,
-    model::{self, FormatArgs, Model},
     output::{check_writable, print, tell, write_atomically},
     recipe::RecipeArgs,
     report::Training,
     summary::totals,
     terminal::bar_style,
+    weights_file::{self, FormatArgs, Model},
 };
 
 /// Train a network, measure it after each epoch, and save it
 #[derive(clap::Args)]
-#[command(group = ArgGroup::new("format").args(["architecture", "scaling"]).multiple(true).requires("init"))]
+#[command(group = ArgGroup::new("format").args(["architecture", "normalize"]).multiple(true).requires("init"))]
 pub struct Args {
     /// The network to train [default: that of --init, or lenet5]
     #[arg(value_enum)]
@@ -56,7 +56,7 @@ pub struct Args {
     seed: u64,
     /// Begin with trained weights, not with random ones: lenet5, vgg or handwriting, which are inside the program, or a .safetensors file
     ///
-    /// Layers, temperature and threshold are those of the file, and the scaling is, unless the recipe is a file with its own: then
+    /// Layers, temperature and threshold are those of the file, and the normalize is, unless the recipe is a file with its own: then
     /// they have to agree. The optimiser begins anew, and so does the moving average of the weights.
     #[arg(long, value_name = "NETWORK")]
     init: Option<PathBuf>,
@@ -158,7 +158,7 @@ impl Measure {
     }
 
     fn evaluate(&self, network: &Network) -> anyhow::Result<Evaluation> {
-        Evaluation::new(self.data.labels(), &network.predict(self.data.images())).context(DIVERGED)
+        Evaluation::new(self.data.labels(), &network.probabilities(self.data.images())).context(DIVERGED)
     }
 }
 
@@ -173,15 +173,15 @@ struct Calibration {
 const REFUSED: f64 = 0.005;
 
 /// The calibration of a network that was trained alike, but for images held out.
-fn twin_calibration(path: &Path, state: &State) -> anyhow::Result<Calibration> {
-    let bytes = model::read(path)?;
+fn twin_calibration(path: &Path, state: &Checkpoint) -> anyhow::Result<Calibration> {
+    let bytes = weights_file::read(path)?;
     let read = || {
-        let (twin, Provenance { recipe, initial, validation, .. }) = checkpoint::from_bytes(&bytes)?;
+        let (twin, Provenance { recipe, init_from, validation, .. }) = weights::from_bytes(&bytes)?;
         ensure!(validation.is_some(), "validation: expected images held out, found none");
         let architecture = state.network().architecture().summary()?;
         let alike = twin.architecture().summary()? == architecture && recipe == *state.recipe();
         ensure!(alike, "recipe: expected the same architecture and recipe, found another");
-        let (expected, found) = (state.initial().unwrap_or("none"), initial.as_deref().unwrap_or("none"));
+        let (expected, found) = (state.init_from().unwrap_or("none"), init_from.as_deref().unwrap_or("none"));
         ensure!(expected == found, "--init: expected {expected}, found {found}");
         Ok(Calibration { temperature: twin.temperature(), threshold: twin.threshold() })
     };
@@ -189,7 +189,7 @@ fn twin_calibration(path: &Path, state: &State) -> anyhow::Result<Calibration> {
 }
 
 /// The network that training begins with: a `model`, if one is asked for.
-fn initial(source: &Path, format: &FormatArgs, model: Option<Model>) -> anyhow::Result<Network> {
+fn init_from(source: &Path, format: &FormatArgs, model: Option<Model>) -> anyhow::Result<Network> {
     let network = format.load(source)?;
     let (found, expected) = (network.architecture().name(), model.map(Model::name));
     if let Some(expected) = expected.filter(|expected| *expected != found) {
@@ -202,10 +202,10 @@ const DIVERGED: &str = "training diverged: try another seed or a lower learning 
 
 /// Trains and saves. Exit status 130 if Ctrl-C broke it off.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let initial = args.init.as_deref().map(|init| initial(init, &args.format, args.model)).transpose()?;
-    let named = initial.as_ref().and_then(|network| Model::named(network.architecture().name()));
+    let init_from = args.init.as_deref().map(|init| init_from(init, &args.format, args.model)).transpose()?;
+    let named = init_from.as_ref().and_then(|network| Model::named(network.architecture().name()));
     let model = args.model.or(named).unwrap_or(Model::Lenet5);
-    let recipe = args.recipe.load(model, initial.as_ref().map(Network::scaling))?;
+    let recipe = args.recipe.load(model, init_from.as_ref().map(Network::normalize))?;
     if args.print_recipe {
         print(toml::to_string(&recipe)?)?;
         return Ok(ExitCode::SUCCESS);
@@ -223,20 +223,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Some(folder),
         ),
         None => {
-            let network = match initial {
+            let network = match init_from {
                 Some(network) => network,
-                None => Network::new(model.architecture(), recipe.scaling, args.seed)?,
+                None => Network::new(model.architecture(), recipe.normalize, args.seed)?,
             };
             let folder = args.checkpoint.as_deref().map(Folder::create).transpose()?;
             let trainer = Trainer::new(network, &train, recipe, args.seed)?;
             let trainer = match &args.init {
-                Some(init) => trainer.begun_with(init.display().to_string()),
+                Some(init) => trainer.init_from(init.display().to_string()),
                 None => trainer,
             };
             (trainer, folder)
         }
     };
-    let recipe = trainer.state().recipe().clone();
+    let recipe = trainer.checkpoint().recipe().clone();
     let epochs = recipe.epochs;
     let name = trainer.network().architecture().name().to_owned();
     let path = args.out.unwrap_or_else(|| {
@@ -244,7 +244,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let name = Path::new(&name).file_name().unwrap_or_default();
         format!("{}.safetensors", name.display()).into()
     });
-    let calibration = args.twin.as_deref().map(|twin| twin_calibration(twin, trainer.state())).transpose()?;
+    let calibration =
+        args.twin.as_deref().map(|twin| twin_calibration(twin, trainer.checkpoint())).transpose()?;
     check_writable(&path, size_of_val(trainer.network().parameters()) as u64)?;
     if let Some(report) = &args.report {
         ensure!(
@@ -256,15 +257,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let Some(folder) = &folder {
         // Twice, because each state is written beside the one before.
-        folder.keep(trainer.state())?;
-        folder.keep(trainer.state())?;
+        folder.keep(trainer.checkpoint())?;
+        folder.keep(trainer.checkpoint())?;
     }
     let log = Log::new(args.json, epochs, train.len(), measure.name());
     if !args.json {
         log.line(format_args!(
             "{name}: {} parameters{}, {} training images, {} {} images{}, threads: {}",
             totals(trainer.network().architecture())?.0,
-            trainer.state().initial().map_or(String::new(), |initial| format!(" of {initial}")),
+            trainer.checkpoint().init_from().map_or(String::new(), |init_from| format!(" of {init_from}")),
             train.len(),
             measure.data.len(),
             measure.name(),
@@ -276,13 +277,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let each = (!args.test_once).then_some(&measure);
     let (mut network, evaluation) = epochs_of(&mut trainer, each, folder.as_ref(), &log, &stop)?;
-    let done = trainer.state().epochs();
+    let done = trainer.checkpoint().epochs();
     if done == 0 {
         tell("interrupted before the first epoch ended: no network was saved");
         return Ok(ExitCode::from(INTERRUPTED));
     }
     if args.half {
-        network.round_to_half();
+        network.round_to_f16();
     }
     let calibration = if measure.validation { Some(measure.calibration(&network)?) } else { calibration };
     if let Some(Calibration { temperature, threshold }) = calibration {
@@ -295,17 +296,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let accuracy = evaluation.accuracy();
     let provenance = Provenance {
         recipe,
-        initial: trainer.state().initial().map(str::to_owned),
-        seed: trainer.state().seed(),
+        init_from: trainer.checkpoint().init_from().map(str::to_owned),
+        seed: trainer.checkpoint().seed(),
         epochs: done,
         test_accuracy: (!measure.validation).then_some(accuracy),
         validation: measure.validation.then_some(Validation { images: measure.data.len(), accuracy }),
         interrupted: done < epochs,
     };
-    write_atomically(&path, &checkpoint::to_bytes(&network, &provenance)?)?;
+    write_atomically(&path, &weights::to_bytes(&network, &provenance)?)?;
     log.end(&network, &provenance, &evaluation, started.elapsed(), &path)?;
     if let Some(report) = &args.report {
-        let mut history = trainer.state().history().to_vec();
+        let mut history = trainer.checkpoint().history().to_vec();
         if let Some(last) = history.last_mut() {
             last.measured = Some(accuracy);
         }
@@ -336,7 +337,7 @@ fn epochs_of(
 ) -> anyhow::Result<(Network, Option<Evaluation>)> {
     let mut evaluation = None;
     let mut network = trainer.network().clone();
-    for done in trainer.state().epochs()..log.epochs {
+    for done in trainer.checkpoint().epochs()..log.epochs {
         log.bar.set_prefix(format!("epoch {:>2}/{}", done + 1, log.epochs));
         let started = Instant::now();
         let observe = |progress: Progress| {
@@ -348,9 +349,9 @@ fn epochs_of(
         ensure!(epoch.loss.is_finite(), DIVERGED);
         network = trainer.network().clone();
         evaluation = measure.map(|measure| measure.evaluate(&network)).transpose()?;
-        trainer.note(evaluation.as_ref().map(Evaluation::accuracy), time.as_secs_f64());
+        trainer.record_eval(evaluation.as_ref().map(Evaluation::accuracy), time.as_secs_f64());
         if let Some(folder) = folder {
-            folder.keep(trainer.state())?;
+            folder.keep(trainer.checkpoint())?;
         }
         log.epoch(done + 1, epoch, evaluation.as_ref(), time)?;
     }
@@ -410,7 +411,7 @@ impl Log {
     fn epoch(
         &self,
         number: usize,
-        epoch: Epoch,
+        epoch: EpochMetrics,
         evaluation: Option<&Evaluation>,
         time: Duration,
     ) -> anyhow::Result<()> {
@@ -459,8 +460,8 @@ impl Log {
                 "file": path.display().to_string(),
             });
             line[format!("{measured}_accuracy")] = evaluation.accuracy().into();
-            if let Some(initial) = &provenance.initial {
-                line["init"] = initial.as_str().into();
+            if let Some(init_from) = &provenance.init_from {
+                line["init"] = init_from.as_str().into();
             }
             self.line(line)
         } else {

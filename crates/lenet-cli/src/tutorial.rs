@@ -6,16 +6,16 @@ use anyhow::anyhow;
 use lenet::{
     Dataset,
     metrics::Evaluation,
-    nn::{Network, Scaling},
-    optim::{Optimizer, Schedule},
+    nn::optim::{Optimizer, Schedule},
+    nn::{Network, Normalize},
     train::{Recipe, Trainer},
 };
 
 use crate::{
     data::{DataArgs, Split},
-    model::Model,
     output::print,
     train::ThreadArgs,
+    weights_file::Model,
 };
 
 /// Repeat the PyTorch tutorial exactly, with the accuracies that it publishes beside ours
@@ -39,9 +39,9 @@ pub struct Args {
 /// # Errors
 /// If the tutorial has no such network.
 pub fn recipe(model: Model) -> anyhow::Result<Recipe> {
-    let almost_black = Scaling { mean: 0.0, std: 128.0 };
-    let (scaling, optimizer) = match model {
-        Model::Mlp => (Scaling::UNIT, Optimizer::Sgd { lr: 0.01, momentum: 0.0, weight_decay: 0.0 }),
+    let almost_black = Normalize { mean: 0.0, std: 128.0 };
+    let (normalize, optimizer) = match model {
+        Model::Mlp => (Normalize::UNIT, Optimizer::Sgd { lr: 0.01, momentum: 0.0, weight_decay: 0.0 }),
         Model::Cnn => (almost_black, Optimizer::Adam { lr: 0.01 }),
         Model::Lenet5 => (almost_black, Optimizer::Adam { lr: 0.001 }),
         Model::Vgg | Model::Handwriting => return Err(missing(model)),
@@ -51,7 +51,7 @@ pub fn recipe(model: Model) -> anyhow::Result<Recipe> {
         epochs: 10,
         batch_size: 100,
         schedule: Schedule::Constant,
-        scaling,
+        normalize,
         optimizer,
         ..Recipe::default()
     })
@@ -102,12 +102,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 /// Trains one network as the tutorial does, and measures it as its code does, on the training images.
 fn repeat(model: Model, seed: u64, train: &Dataset, test: &Dataset) -> anyhow::Result<()> {
     let recipe = recipe(model)?;
-    let network = Network::new(model.architecture(), recipe.scaling, seed)?;
+    let network = Network::new(model.architecture(), recipe.normalize, seed)?;
     let mut trainer = Trainer::new(network, train, recipe, seed)?;
     for (epoch, published) in published(model)?.into_iter().enumerate() {
         trainer.epoch(|_| ControlFlow::Continue(()));
         let [on_train, on_test] = [train, test].map(|data| {
-            Evaluation::new(data.labels(), &trainer.network().predict(data.images()))
+            Evaluation::new(data.labels(), &trainer.network().probabilities(data.images()))
                 .map(|evaluation| 100.0 * evaluation.accuracy())
         });
         print(format_args!(

@@ -35,7 +35,7 @@ impl BatchNorm2d {
 /// Added to the variance.
 const EPS: f64 = 1e-5;
 
-/// Share of a batch's mean and variance in their running averages.
+/// BatchSlice of a batch's mean and variance in their running averages.
 const MOMENTUM: f64 = 0.1;
 
 /// The two passes of a step.

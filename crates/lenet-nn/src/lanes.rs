@@ -256,7 +256,7 @@ macro_rules! with_const {
 }
 pub(crate) use with_const;
 
-/// Piece `index` of `count` equal pieces (within one) of `0..total`: (start, length). The first is among the longest: it is
+/// Segment `index` of `count` equal pieces (within one) of `0..total`: (start, length). The first is among the longest: it is
 /// what the thread that shares out work does itself, while the others are still waking.
 #[inline(always)]
 pub fn piece(total: usize, count: usize, index: usize) -> (usize, usize) {

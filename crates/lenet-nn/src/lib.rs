@@ -36,15 +36,15 @@ pub use error::Error;
 pub use lanes::{LANES, blocks, piece};
 pub use layer::Layer;
 pub use linear::Linear;
-pub use loss::{Targets, answer};
+pub use loss::{Targets, argmax};
 pub use loss::{smooth, softmax};
-pub use network::{Architecture, FeatureMaps, LayerSummary, Network, Reader, Scaling, Tensor};
+pub use network::{Architecture, FeatureMaps, LayerSummary, Network, Normalize, Session, Tensor};
 pub use network::{CHUNK, Memory};
 pub use pool::{AvgPool2d, MaxPool2d};
-pub use shards::Shards;
+pub use shards::DataParallel;
 pub(crate) use single::Single;
-pub use workspace::{Shard, Share};
 pub(crate) use workspace::Workspace;
+pub use workspace::{BatchSlice, Worker};
 
 /// The shape of one sample: (channels, height, width).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

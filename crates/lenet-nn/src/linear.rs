@@ -354,7 +354,7 @@ fn turned_tile<S: Simd, V: Vector<S>, const C: usize, const L: usize>(
 }
 
 /// Inputs of a layer and gradients of its outputs, of a batch in several parts, one after the other: (block, feature) each.
-pub(super) type Parts<'a> = &'a dyn Fn(usize) -> Option<(&'a [Lanes], &'a [Lanes])>;
+pub(super) type Components<'a> = &'a dyn Fn(usize) -> Option<(&'a [Lanes], &'a [Lanes])>;
 
 /// `gradient (output, input) = sum over the samples of dy (sample, output) * x (sample, input)`, `dy` and `x` in blocks, for
 /// the panel that begins with input `first`; `rows` is for its inputs turned.
@@ -363,7 +363,7 @@ fn multiply_weights<S: Simd, V: Vector<S>>(
     simd: S,
     layer: Linear,
     first: usize,
-    batch: Parts,
+    batch: Components,
     rows: &mut [Lanes],
     gradient: &mut [f32],
 ) {
@@ -426,7 +426,7 @@ fn weights_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
     Linear { out_features, .. }: Linear,
     rows: &[Lanes],
-    batch: Parts,
+    batch: Components,
     gradient: &mut [f32],
     (output, input): (usize, usize),
 ) {
@@ -557,7 +557,14 @@ impl WeightGradient {
     }
 
     /// That of the weights of the panel of `layer` that begins with input `first`, over a batch, to `gradient`.
-    pub fn write(&mut self, level: Level, layer: Linear, first: usize, batch: Parts, gradient: &mut [f32]) {
+    pub fn write(
+        &mut self,
+        level: Level,
+        layer: Linear,
+        first: usize,
+        batch: Components,
+        gradient: &mut [f32],
+    ) {
         kernel!(level, multiply_weights(layer, first, batch, &mut self.rows, gradient));
     }
 }

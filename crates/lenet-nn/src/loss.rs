@@ -11,7 +11,7 @@ use crate::CLASSES;
 #[derive(Debug, Clone, Copy)]
 pub enum Targets<'a> {
     /// One class for each sample, each below [`CLASSES`].
-    Classes(&'a [u8]),
+    Labels(&'a [u8]),
     /// One row of probabilities for each sample.
     Probabilities(&'a [[f32; CLASSES]]),
 }
@@ -20,7 +20,7 @@ impl Targets<'_> {
     /// Number of samples.
     pub fn len(&self) -> usize {
         match self {
-            Self::Classes(classes) => classes.len(),
+            Self::Labels(classes) => classes.len(),
             Self::Probabilities(rows) => rows.len(),
         }
     }
@@ -28,7 +28,7 @@ impl Targets<'_> {
     /// The probabilities of one sample.
     pub fn row(&self, sample: usize) -> [f32; CLASSES] {
         match self {
-            Self::Classes(classes) => {
+            Self::Labels(classes) => {
                 let mut row = [0.0; CLASSES];
                 row[usize::from(classes[sample])] = 1.0;
                 row
@@ -87,12 +87,12 @@ pub(crate) fn cross_entropy(
             loss -= f64::from(target[class] * logarithms[class]);
             block[class].0[sample % LANES] = (probabilities[class] * mass - target[class]) / total as f32;
         }
-        correct += usize::from(answer(&probabilities) == answer(&target));
+        correct += usize::from(argmax(&probabilities) == argmax(&target));
     }
     (loss, correct)
 }
 
 /// The class with the largest logit or probability, the lowest of several.
-pub fn answer(row: &[f32; CLASSES]) -> u8 {
+pub fn argmax(row: &[f32; CLASSES]) -> u8 {
     (1..CLASSES).fold(0, |best, class| if row[class] > row[best] { class } else { best }) as u8
 }

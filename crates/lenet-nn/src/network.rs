@@ -10,12 +10,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LANES, Layer, Linear, Shape, Shards, Share, Single, Targets, Workspace, blocks,
+    BatchSlice, DataParallel, LANES, Layer, Linear, Shape, Single, Targets, Workspace, blocks,
     layer::RUNNING,
     loss::{row, softmax},
     shards::each,
 };
-use crate::{CLASSES, Error, PIXELS, SIDE, error::require};
+use crate::{CLASSES, Error, PIXELS, SIDE, error::ensure};
 
 /// The layers of a network, in order and by name, from `(1, 28, 28)` to ten logits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,20 +124,20 @@ impl Architecture {
 /// What a network is fed: `(pixel / 255 - mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scaling {
+pub struct Normalize {
     /// Subtracted from pixels between 0 and 1.
     pub mean: f32,
     /// What they are divided by.
     pub std: f32,
 }
 
-impl Scaling {
+impl Normalize {
     /// Mean 0 and deviation 1 over the training images of MNIST.
-    pub const STANDARD: Self = Self { mean: 0.1307, std: 0.3081 };
+    pub const MNIST: Self = Self { mean: 0.1307, std: 0.3081 };
     /// Pixels between 0 and 1.
     pub const UNIT: Self = Self { mean: 0.0, std: 1.0 };
 
-    pub fn check(self) -> Result<(), Error> {
+    pub fn validate(self) -> Result<(), Error> {
         if self.table().iter().all(|value| value.is_finite()) && self.std > 0.0 {
             return Ok(());
         }
@@ -180,7 +180,7 @@ pub struct FeatureMaps {
 #[derive(Debug, Clone)]
 pub struct Network {
     architecture: Architecture,
-    scaling: Scaling,
+    normalize: Normalize,
     temperature: f32,
     threshold: Option<f32>,
     /// All tensors, one after the other in the order of `state_dict`.
@@ -199,9 +199,9 @@ impl Network {
     /// normalisation 1 and 0.
     ///
     /// # Errors
-    /// As [`Architecture::summary`], and [`Error::Setting`] if `scaling` is not finite or divides by zero.
-    pub fn new(architecture: Architecture, scaling: Scaling, seed: u64) -> Result<Self, Error> {
-        scaling.check()?;
+    /// As [`Architecture::summary`], and [`Error::Setting`] if `normalize` is not finite or divides by zero.
+    pub fn new(architecture: Architecture, normalize: Normalize, seed: u64) -> Result<Self, Error> {
+        normalize.validate()?;
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let mut rows = Vec::new();
         for row in architecture.summary()? {
@@ -218,7 +218,7 @@ impl Network {
         }
         let (parameters, level) = (Vec::new(), Level::new());
         let mut network =
-            Self { architecture, scaling, temperature: 1.0, threshold: None, parameters, level };
+            Self { architecture, normalize, temperature: 1.0, threshold: None, parameters, level };
         network.parameters = network.to_panels(&rows);
         Ok(network)
     }
@@ -229,8 +229,8 @@ impl Network {
     }
 
     /// What becomes of pixels before the first layer.
-    pub fn scaling(&self) -> Scaling {
-        self.scaling
+    pub fn normalize(&self) -> Normalize {
+        self.normalize
     }
 
     /// What logits are divided by before they become probabilities: 1 unless it was fitted.
@@ -244,7 +244,7 @@ impl Network {
     /// [`Error::Setting`] if `temperature` is not finite and above 0.
     pub fn with_temperature(self, temperature: f32) -> Result<Self, Error> {
         let good = temperature.is_finite() && temperature > 0.0;
-        require("temperature", good, "a finite number above 0", temperature)?;
+        ensure("temperature", good, "a finite number above 0", temperature)?;
         Ok(Self { temperature, ..self })
     }
 
@@ -260,7 +260,7 @@ impl Network {
     /// [`Error::Setting`] if `threshold` is not from 0 to 1.
     pub fn with_threshold(self, threshold: Option<f32>) -> Result<Self, Error> {
         let value = threshold.unwrap_or(0.0);
-        require("threshold", (0.0..=1.0).contains(&value), "0 to 1", value)?;
+        ensure("threshold", (0.0..=1.0).contains(&value), "0 to 1", value)?;
         Ok(Self { threshold, ..self })
     }
 
@@ -334,8 +334,8 @@ impl Network {
     }
 
     /// What reads images again and again on a number of rayon's threads, with no memory taken after this.
-    pub fn reader(&self, threads: usize) -> Reader<'_> {
-        Reader { network: self, memory: Memory::new(self, threads.max(1), CHUNK) }
+    pub fn session(&self, threads: usize) -> Session<'_> {
+        Session { network: self, memory: Memory::new(self, threads.max(1), CHUNK) }
     }
 
     /// The probability of each digit for each of `images` (image, row, column): the softmax of the logits over the
@@ -343,11 +343,11 @@ impl Network {
     ///
     /// # Panics
     /// If `images` doesn't hold whole images.
-    pub fn predict(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
-        self.logits(images).into_iter().map(|logits| self.probabilities(logits)).collect()
+    pub fn probabilities(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
+        self.logits(images).into_iter().map(|logits| self.calibrated_softmax(logits)).collect()
     }
 
-    pub fn probabilities(&self, logits: [f32; CLASSES]) -> [f32; CLASSES] {
+    pub fn calibrated_softmax(&self, logits: [f32; CLASSES]) -> [f32; CLASSES] {
         softmax(logits.map(|logit| logit / self.temperature), self.threshold.is_some())
     }
 
@@ -364,7 +364,7 @@ impl Network {
     }
 
     /// Rounds all parameters to the nearest numbers of half precision, which takes half the room in a file.
-    pub fn round_to_half(&mut self) {
+    pub fn round_to_f16(&mut self) {
         for value in &mut self.parameters {
             *value = f16::from_f32(*value).to_f32();
         }
@@ -378,8 +378,8 @@ impl Network {
     pub fn gradient(&self, images: &[u8], targets: Targets) -> (f32, Vec<f32>) {
         let samples = targets.len();
         assert_eq!(images.len(), samples * PIXELS, "one target for each image");
-        let mut shards = Shards::new(self, &[samples]);
-        let share = Share { total: samples, training: None, first_block: 0, none: false };
+        let mut shards = DataParallel::new(self, &[samples]);
+        let share = BatchSlice { total: samples, training: None, first_block: 0, none: false };
         shards.step(self, &mut [()], |_, shard, ()| {
             let rows = (0..samples).map(|sample| targets.row(sample));
             shard.load(self, share, images.chunks_exact(PIXELS), rows);
@@ -394,7 +394,7 @@ impl Network {
     }
 
     /// The SIMD level that it works at on this machine, such as `AVX512` or `SSE4.2`.
-    pub fn simd(&self) -> String {
+    pub fn simd_level(&self) -> String {
         // Its `Debug` form is the level's name, then what proves that the machine has it.
         let level = format!("{:?}", self.level);
         level.split('(').next().unwrap_or_default().to_uppercase().replace('_', ".")
@@ -406,12 +406,12 @@ impl Network {
 }
 
 /// A network with the memory that reading takes.
-pub struct Reader<'a> {
+pub struct Session<'a> {
     network: &'a Network,
     memory: Memory,
 }
 
-impl Reader<'_> {
+impl Session<'_> {
     /// Writes the logits of each of `images` (image, row, column).
     ///
     /// # Panics
@@ -437,7 +437,7 @@ impl Memory {
         Self { workspaces, single: Single::new(network, network.level) }
     }
 
-    /// Writes the logits of each of `images`, as [`Reader::logits`].
+    /// Writes the logits of each of `images`, as [`Session::logits`].
     pub fn read(&mut self, network: &Network, images: &[u8], logits: &mut [[f32; CLASSES]]) {
         assert_eq!(images.len(), logits.len() * PIXELS, "one row for each image");
         if logits.len() <= FEW {
@@ -464,7 +464,7 @@ impl Memory {
 /// Reads on this thread.
 fn read(network: &Network, workspace: &mut Workspace, images: &[u8], logits: &mut [[f32; CLASSES]]) {
     for (images, logits) in images.chunks(CHUNK * PIXELS).zip(logits.chunks_mut(CHUNK)) {
-        workspace.load(network.scaling, images.chunks_exact(PIXELS));
+        workspace.load(network.normalize, images.chunks_exact(PIXELS));
         let output = workspace.infer(network);
         for (sample, logits) in logits.iter_mut().enumerate() {
             *logits = row(output, sample);

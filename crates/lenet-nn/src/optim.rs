@@ -5,7 +5,7 @@ use std::{f64::consts::PI, ops::Range};
 use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, error::require};
+use crate::{Error, error::ensure};
 
 /// How parameters follow from gradients.
 ///
@@ -18,10 +18,10 @@ pub enum Optimizer {
     Sgd {
         /// Learning rate.
         lr: f32,
-        /// Share of the last step's direction that is kept.
+        /// BatchSlice of the last step's direction that is kept.
         #[serde(default)]
         momentum: f32,
-        /// Share of a weight that is added to its gradient.
+        /// BatchSlice of a weight that is added to its gradient.
         #[serde(default)]
         weight_decay: f32,
     },
@@ -37,7 +37,7 @@ pub enum Optimizer {
     AdamW {
         /// Learning rate.
         lr: f32,
-        /// Share of a weight that a step takes away, times the learning rate.
+        /// BatchSlice of a weight that a step takes away, times the learning rate.
         weight_decay: f32,
     },
 }
@@ -66,13 +66,13 @@ impl Optimizer {
         }
     }
 
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn validate(&self) -> Result<(), Error> {
         let (lr, decay) = (self.lr(), self.weight_decay());
-        require("lr", lr > 0.0 && lr.is_finite(), "a positive number", lr)?;
+        ensure("lr", lr > 0.0 && lr.is_finite(), "a positive number", lr)?;
         if let Self::Sgd { momentum, .. } = *self {
-            require("momentum", (0.0..1.0).contains(&momentum), "at least 0 and below 1", momentum)?;
+            ensure("momentum", (0.0..1.0).contains(&momentum), "at least 0 and below 1", momentum)?;
         }
-        require("weight_decay", decay >= 0.0 && decay * lr < 1.0, "at least 0 and below 1 / lr", decay)
+        ensure("weight_decay", decay >= 0.0 && decay * lr < 1.0, "at least 0 and below 1 / lr", decay)
     }
 }
 
@@ -94,7 +94,7 @@ pub enum Schedule {
     /// It rises and falls along half a cosine each (Smith and Topin 2018), with its peak at the optimiser's rate: what
     /// PyTorch's `OneCycleLR` does with `cycle_momentum=False`.
     OneCycle {
-        /// Share of the steps in which it rises.
+        /// BatchSlice of the steps in which it rises.
         pct_start: f32,
         /// What the peak is divided by at the start.
         div_factor: f32,
@@ -139,17 +139,17 @@ impl Schedule {
         }
     }
 
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn validate(&self) -> Result<(), Error> {
         match *self {
             Self::Constant | Self::Cosine => Ok(()),
             Self::Step { stages, gamma } => {
-                require("stages", stages > 0, "at least 1", stages)?;
-                require("gamma", gamma > 0.0 && gamma <= 1.0, "above 0 and at most 1", gamma)
+                ensure("stages", stages > 0, "at least 1", stages)?;
+                ensure("gamma", gamma > 0.0 && gamma <= 1.0, "above 0 and at most 1", gamma)
             }
             Self::OneCycle { pct_start, div_factor, final_div_factor } => {
-                require("pct_start", (0.0..1.0).contains(&pct_start), "at least 0 and below 1", pct_start)?;
+                ensure("pct_start", (0.0..1.0).contains(&pct_start), "at least 0 and below 1", pct_start)?;
                 for (name, factor) in [("div_factor", div_factor), ("final_div_factor", final_div_factor)] {
-                    require(name, factor >= 1.0 && factor.is_finite(), "a number of at least 1", factor)?;
+                    ensure(name, factor >= 1.0 && factor.is_finite(), "a number of at least 1", factor)?;
                 }
                 Ok(())
             }
@@ -352,7 +352,7 @@ impl Rule {
 mod tests {
     use super::*;
 
-    /// Parts of some size, the last of them shorter, and decay that starts and ends within them.
+    /// Components of some size, the last of them shorter, and decay that starts and ends within them.
     const PART: usize = 500;
     const LEN: usize = 20 * PART + 5;
     const DECAYED: [Range<usize>; 4] = [3..5, 100..2 * PART, 3 * PART + 1..9 * PART - 1, LEN - 4..LEN];

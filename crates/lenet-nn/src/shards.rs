@@ -19,13 +19,13 @@ use super::{
     batchnorm::Direction,
     lanes::blocks,
     linear::WeightGradient,
-    workspace::{Shard, Wide},
+    workspace::{Wide, Worker},
 };
 use crate::optim::{Optimizer, OptimizerState, Update};
 
 /// A network in training, with all the memory that a step needs.
-pub struct Shards {
-    shards: Vec<Shard>,
+pub struct DataParallel {
+    shards: Vec<Worker>,
     wide: Vec<Wide>,
     /// As many as there are shards.
     updaters: Vec<Updater>,
@@ -34,11 +34,11 @@ pub struct Shards {
 /// Parameters of other layers that are updated at a time.
 const CHUNK: usize = 4096;
 
-impl Shards {
+impl DataParallel {
     /// A shard for each of `sizes`, the samples that it takes at most.
     pub fn new(network: &Network, sizes: &[usize]) -> Self {
-        let shards: Vec<Shard> = sizes.iter().map(|&samples| Shard::new(network, samples)).collect();
-        let wide: Vec<Wide> = shards.first().into_iter().flat_map(Shard::wide).collect();
+        let shards: Vec<Worker> = sizes.iter().map(|&samples| Worker::new(network, samples)).collect();
+        let wide: Vec<Wide> = shards.first().into_iter().flat_map(Worker::wide).collect();
         let all = sizes.iter().map(|&samples| blocks(samples)).sum();
         let longest = wide.iter().map(|wide| wide.layer.panel()).max().unwrap_or(0);
         let updaters = sizes.iter().map(|_| Updater {
@@ -58,13 +58,13 @@ impl Shards {
         &mut self,
         network: &Network,
         aids: &mut [T],
-        load: impl Fn(usize, &mut Shard, &mut T) + Sync,
+        load: impl Fn(usize, &mut Worker, &mut T) + Sync,
     ) {
         each(self.shards.par_iter_mut().zip(aids), |i, (shard, aid)| {
             load(i, shard, aid);
             shard.forward(network, 0);
         });
-        let barriers = self.shards.first().map_or(0, Shard::barriers);
+        let barriers = self.shards.first().map_or(0, Worker::barriers);
         for barrier in 0..barriers {
             add_up(&mut self.shards, barrier, Direction::Forward);
             each(self.shards.par_iter_mut(), |_, shard| shard.forward(network, barrier + 1));
@@ -115,7 +115,7 @@ struct Updater {
 #[derive(Clone, Copy)]
 struct Batch<'a> {
     level: Level,
-    shards: &'a [Shard],
+    shards: &'a [Worker],
     wide: &'a [Wide],
 }
 
@@ -158,7 +158,7 @@ impl Batch<'_> {
     fn panel(self, Wide { layer, step, weights }: &Wide, start: usize, updater: &mut Updater) -> usize {
         let end = weights.end.min(start + layer.panel());
         let input = (start - weights.start) / layer.out_features;
-        let batch = |part| self.shards.get(part).map(|shard: &Shard| shard.around(*step));
+        let batch = |part| self.shards.get(part).map(|shard: &Worker| shard.around(*step));
         updater.weights.write(self.level, *layer, input, &batch, &mut updater.gradient[..end - start]);
         end
     }
@@ -179,7 +179,7 @@ impl Batch<'_> {
 /// Threads none of which falls asleep before all have done their part: to wake it for the next fork would take longer than most
 /// waits for the others are, above all where the machine is a guest that shares its processors.
 struct Together {
-    /// Parts that are not done.
+    /// Components that are not done.
     open: AtomicUsize,
 }
 
@@ -218,7 +218,7 @@ pub(super) fn each<T: Send>(items: impl IndexedParallelIterator<Item = T>, work:
 }
 
 /// Tells every shard the sums of all at a barrier, added in their order.
-fn add_up(shards: &mut [Shard], barrier: usize, direction: Direction) {
+fn add_up(shards: &mut [Worker], barrier: usize, direction: Direction) {
     let Some((first, others)) = shards.split_first_mut() else { return };
     let Some(total) = first.normalization(barrier) else { return };
     total.begin(direction);

@@ -280,7 +280,7 @@ enum Work {
 /// A network at work on one image, with all the memory that it needs.
 pub(crate) struct Single {
     level: Level,
-    scaling: [f32; 256],
+    normalize: [f32; 256],
     /// The image, in the first lane.
     input: Buffer,
     /// Each with its output, which is empty where the work is done in place.
@@ -335,13 +335,13 @@ impl Single {
             }
             input = output;
         }
-        Self { level, scaling: network.scaling().table(), input: zeros(PIXELS), steps }
+        Self { level, normalize: network.normalize().table(), input: zeros(PIXELS), steps }
     }
 
     /// The logits of `image` (row, column), with the network of which this was made.
     pub fn logits(&mut self, network: &Network, image: &[u8]) -> [f32; CLASSES] {
         for (lanes, &pixel) in self.input.iter_mut().zip(image) {
-            lanes.0[0] = self.scaling[usize::from(pixel)];
+            lanes.0[0] = self.normalize[usize::from(pixel)];
         }
         let level = self.level;
         let mut x = &mut self.input;

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{
-    Dropout, Layer, Linear, Network, Scaling, Shape,
+    Dropout, Layer, Linear, Network, Normalize, Shape,
     activation::Activation,
     batchnorm::Normalization,
     dropout::Dropping,
@@ -148,8 +148,8 @@ impl Workspace {
     }
 
     /// Takes in `images`, each (row, column), scaled.
-    pub fn load<'a>(&mut self, scaling: Scaling, images: impl ExactSizeIterator<Item = &'a [u8]>) {
-        let table = scaling.table();
+    pub fn load<'a>(&mut self, normalize: Normalize, images: impl ExactSizeIterator<Item = &'a [u8]>) {
+        let table = normalize.table();
         self.samples = images.len();
         let input = &mut self.values[0];
         input[self.samples / LANES * PIXELS..blocks(self.samples) * PIXELS].fill(Lanes::default());
@@ -240,7 +240,7 @@ fn part(blocks: Range<usize>, kept: bool, shape: Shape) -> Range<usize> {
 
 /// A thread's share of a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct Share {
+pub struct BatchSlice {
     /// Samples in the whole batch.
     pub total: usize,
     /// The key of the step's random numbers, none for no dropout.
@@ -260,12 +260,12 @@ pub(super) struct Wide {
 }
 
 /// One thread's share of a training step: forward, loss and backward of its samples, with a gradient of its own.
-pub struct Shard {
+pub struct Worker {
     workspace: Workspace,
     /// `gradients[i]` is the gradient of `values[i]`: of all blocks, or of the one at work.
     gradients: Vec<Buffer>,
     kept: Vec<bool>,
-    share: Share,
+    share: BatchSlice,
     /// For each sample a row of probabilities.
     targets: Vec<[f32; CLASSES]>,
     /// Gradient of the network's parameters, but for the weights of wide layers.
@@ -276,7 +276,7 @@ pub struct Shard {
     pub correct: usize,
 }
 
-impl Shard {
+impl Worker {
     /// A share of up to `samples`.
     pub fn new(network: &Network, samples: usize) -> Self {
         let workspace = Workspace::new(network, samples, true);
@@ -293,7 +293,7 @@ impl Shard {
             workspace,
             gradients,
             kept,
-            share: Share { total: 0, training: None, first_block: 0, none: false },
+            share: BatchSlice { total: 0, training: None, first_block: 0, none: false },
             targets: Vec::with_capacity(samples),
             gradient: vec![0.0; network.parameters().len()],
             loss: 0.0,
@@ -305,20 +305,20 @@ impl Shard {
     pub fn load<'a>(
         &mut self,
         network: &Network,
-        share: Share,
+        share: BatchSlice,
         images: impl ExactSizeIterator<Item = &'a [u8]>,
         targets: impl Iterator<Item = [f32; CLASSES]>,
     ) {
         self.share = share;
         self.targets.clear();
         self.targets.extend(targets);
-        self.workspace.load(network.scaling(), images);
+        self.workspace.load(network.normalize(), images);
         self.workspace.prepare(network);
     }
 
     /// Goes forward from the barrier before `stage`, and after the last one back to the barrier behind it.
     pub fn forward(&mut self, network: &Network, stage: usize) {
-        let Share { training, first_block, total, none } = self.share;
+        let BatchSlice { training, first_block, total, none } = self.share;
         self.workspace.forward(network, training, first_block, stage);
         if stage == self.workspace.barriers.len() {
             let len = blocks(self.workspace.samples) * CLASSES;
@@ -364,7 +364,7 @@ impl Shard {
         if !self.workspace.barriers.contains(&i) {
             self.through_activation(i, network, blocks.clone());
         }
-        let Share { training, first_block, .. } = self.share;
+        let BatchSlice { training, first_block, .. } = self.share;
         let pass = self.workspace.pass(network, training, first_block, &blocks);
         let Workspace { steps, values, kept, .. } = &mut self.workspace;
         let step = &mut steps[i];
@@ -380,7 +380,7 @@ impl Shard {
 
     /// Makes the gradient of what step `i` puts out that of what its operator does.
     fn through_activation(&mut self, i: usize, network: &Network, blocks: Range<usize>) {
-        let Share { training, first_block, .. } = self.share;
+        let BatchSlice { training, first_block, .. } = self.share;
         let pass = self.workspace.pass(network, training, first_block, &blocks);
         let Workspace { steps, values, kept, barriers, .. } = &mut self.workspace;
         let step = &mut steps[i];

@@ -34,7 +34,7 @@ impl Error {
 }
 
 /// An [`Error::Setting`] unless the setting is `good`.
-pub(crate) fn require(name: &str, good: bool, expected: &str, found: impl ToString) -> Result<(), Error> {
+pub(crate) fn ensure(name: &str, good: bool, expected: &str, found: impl ToString) -> Result<(), Error> {
     if good {
         return Ok(());
     }

@@ -30,12 +30,12 @@
 //! let digits = draw_digits()?;
 //! let (train, test) = (digits.slice(0..1200), digits.slice(1200..digits.len()));
 //! let recipe = Recipe { batch_size: 20, ..Recipe::default() };
-//! let network = Network::new(lenet5, recipe.scaling, 0)?;
+//! let network = Network::new(lenet5, recipe.normalize, 0)?;
 //! let mut trainer = Trainer::new(network, &train, recipe, 0)?;
 //! while let Some(epoch) = trainer.epoch(|_| ControlFlow::Continue(())) {
 //!     println!("loss {:.4}", epoch.loss);
 //! }
-//! let answers = trainer.network().predict(test.images());
+//! let answers = trainer.network().probabilities(test.images());
 //! let evaluation = Evaluation::new(test.labels(), &answers)?;
 //! assert!(evaluation.accuracy() > 0.97);
 //!
@@ -58,21 +58,15 @@
 mod error;
 
 pub use lenet_nn as nn;
-pub use lenet_nn::optim;
 
-pub mod idx;
-mod dataset;
-mod random;
-pub mod augment;
+pub mod data;
 pub mod image;
-pub mod mixture;
 pub mod models;
+pub mod weights;
+pub mod pretrained;
 pub mod train;
 pub mod metrics;
-pub mod checkpoint;
-pub mod state;
-pub mod pretrained;
 pub mod recognize;
 
-pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
+pub use data::{CLASSES, Dataset, PIXELS, SIDE};
 pub use error::Error;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     CLASSES, Error,
-    nn::{answer, softmax},
+    nn::{argmax, softmax},
 };
 
 /// A network's answers to labelled images, counted.
@@ -54,7 +54,7 @@ impl Evaluation {
             if let Some(strange) = probabilities.iter().find(|probability| !probability.is_finite()) {
                 return Err(Error::malformed(format!("probability of image {index}"), "0 to 1", strange));
             }
-            let answer = answer(probabilities);
+            let answer = argmax(probabilities);
             confusion[usize::from(label)][usize::from(answer)] += 1;
             let confidence = probabilities[usize::from(answer)];
             answers.push((confidence, answer == label));
@@ -69,7 +69,7 @@ impl Evaluation {
     }
 
     /// How often each digit got each answer: (true digit, answer).
-    pub fn confusion(&self) -> &[[usize; CLASSES]; CLASSES] {
+    pub fn confusion_matrix(&self) -> &[[usize; CLASSES]; CLASSES] {
         &self.confusion
     }
 
@@ -92,7 +92,7 @@ impl Evaluation {
     ///
     /// # Panics
     /// If `digit` is not below [`CLASSES`].
-    pub fn count(&self, digit: usize) -> usize {
+    pub fn support(&self, digit: usize) -> usize {
         self.confusion[digit].iter().sum()
     }
 
@@ -116,7 +116,7 @@ impl Evaluation {
     /// ```text
     /// (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)
     /// ```
-    pub fn interval(&self) -> (f64, f64) {
+    pub fn wilson_interval(&self) -> (f64, f64) {
         // The 97.5% quantile of the normal distribution.
         const Z: f64 = 1.959_963_984_540_054;
         let (n, p) = (self.total() as f64, self.accuracy());
@@ -162,7 +162,7 @@ impl Evaluation {
     /// # Panics
     /// If `digit` is not below [`CLASSES`].
     pub fn recall(&self, digit: usize) -> Option<f64> {
-        ratio(self.confusion[digit][digit], self.count(digit))
+        ratio(self.confusion[digit][digit], self.support(digit))
     }
 }
 
@@ -238,9 +238,9 @@ mod tests {
         let mut confusion = [[0; CLASSES]; CLASSES];
         (confusion[3][3], confusion[3][5]) = (2, 1);
         (confusion[5][5], confusion[5][3], confusion[8][5]) = (1, 1, 1);
-        assert_eq!(evaluation.confusion(), &confusion);
+        assert_eq!(evaluation.confusion_matrix(), &confusion);
 
-        assert_eq!([3, 5, 8, 0].map(|digit| evaluation.count(digit)), [3, 2, 1, 0]);
+        assert_eq!([3, 5, 8, 0].map(|digit| evaluation.support(digit)), [3, 2, 1, 0]);
         assert_eq!(
             [3, 5, 8, 0].map(|digit| evaluation.precision(digit)),
             [Some(2.0 / 3.0), Some(1.0 / 3.0), None, None]
@@ -269,7 +269,7 @@ mod tests {
             (1, 1, 1.0 / 4.841459, 1.0),
             (9887, 10000, 0.986433, 0.990592),
         ] {
-            let interval = evaluation(correct, total).interval();
+            let interval = evaluation(correct, total).wilson_interval();
             assert!((interval.0 - low).abs() < 1e-6, "{correct} of {total}: {interval:?}");
             assert!((interval.1 - high).abs() < 1e-6, "{correct} of {total}: {interval:?}");
             assert!(0.0 <= interval.0 && interval.1 <= 1.0);

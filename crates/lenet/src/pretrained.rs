@@ -7,13 +7,13 @@
 //! let one: Vec<u8> = (0..lenet::PIXELS)
 //!     .map(|i| if (12..16).contains(&(i % 28)) && (4..24).contains(&(i / 28)) { 255 } else { 0 })
 //!     .collect();
-//! let probabilities = network.predict(&one)[0];
-//! assert_eq!(lenet::nn::answer(&probabilities), 1);
+//! let probabilities = network.probabilities(&one)[0];
+//! assert_eq!(lenet::nn::argmax(&probabilities), 1);
 //! ```
 
 use crate::{
-    checkpoint::{self, Provenance},
     nn::Network,
+    weights::{self, Provenance},
 };
 
 /// [`models::lenet5`](crate::models::lenet5), trained with its best recipe.
@@ -34,7 +34,7 @@ pub fn handwriting() -> (Network, Provenance) {
 
 fn read(bytes: &[u8]) -> (Network, Provenance) {
     // The files are part of the program, and a test reads them all.
-    checkpoint::from_bytes(bytes).expect("the files inside the crate are whole")
+    weights::from_bytes(bytes).expect("the files inside the crate are whole")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read};
 
 use anyhow::{bail, ensure};
-use lenet::{PIXELS, idx};
+use lenet::{PIXELS, data::idx};
 
 /// Reads labels (image), none unless `labelled`, and pixels (image, row, column).
 pub fn parse(mut file: impl BufRead, labelled: bool) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {

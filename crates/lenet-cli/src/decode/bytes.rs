@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Seek};
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
-use lenet::image::Picture;
+use lenet::image::ImageView;
 
 /// A picture upright, in 8 bits a channel.
 pub struct Decoded(DynamicImage);
@@ -45,8 +45,8 @@ impl From<ImageError> for Error {
 
 impl Decoded {
     /// Its pixels.
-    pub fn picture(&self) -> anyhow::Result<Picture<'_>> {
-        Ok(Picture::new(self.0.width() as usize, self.0.height() as usize, self.0.as_bytes())?)
+    pub fn picture(&self) -> anyhow::Result<ImageView<'_>> {
+        Ok(ImageView::new(self.0.width() as usize, self.0.height() as usize, self.0.as_bytes())?)
     }
 }
 

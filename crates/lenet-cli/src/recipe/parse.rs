@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> anyhow::Result<Recipe> {
             None => anyhow!(message),
         }
     })?;
-    recipe.check().map_err(|error| match (&error, DeTable::parse(text)) {
+    recipe.validate().map_err(|error| match (&error, DeTable::parse(text)) {
         (Error::Setting { name, .. }, Ok(table)) => match offset(table.get_ref(), name) {
             Some(offset) => anyhow!("line {}: {error}", line(offset) + 1),
             None => error.into(),

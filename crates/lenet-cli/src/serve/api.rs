@@ -34,9 +34,9 @@ use tokio::{
 use super::{
     Limits,
     connections::Client,
+    error::Refusal,
+    inference::{Input, Options, Work},
     metrics::Metrics,
-    refusal::Refusal,
-    work::{Input, Options, Work},
 };
 
 /// What all requests share.

@@ -12,10 +12,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lenet::{
-    checkpoint::{self, Provenance},
-    image::{Drawing, Picture},
+    image::{Drawing, ImageView},
     models,
-    nn::{Network, Scaling},
+    nn::{Network, Normalize},
+    weights::{self, Provenance},
 };
 use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ impl Browser {
     }
 
     /// Waits for what stands on the page as its answer.
-    fn answer(&self, expected: &str) {
+    fn argmax(&self, expected: &str) {
         self.wait("document.getElementById('answer').textContent", |text| text == expected);
     }
 
@@ -200,7 +200,7 @@ fn a_digit_is_read_as_it_is_drawn_by_mouse_touch_and_keys() {
     browser.visit(&server);
     assert_eq!(browser.text("engine"), "Digits are read in this page");
     browser.draw(&STROKE_OF_7, "mouse");
-    browser.answer("7");
+    browser.argmax("7");
     assert!(browser.text("engine").starts_with("Read in this page in "));
     assert_eq!(browser.text("mended"), "As the network sees it: centred");
     assert_eq!(browser.value("document.querySelector('tr.best th').textContent", json!([])), "7");
@@ -213,31 +213,31 @@ fn a_digit_is_read_as_it_is_drawn_by_mouse_touch_and_keys() {
     let scribble: Vec<_> =
         (0..24).map(|i| [7, 11].map(|step| 0.25 + 0.5 * f64::from(i * step % 24) / 24.0)).collect();
     browser.draw(&scribble, "mouse");
-    browser.answer("Not a digit");
+    browser.argmax("Not a digit");
     browser.click("undo");
-    browser.answer("7");
+    browser.argmax("7");
     // A second digit beside the first one, and each can be looked at.
     browser.click("clear");
-    browser.answer("");
+    browser.argmax("");
     browser.click("undo");
-    browser.answer("7");
+    browser.argmax("7");
     browser.draw(&[[0.88, 0.25], [0.88, 0.45], [0.87, 0.75]], "mouse");
-    browser.answer("71");
+    browser.argmax("71");
     browser.value("document.querySelector('#digits button').click()", json!([]));
     assert_eq!(browser.value("document.querySelector('tr.best th').textContent", json!([])), "7");
     // With the keyboard, a stroke downwards.
     browser.press(&["\u{E00C}"]);
-    browser.answer("");
+    browser.argmax("");
     browser.value("document.getElementById('sheet').focus()", json!([]));
     let (up, down) = ("\u{E013}", "\u{E015}");
     browser.press(&[[up; 6].as_slice(), &[" "], &[down; 12], &[" "]].concat());
-    browser.answer("1");
+    browser.argmax("1");
     browser.is_content();
 
     let phone = Browser::open(360, 740, true);
     phone.visit(&server);
     phone.draw(&STROKE_OF_7, "touch");
-    phone.answer("7");
+    phone.argmax("7");
     assert_eq!(
         phone.value("[scrollX, scrollY, document.documentElement.scrollWidth]", json!([])),
         json!([0, 0, 360])
@@ -256,14 +256,14 @@ fn pictures_are_read_and_what_is_none_refused() {
     let text = serde_json::from_slice::<Value>(&answer).unwrap()["text"].as_str().unwrap().to_owned();
     for way in WAYS {
         browser.give(&picture, way);
-        browser.answer(&text);
+        browser.argmax(&text);
         let buttons = browser.value("document.querySelectorAll('#digits button').length", json!([]));
         assert_eq!(buttons, text.len());
         browser.click("clear");
-        browser.answer("");
+        browser.argmax("");
     }
     browser.give(b"no picture", WAYS[0]);
-    browser.answer("Not a picture that this browser can open");
+    browser.argmax("Not a picture that this browser can open");
     browser.is_content();
 }
 
@@ -279,7 +279,7 @@ fn the_page_fits_phones_and_desktops_light_and_dark() {
             browser.chromium("Emulation.setEmulatedMedia", json!({ "features": theme_of_system }));
             browser.visit(&server);
             browser.draw(&STROKE_OF_7, if phone { "touch" } else { "mouse" });
-            browser.answer("7");
+            browser.argmax("7");
             let size = browser.value("[innerWidth, document.documentElement.scrollWidth]", json!([]));
             assert_eq!(size, json!([width, width]));
             let picture = json!({ "format": "png", "captureBeyondViewport": true });
@@ -298,13 +298,13 @@ fn what_the_network_refuses_is_not_a_digit() {
     // A network that has learnt nothing is sure of nothing.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("net.safetensors");
-    let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
-    fs::write(&file, checkpoint::to_bytes(&network, &Provenance::default()).unwrap()).unwrap();
+    let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
+    fs::write(&file, weights::to_bytes(&network, &Provenance::default()).unwrap()).unwrap();
     let server = Server::start(&["--model", file.to_str().unwrap()]);
     let browser = Browser::open(1100, 900, false);
     browser.visit(&server);
     browser.draw(&STROKE_OF_7, "mouse");
-    browser.answer("Not a digit");
+    browser.argmax("Not a digit");
     assert!(browser.text("remark").starts_with("If it were one, a "));
     assert_eq!(browser.value("document.querySelectorAll('#maps canvas').length", json!([])), 6 + 16);
 }
@@ -324,7 +324,7 @@ fn the_page_outlives_its_server() {
     browser
         .wait("document.getElementById('engine').textContent", |text| text == "Digits are read in this page");
     browser.draw(&STROKE_OF_7, "mouse");
-    browser.answer("7");
+    browser.argmax("7");
 }
 
 #[test]
@@ -338,12 +338,12 @@ fn without_the_library_the_server_reads() {
     browser.visit(&server);
     assert_eq!(browser.text("engine"), "Digits are read by the server");
     browser.draw(&STROKE_OF_7, "mouse");
-    browser.answer("7");
+    browser.argmax("7");
     assert!(browser.text("engine").starts_with("Read by the server in "));
     let picture = png(pictures().swap_remove(0));
     browser.give(&picture, WAYS[0]);
     let answer = server.ask("/v1/recognize", "image/png", Some(&picture)).into_body();
-    browser.answer(serde_json::from_slice::<Value>(&answer).unwrap()["text"].as_str().unwrap());
+    browser.argmax(serde_json::from_slice::<Value>(&answer).unwrap()["text"].as_str().unwrap());
 }
 
 /// A script in which `reader` is a new one, with the network of the server.
@@ -376,7 +376,7 @@ fn the_library_in_the_page_gives_the_answers_of_the_native_one() {
         .iter()
         .map(|grey| {
             let (width, height) = grey.dimensions();
-            let picture = Picture::new(width as usize, height as usize, grey).unwrap();
+            let picture = ImageView::new(width as usize, height as usize, grey).unwrap();
             let native = serde_json::to_value(recognizer.read(&picture)).unwrap();
             (
                 native,

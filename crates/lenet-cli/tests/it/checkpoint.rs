@@ -25,7 +25,7 @@ fn folder_with_recipe() -> tempfile::TempDir {
         label_smoothing = 0.1
         ema = 0.9
         schedule = "Cosine"
-        scaling = { mean = 0.1307, std = 0.3081 }
+        normalize = { mean = 0.1307, std = 0.3081 }
         optimizer.AdamW = { lr = 0.001, weight_decay = 0.1 }
     "#;
     fs::write(folder.path().join("all.toml"), recipe).unwrap();
@@ -133,8 +133,7 @@ fn after_ctrl_c_training_goes_on() {
     let mut child = at_work(folder.path(), &format!("{TRAINING} --checkpoint state"), 2);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let (_, provenance) =
-        lenet::checkpoint::from_bytes(&fs::read(folder.path().join("out")).unwrap()).unwrap();
+    let (_, provenance) = lenet::weights::from_bytes(&fs::read(folder.path().join("out")).unwrap()).unwrap();
     assert!(provenance.interrupted);
     train(folder.path(), "--resume state").assert().success();
     assert!(fs::read(folder.path().join("out")).unwrap() == expected);

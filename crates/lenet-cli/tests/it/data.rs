@@ -3,7 +3,7 @@
 use std::{fs, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
-use lenet::{PIXELS, idx};
+use lenet::{PIXELS, data::idx};
 
 use crate::{error, folder, lenet, pixels};
 

@@ -161,8 +161,8 @@ fn a_state_dict_needs_its_architecture() {
     );
     eval(&["--architecture", "lenet5"]).assert().success();
     eval(&["--architecture", "lenet5", "--scaling", "-0.5,2"]).assert().success();
-    for scaling in ["0.5", "0,0", "0,-1", "NaN,1", "0,inf", "a,b"] {
-        eval(&["--architecture", "lenet5", "--scaling", scaling]).assert().code(2).stdout_eq("");
+    for normalize in ["0.5", "0,0", "0,-1", "NaN,1", "0,inf", "a,b"] {
+        eval(&["--architecture", "lenet5", "--scaling", normalize]).assert().code(2).stdout_eq("");
     }
     eval(&["--scaling", "0,1"]).assert().code(2);
     eval(&["--architecture", "lenet4"]).assert().code(2);

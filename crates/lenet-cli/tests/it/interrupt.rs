@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lenet::checkpoint;
+use lenet::weights;
 use snapbox::cmd::cargo_bin;
 
 use crate::folder;
@@ -39,7 +39,7 @@ fn after_an_epoch_the_last_whole_one_is_saved() {
     let arguments = ["--data", "data", "--epochs", "100000", "--out", "net", "--report", "page.html"];
     let (said, errors) = interrupt(folder.path(), &arguments, 2);
     assert_eq!(errors, "");
-    let (_, provenance) = checkpoint::from_bytes(&fs::read(folder.path().join("net")).unwrap()).unwrap();
+    let (_, provenance) = weights::from_bytes(&fs::read(folder.path().join("net")).unwrap()).unwrap();
     assert!(provenance.interrupted);
     let last = said.lines().last().unwrap();
     let told = format!("interrupted; saved net after {} of 100000 epochs, ", provenance.epochs);

@@ -2,7 +2,7 @@
 
 use std::{fs, io::BufReader, path::Path};
 
-use lenet::{PIXELS, idx};
+use lenet::{PIXELS, data::idx};
 use snapbox::cmd::{Command, cargo_bin};
 use tempfile::TempDir;
 

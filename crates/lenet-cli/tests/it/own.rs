@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use image::{GrayImage, Luma};
-use lenet::{checkpoint, pretrained};
+use lenet::{pretrained, weights};
 use serde_json::Value;
 use snapbox::{cmd::Command, str};
 use tempfile::TempDir;
@@ -50,8 +50,8 @@ fn train(folder: &Path, arguments: &str) -> Command {
     lenet(folder).args(["train", "--data", "mine", "--threads", "2"]).args(arguments.split_whitespace())
 }
 
-fn network(folder: &Path, name: &str) -> (lenet::nn::Network, checkpoint::Provenance) {
-    checkpoint::from_bytes(&fs::read(folder.join(name)).unwrap()).unwrap()
+fn network(folder: &Path, name: &str) -> (lenet::nn::Network, weights::Provenance) {
+    weights::from_bytes(&fs::read(folder.join(name)).unwrap()).unwrap()
 }
 
 #[test]
@@ -66,7 +66,7 @@ saved lenet5.safetensors after 5 of 5 epochs, [..] s
 
 "#]]);
     let (network, provenance) = network(folder.path(), "lenet5.safetensors");
-    assert_eq!(provenance.initial.as_deref(), Some("lenet5"));
+    assert_eq!(provenance.init_from.as_deref(), Some("lenet5"));
     assert_eq!(network.temperature(), pretrained::lenet5().0.temperature());
 
     let recognize = ["recognize", "--model", "lenet5.safetensors", "--json", "mine"];
@@ -129,7 +129,7 @@ fn training_begins_with_the_weights_and_goes_on_with_them() {
     let folder = folder_with_pictures();
     let recipe = |rate: &str, more: &str| {
         format!(
-            "name = 'mine'\nepochs = 2\nbatch_size = 8\nschedule = 'Constant'\n{more}\n[scaling]\nmean = 0.1307\n\
+            "name = 'mine'\nepochs = 2\nbatch_size = 8\nschedule = 'Constant'\n{more}\n[normalize]\nmean = 0.1307\n\
              std = 0.3081\n[optimizer.Adam]\nlr = {rate}\n"
         )
     };
@@ -152,7 +152,7 @@ fn training_begins_with_the_weights_and_goes_on_with_them() {
         fs::read(folder.path().join("whole")).unwrap() == fs::read(folder.path().join("resumed")).unwrap()
     );
     let (resumed, provenance) = network(folder.path(), "resumed");
-    assert_eq!(provenance.initial.as_deref(), Some("still"));
+    assert_eq!(provenance.init_from.as_deref(), Some("still"));
     assert_eq!(resumed.temperature(), shipped.temperature());
 }
 
@@ -160,13 +160,13 @@ fn training_begins_with_the_weights_and_goes_on_with_them() {
 fn architecture_and_scaling_follow_from_the_file_or_agree() {
     let folder = folder_with_pictures();
     train(folder.path(), "mlp --recipe tutorial --epochs 1 --out unit").assert().success();
-    assert_eq!(network(folder.path(), "unit").0.scaling(), lenet::nn::Scaling::UNIT);
+    assert_eq!(network(folder.path(), "unit").0.normalize(), lenet::nn::Normalize::UNIT);
     train(folder.path(), "--init unit --epochs 1 --out more").assert().success();
     let (more, provenance) = network(folder.path(), "more");
-    assert_eq!((more.architecture().name(), more.scaling()), ("mlp", lenet::nn::Scaling::UNIT));
+    assert_eq!((more.architecture().name(), more.normalize()), ("mlp", lenet::nn::Normalize::UNIT));
     assert_eq!(
-        (provenance.recipe.name.as_str(), provenance.recipe.scaling),
-        ("default", lenet::nn::Scaling::UNIT)
+        (provenance.recipe.name.as_str(), provenance.recipe.normalize),
+        ("default", lenet::nn::Normalize::UNIT)
     );
 
     let recipe = lenet(folder.path()).args(["train", "--print-recipe"]).output().unwrap().stdout;

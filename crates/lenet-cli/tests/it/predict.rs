@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lenet::{PIXELS, checkpoint, nn::answer};
+use lenet::{PIXELS, nn::argmax, weights};
 use serde_json::Value;
 
 use crate::{error, folder_with_network, lenet, pixels};
@@ -22,10 +22,10 @@ fn every_image_gets_its_answer_from_a_csv_or_an_idx_file() {
     let folder = folder_with_network();
     fs::write(folder.path().join("test.csv"), csv(7)).unwrap();
     let network = fs::read(folder.path().join("net.safetensors")).unwrap();
-    let logits = checkpoint::from_bytes(&network).unwrap().0.logits(&pixels(7));
+    let logits = weights::from_bytes(&network).unwrap().0.logits(&pixels(7));
     let mut expected = "ImageId,Label\n".to_owned();
     for (index, row) in logits.iter().enumerate() {
-        expected += &format!("{},{}\n", index + 1, answer(row));
+        expected += &format!("{},{}\n", index + 1, argmax(row));
     }
     let predict = |arguments: &[&str]| {
         let predict = lenet(folder.path()).args(["predict", "net.safetensors"]).args(arguments);
@@ -41,7 +41,7 @@ fn every_image_gets_its_answer_from_a_csv_or_an_idx_file() {
     for (index, (line, row)) in lines.lines().zip(&logits).enumerate() {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["ImageId"], index + 1);
-        assert_eq!(line["Label"], answer(row));
+        assert_eq!(line["Label"], argmax(row));
         let found: Vec<f32> = serde_json::from_value(line["logits"].clone()).unwrap();
         assert_eq!(found, row);
     }

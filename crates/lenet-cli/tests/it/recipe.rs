@@ -27,7 +27,7 @@ pct_start = 0.3
 div_factor = 25
 final_div_factor = 1e4
 
-[scaling]
+[normalize]
 mean = 0.5
 std = 0.5
 
@@ -49,7 +49,7 @@ label_smoothing = 0.0
 ema = 0.0
 schedule = "Cosine"
 
-[scaling]
+[normalize]
 mean = 0.1307
 std = 0.3081
 
@@ -63,7 +63,7 @@ name = "tutorial"
 ...
 schedule = "Constant"
 
-[scaling]
+[normalize]
 mean = 0.0
 std = 128.0
 
@@ -97,7 +97,7 @@ fn what_is_printed_can_be_read_and_followed() {
     let train = ["train", "--data", "data", "--recipe", "full.toml", "--epochs", "2"];
     lenet(folder.path()).args(train).assert().success().stderr_eq("");
     let bytes = fs::read(folder.path().join("lenet5.safetensors")).unwrap();
-    let (_, provenance) = lenet::checkpoint::from_bytes(&bytes).unwrap();
+    let (_, provenance) = lenet::weights::from_bytes(&bytes).unwrap();
     assert_eq!(toml::to_string(&provenance.recipe).unwrap(), printed("--recipe full.toml --epochs 2"));
 }
 
@@ -109,7 +109,7 @@ fn dropout_of_the_recipe_goes_before_that_of_the_architecture() {
     let train = ["train", "cnn", "--data", "data", "--recipe", "my.toml"];
     lenet(folder.path()).args(train).assert().success();
     let bytes = fs::read(folder.path().join("cnn.safetensors")).unwrap();
-    let (network, _) = lenet::checkpoint::from_bytes(&bytes).unwrap();
+    let (network, _) = lenet::weights::from_bytes(&bytes).unwrap();
     let expected = Layer::from(Dropout::new(0.75));
     assert!(network.architecture().summary().unwrap().iter().any(|row| *row.layer == expected));
 }

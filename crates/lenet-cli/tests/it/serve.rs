@@ -13,10 +13,10 @@ use std::{
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use lenet::{
-    checkpoint,
-    image::{Drawing, Picture},
+    image::{Drawing, ImageView},
     pretrained,
     recognize::Recognizer,
+    weights,
 };
 use serde_json::{Value, json};
 use snapbox::cmd::cargo_bin;
@@ -85,7 +85,7 @@ impl Server {
     /// What reads as it does.
     pub fn recognizer(&self) -> Recognizer {
         let network = self.ask("/network.safetensors", "", None).into_body();
-        Recognizer::new(checkpoint::from_bytes(&network).unwrap().0)
+        Recognizer::new(weights::from_bytes(&network).unwrap().0)
     }
 
     #[cfg(unix)]
@@ -155,7 +155,7 @@ fn library_program_and_server_give_the_same_answers() {
     let lines = String::from_utf8(output.stdout).unwrap();
     for ((picture, name), line) in pictures.iter().zip(&names).zip(lines.lines()) {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let reading = recognizer.read(&Picture::new(width, height, picture).unwrap());
+        let reading = recognizer.read(&ImageView::new(width, height, picture).unwrap());
         let library = serde_json::to_string(&reading).unwrap();
         let program = line.replacen(&format!("\"path\":\"{name}\","), "", 1);
         assert_eq!(library, program, "{name}");
@@ -244,7 +244,7 @@ fn the_page_and_what_is_beside_it_are_served() {
         assert!(policy.starts_with("default-src 'self'; ") && !policy.contains("unsafe-inline"), "{policy}");
     }
     let network = server.ask("/network.safetensors", "", None).into_body();
-    let (network, _) = checkpoint::from_bytes(&network).unwrap();
+    let (network, _) = weights::from_bytes(&network).unwrap();
     assert_eq!(network.parameters(), pretrained::lenet5().0.parameters());
 
     let described: Value = serde_json::from_slice(server.ask("/openapi.json", "", None).body()).unwrap();

@@ -4,7 +4,7 @@ use std::{env, fs, io::Cursor, ops::Range, path::PathBuf};
 
 use fastrand::Rng;
 use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
-use lenet::{Dataset, SIDE, image::Picture, metrics::Evaluation, pretrained, recognize::Recognizer};
+use lenet::{Dataset, SIDE, image::ImageView, metrics::Evaluation, pretrained, recognize::Recognizer};
 use rayon::prelude::*;
 
 /// A grey picture.
@@ -244,7 +244,7 @@ fn suites(data: &Dataset, count: usize) -> [(&'static str, Vec<(Canvas, String)>
 fn right(recognizer: &Recognizer, pictures: &[(Canvas, String)]) -> f64 {
     let right = pictures.par_iter().filter(|(canvas, label)| {
         let bytes = canvas.bytes();
-        let text = recognizer.read(&Picture::new(canvas.width, canvas.height, &bytes).unwrap()).text;
+        let text = recognizer.read(&ImageView::new(canvas.width, canvas.height, &bytes).unwrap()).text;
         if label.is_empty() { !text.contains(|c: char| c.is_ascii_digit()) } else { text == *label }
     });
     right.count() as f64 / pictures.len() as f64
@@ -264,10 +264,10 @@ fn generated_pictures_are_read_as_well_as_ever() {
 fn the_way_of_pictures_costs_the_test_images_nothing() {
     let (network, _) = pretrained::handwriting();
     let data = lenet_mnist::test();
-    let bare = Evaluation::new(data.labels(), &network.predict(data.images())).unwrap().accuracy();
+    let bare = Evaluation::new(data.labels(), &network.probabilities(data.images())).unwrap().accuracy();
     let recognizer = Recognizer::new(network);
     let right = (0..data.len()).into_par_iter().filter(|&index| {
-        let reading = recognizer.read_single(&Picture::new(SIDE, SIDE, data.image(index)).unwrap());
+        let reading = recognizer.read_single(&ImageView::new(SIDE, SIDE, data.image(index)).unwrap());
         reading.digits.first().is_some_and(|digit| digit.digit == data.labels()[index])
     });
     let through = right.count() as f64 / data.len() as f64;

@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use lenet::{
-    checkpoint::{self, Validation},
-    idx,
+    data::idx,
+    weights::{self, Validation},
 };
 use serde_json::Value;
 use snapbox::{cmd::Command, str};
@@ -30,7 +30,7 @@ saved mlp.safetensors after 2 of 2 epochs, [..] s
 "#
     ]]);
     let (network, provenance) =
-        checkpoint::from_bytes(&fs::read(folder.path().join("mlp.safetensors")).unwrap()).unwrap();
+        weights::from_bytes(&fs::read(folder.path().join("mlp.safetensors")).unwrap()).unwrap();
     assert_eq!(network.architecture().name(), "mlp");
     assert_eq!((provenance.recipe.name.as_str(), provenance.recipe.epochs), ("default", 2));
     assert_eq!((provenance.seed, provenance.epochs, provenance.interrupted), (0, 2, false));
@@ -67,8 +67,8 @@ fn json_is_an_object_an_epoch_and_the_result() {
             "file": "some.file",
         })
     );
-    let (network, _) = checkpoint::from_bytes(&fs::read(folder.path().join("some.file")).unwrap()).unwrap();
-    assert_eq!(network.scaling().std, 128.0);
+    let (network, _) = weights::from_bytes(&fs::read(folder.path().join("some.file")).unwrap()).unwrap();
+    assert_eq!(network.normalize().std, 128.0);
 }
 
 #[test]
@@ -89,7 +89,7 @@ saved lenet5.safetensors after 1 of 1 epochs, [..] s
 "#]],
     );
     let (_, provenance) =
-        checkpoint::from_bytes(&fs::read(folder.path().join("lenet5.safetensors")).unwrap()).unwrap();
+        weights::from_bytes(&fs::read(folder.path().join("lenet5.safetensors")).unwrap()).unwrap();
     assert_eq!(provenance.test_accuracy, None);
     assert_eq!(provenance.validation, Some(Validation { images: 5, accuracy: 0.0 }));
     let output = train(folder.path(), "--epochs 1 --validate 5 --json").output().unwrap().stdout;
@@ -102,15 +102,14 @@ saved lenet5.safetensors after 1 of 1 epochs, [..] s
 #[test]
 fn a_twin_gives_its_temperature_and_half_precision_halves_the_file() {
     let folder = folder();
-    let network =
-        |name: &str| checkpoint::from_bytes(&fs::read(folder.path().join(name)).unwrap()).unwrap().0;
+    let network = |name: &str| weights::from_bytes(&fs::read(folder.path().join(name)).unwrap()).unwrap().0;
     train(folder.path(), "--epochs 2 --validate 6 --out twin").assert().success();
     train(folder.path(), "--epochs 2 --out plain").assert().success();
     train(folder.path(), "--epochs 2 --twin twin --half --out half").assert().success();
     let [twin, mut plain, half] = ["twin", "plain", "half"].map(network);
     assert_ne!(twin.temperature(), 1.0);
     assert_eq!((plain.temperature(), half.temperature()), (1.0, twin.temperature()));
-    plain.round_to_half();
+    plain.round_to_f16();
     assert_eq!(plain.parameters(), half.parameters());
     let size = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
     assert!(size("half") < size("plain") * 6 / 10);

@@ -12,16 +12,16 @@ fn prints_each_epoch_beside_the_published_figure() {
     };
     tutorial(&["lenet5"]).success().stdout_eq(str![[r#"
 lenet5
-Epoch 0: model accuracy [..]%   published 89.46%   on test images [..]%
-Epoch 1: model accuracy [..]%   published 93.14%   on test images [..]%
-Epoch 2: model accuracy [..]%   published 94.69%   on test images [..]%
-Epoch 3: model accuracy [..]%   published 95.84%   on test images [..]%
-Epoch 4: model accuracy [..]%   published 96.43%   on test images [..]%
-Epoch 5: model accuracy [..]%   published 96.99%   on test images [..]%
-Epoch 6: model accuracy [..]%   published 97.14%   on test images [..]%
-Epoch 7: model accuracy [..]%   published 97.66%   on test images [..]%
-Epoch 8: model accuracy [..]%   published 98.05%   on test images [..]%
-Epoch 9: model accuracy [..]%   published 98.22%   on test images [..]%
+EpochMetrics 0: model accuracy [..]%   published 89.46%   on test images [..]%
+EpochMetrics 1: model accuracy [..]%   published 93.14%   on test images [..]%
+EpochMetrics 2: model accuracy [..]%   published 94.69%   on test images [..]%
+EpochMetrics 3: model accuracy [..]%   published 95.84%   on test images [..]%
+EpochMetrics 4: model accuracy [..]%   published 96.43%   on test images [..]%
+EpochMetrics 5: model accuracy [..]%   published 96.99%   on test images [..]%
+EpochMetrics 6: model accuracy [..]%   published 97.14%   on test images [..]%
+EpochMetrics 7: model accuracy [..]%   published 97.66%   on test images [..]%
+EpochMetrics 8: model accuracy [..]%   published 98.05%   on test images [..]%
+EpochMetrics 9: model accuracy [..]%   published 98.22%   on test images [..]%
 
 The tutorial builds its test set with train=True, so the accuracies that it
 publishes are on the images that it trained on; those on the real test images
@@ -34,12 +34,12 @@ from seed to seed.
 "#]]);
     tutorial(&["mlp", "--seeds", "2"]).success().stdout_eq(str![[r#"
 mlp, seed 0
-Epoch 0: model accuracy [..]%   published 84.11%   on test images [..]%
+EpochMetrics 0: model accuracy [..]%   published 84.11%   on test images [..]%
 ...
-Epoch 9: model accuracy [..]%   published 91.96%   on test images [..]%
+EpochMetrics 9: model accuracy [..]%   published 91.96%   on test images [..]%
 
 mlp, seed 1
-Epoch 0: model accuracy [..]%   published 84.11%   on test images [..]%
+EpochMetrics 0: model accuracy [..]%   published 84.11%   on test images [..]%
 ...
 "#]]);
     tutorial(&["--seeds", "0"]).code(2);

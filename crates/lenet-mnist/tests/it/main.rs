@@ -1,6 +1,6 @@
 //! What comes out of the crate is MNIST to the last bit.
 
-use lenet::{Dataset, idx};
+use lenet::{Dataset, data::idx};
 use md5::{Digest, Md5};
 
 /// The MD5 sums of the two IDX files that hold `dataset`.

@@ -8,7 +8,7 @@ use fearless_simd::Level;
 use safetensors::SafeTensors;
 
 use crate::{
-    self as nn, Architecture, Network, PIXELS, Scaling, Shards, Share, Targets, blocks,
+    self as nn, Architecture, BatchSlice, DataParallel, Network, Normalize, PIXELS, Targets, blocks,
     optim::{Optimizer, OptimizerState, Schedule},
 };
 
@@ -285,7 +285,7 @@ const SINGLE: f64 = 1e-4;
 #[test]
 fn fast_networks() {
     for ((name, layers), architecture) in networks().into_iter().zip(architectures()) {
-        let mut network = Network::new(architecture, Scaling::UNIT, 0).unwrap();
+        let mut network = Network::new(architecture, Normalize::UNIT, 0).unwrap();
         let values: Vec<f32> = parameters(layers.iter().map(|(_, layer)| layer))
             .into_iter()
             .flat_map(|p| [p.weight, p.bias].concat())
@@ -297,7 +297,7 @@ fn fast_networks() {
         check(&format!("{name}/logits"), SINGLE, network.logits(&images()).as_flattened());
         let one_by_one: Vec<_> = images().chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
         check(&format!("{name}/logits"), SINGLE, one_by_one.as_flattened());
-        let (loss, gradient) = network.gradient(&images(), Targets::Classes(&labels()));
+        let (loss, gradient) = network.gradient(&images(), Targets::Labels(&labels()));
         check(&format!("{name}/loss"), SINGLE, &[loss]);
         network.parameters_mut().copy_from_slice(&gradient);
         for tensor in network.tensors() {
@@ -318,7 +318,7 @@ fn fast_batch_normalisation() {
         .layer("tanh2", nn::Layer::Tanh)
         .layer("flatten", nn::Layer::Flatten)
         .layer("fc", nn::Linear::new(125, 10));
-    let mut network = Network::new(architecture, Scaling::UNIT, 0).unwrap();
+    let mut network = Network::new(architecture, Normalize::UNIT, 0).unwrap();
     let twins = [
         Conv2d { inputs: 1, outputs: 3, kernel: 5, stride: 2, padding: 0 },
         BatchNorm2d { channels: 3 },
@@ -336,11 +336,11 @@ fn fast_batch_normalisation() {
     network.parameters_mut().copy_from_slice(&values);
 
     let (images, labels) = (images(), labels());
-    let targets = Targets::Classes(&labels);
+    let targets = Targets::Labels(&labels);
     let (first, second) = (11, IMAGES - 11);
-    let mut shards = Shards::new(&network, &[first, second]);
+    let mut shards = DataParallel::new(&network, &[first, second]);
     shards.step(&network, &mut [0..first, first..IMAGES], |i, shard, samples| {
-        let share = Share { total: IMAGES, training: None, first_block: i * blocks(first), none: false };
+        let share = BatchSlice { total: IMAGES, training: None, first_block: i * blocks(first), none: false };
         let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
         shard.load(&network, share, pixels.chunks_exact(PIXELS), samples.clone().map(|i| targets.row(i)));
     });

@@ -8,8 +8,8 @@ use fearless_simd::Level;
 
 use self::naive::{Parameters, Tensor, distinct, random_layers};
 use super::{
-    Architecture, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Scaling, Shape,
-    Shards, Share, Single, Targets,
+    Architecture, AvgPool2d, BatchNorm2d, BatchSlice, Conv2d, DataParallel, Dropout, Layer, Linear,
+    MaxPool2d, Network, Normalize, Shape, Single, Targets,
     activation::Activation,
     batchnorm::Direction,
     lanes::{Buffer, LANES, Lanes, blocks, zeros},
@@ -254,7 +254,7 @@ fn random_network(random: &mut fastrand::Rng) -> Network {
         layers.into_iter().enumerate().fold(Architecture::new("random"), |architecture, (i, layer)| {
             architecture.layer(i.to_string(), layer)
         });
-    let mut network = Network::new(architecture, Scaling::STANDARD, random.u64(..)).unwrap();
+    let mut network = Network::new(architecture, Normalize::MNIST, random.u64(..)).unwrap();
     for parameter in network.parameters_mut() {
         // So that a running variance is not 1, and stays positive.
         *parameter *= 0.75 + 0.5 * random.f32();
@@ -285,7 +285,7 @@ fn quick_convolutions_of_one_image_agree_with_a_block() {
                 .layer("quick", quick)
                 .layer("flatten", Layer::Flatten)
                 .layer("fc", Linear::new(features, CLASSES));
-            check_single(&Network::new(architecture, Scaling::STANDARD, random.u64(..)).unwrap());
+            check_single(&Network::new(architecture, Normalize::MNIST, random.u64(..)).unwrap());
         }
     }
 }
@@ -326,8 +326,8 @@ fn feature_maps_agree_with_their_twins() {
         .layer("flatten", Layer::Flatten)
         .layer("fc", Linear::new(5 * 14 * 14, 10));
     for (architecture, names) in [(lenet5, vec!["conv1", "conv2"]), (vgg, vec!["conv1", "conv2", "conv3"])] {
-        let mut network = Network::new(architecture, Scaling { mean: 0.13, std: 0.31 }, 1).unwrap();
-        // No parameter, of batch normalisation too, keeps its initial value; running variances stay positive.
+        let mut network = Network::new(architecture, Normalize { mean: 0.13, std: 0.31 }, 1).unwrap();
+        // No parameter, of batch normalisation too, keeps its init_from value; running variances stay positive.
         for (i, value) in network.parameters_mut().iter_mut().enumerate() {
             *value += 0.01 * (1 + i % 7) as f32;
         }
@@ -337,7 +337,7 @@ fn feature_maps_agree_with_their_twins() {
         };
         let maps = network.feature_maps(image);
         assert_eq!(maps.iter().map(|maps| maps.layer.as_str()).collect::<Vec<_>>(), names);
-        let Scaling { mean, std } = network.scaling();
+        let Normalize { mean, std } = network.normalize();
         let pixels = image.iter().map(|&pixel| f64::from((f32::from(pixel) / 255.0 - mean) / std));
         let mut x = Tensor { shape: [1, 1, SIDE, SIDE], data: pixels.collect() };
         // Up to the first pooling of vgg, which lenet5 has before its second convolution.
@@ -419,11 +419,11 @@ fn dropout_keeps_the_mean_and_repeats_its_mask() {
 
 #[test]
 fn networks_that_cannot_be_are_refused() {
-    let network = |layers: &[(&str, Layer)], scaling| {
+    let network = |layers: &[(&str, Layer)], normalize| {
         let architecture = Architecture::new("test");
         let architecture =
             layers.iter().fold(architecture, |architecture, (name, layer)| architecture.layer(*name, *layer));
-        Network::new(architecture, scaling, 0).err().map(|error| error.to_string()).unwrap_or_default()
+        Network::new(architecture, normalize, 0).err().map(|error| error.to_string()).unwrap_or_default()
     };
     let linear = |inputs, outputs| Layer::from(Linear::new(inputs, outputs));
     for (layers, error) in [
@@ -456,16 +456,16 @@ fn networks_that_cannot_be_are_refused() {
         (vec![("a", MaxPool2d::new(0).into())], "layer a: expected kernel_size from 1 to 65536, found 0"),
         (vec![("a", Dropout::new(1.0).into())], "layer a: expected p of at least 0 and below 1, found 1"),
     ] {
-        let found = network(&layers, Scaling::UNIT);
+        let found = network(&layers, Normalize::UNIT);
         assert!(found.starts_with(error), "expected {error}, found {found}");
     }
     let names: Vec<String> = (0..300).map(|i| i.to_string()).collect();
     let deep: Vec<(&str, Layer)> = names.iter().map(|name| (name.as_str(), Layer::Tanh)).collect();
-    assert_eq!(network(&deep, Scaling::UNIT), "layer 256: expected at most 256 layers, found 300");
+    assert_eq!(network(&deep, Normalize::UNIT), "layer 256: expected at most 256 layers, found 300");
     let good = [("flatten", Layer::Flatten), ("fc", linear(784, 10))];
-    assert_eq!(network(&good, Scaling::UNIT), "");
+    assert_eq!(network(&good, Normalize::UNIT), "");
     for std in [0.0, -1.0, 1e-44, f32::NAN] {
-        let found = network(&good, Scaling { mean: 0.5, std });
+        let found = network(&good, Normalize { mean: 0.5, std });
         assert!(found.starts_with("scaling: expected a mean and a positive std"), "{std}: {found}");
     }
 }
@@ -481,13 +481,13 @@ fn activations_in_a_row_have_the_right_gradient() {
         .layer("tanh3", Layer::Tanh)
         .layer("dropout", Dropout::new(0.5))
         .layer("fc2", Linear::new(12, 10));
-    let mut network = Network::new(architecture, Scaling::UNIT, 1).unwrap();
+    let mut network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
     let (images, labels) = (golden::images(), golden::labels());
-    let (_, gradient) = network.gradient(&images, Targets::Classes(&labels));
+    let (_, gradient) = network.gradient(&images, Targets::Labels(&labels));
     for index in [0, 5 * 784 + 300, 784 * 12 + 3, 784 * 12 + 12 + 7] {
         let mut loss_at = |step: f32| {
             network.parameters_mut()[index] += step;
-            let (loss, _) = network.gradient(&images, Targets::Classes(&labels));
+            let (loss, _) = network.gradient(&images, Targets::Labels(&labels));
             network.parameters_mut()[index] -= step;
             f64::from(loss)
         };
@@ -508,12 +508,12 @@ fn dropout_in_place_is_that_of_a_copy() {
         }
         let architecture =
             architecture.layer("flatten", Layer::Flatten).layer("fc", Linear::new(3 * 24 * 24, 10));
-        let network = Network::new(architecture, Scaling::UNIT, 1).unwrap();
+        let network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
         let samples = labels.len();
-        let mut shards = Shards::new(&network, &[samples]);
-        let share = Share { total: samples, training: Some(7), first_block: 0, none: false };
+        let mut shards = DataParallel::new(&network, &[samples]);
+        let share = BatchSlice { total: samples, training: Some(7), first_block: 0, none: false };
         shards.step(&network, &mut [()], |_, shard, ()| {
-            let rows = (0..samples).map(|i| Targets::Classes(&labels).row(i));
+            let rows = (0..samples).map(|i| Targets::Labels(&labels).row(i));
             shard.load(&network, share, images.chunks_exact(PIXELS), rows);
         });
         (shards.result().0, shards.gradient(&network))
@@ -553,8 +553,8 @@ fn pooling_goes_back_through_an_activation() {
                     .layer("pool", pool)
                     .layer("flatten", Layer::Flatten)
                     .layer("fc", Linear::new(3 * side * side, 10));
-                let network = Network::new(architecture, Scaling::UNIT, 1).unwrap();
-                network.gradient(&images, Targets::Classes(&labels))
+                let network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
+                network.gradient(&images, Targets::Labels(&labels))
             });
             assert_eq!(together, apart, "{activation:?} {pool:?}");
         }
@@ -572,19 +572,19 @@ fn wide_layers_have_the_same_gradient_in_shares() {
         .layer("fc2", Linear::new(203, 650))
         .layer("tanh2", Layer::Tanh)
         .layer("fc3", Linear::new(650, 10));
-    let network = Network::new(architecture, Scaling::UNIT, 1).unwrap();
+    let network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
     let samples = 13;
     let (images, labels) = (golden::images(), golden::labels());
-    let (images, targets) = (&images[..samples * PIXELS], Targets::Classes(&labels[..samples]));
+    let (images, targets) = (&images[..samples * PIXELS], Targets::Labels(&labels[..samples]));
     let (loss, expected) = network.gradient(images, targets);
 
-    let mut shards = Shards::new(&network, &[LANES; 3]);
+    let mut shards = DataParallel::new(&network, &[LANES; 3]);
     // Again and again, for what a step leaves behind.
     for threads in 1..=3 {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| {
             shards.step(&network, &mut [0..8, 8..13, 13..13], |i, shard, samples| {
-                let share = Share { total: 13, training: None, first_block: i, none: false };
+                let share = BatchSlice { total: 13, training: None, first_block: i, none: false };
                 let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
                 let rows = samples.clone().map(|i| targets.row(i));
                 shard.load(&network, share, pixels.chunks_exact(PIXELS), rows);

@@ -8,14 +8,14 @@ use std::{hint::black_box, time::Instant};
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch};
 
+use super::golden::architectures;
+use crate::SIDE;
 use crate::{
     Architecture, Shape,
     lanes::{LANES, Lanes, zeros},
     layer::Pass,
     linear::{PANEL, WeightGradient},
 };
-use super::golden::architectures;
-use crate::SIDE;
 
 const BLOCKS: usize = 7;
 const IMAGES: usize = 50;

@@ -1,24 +1,25 @@
 //! Lines of text.
 
-use super::{Bounds, Part};
+use super::{Component, Rect};
 
 /// Groups parts that stand side by side into lines: the lines from top to bottom, the parts of each from left to right.
 /// A line may slope: a part belongs to that whose last part before it overlaps it most in height.
-pub fn lines(mut parts: Vec<Part>, height: usize) -> Vec<Vec<Part>> {
+pub fn lines(mut parts: Vec<Component>, height: usize) -> Vec<Vec<Component>> {
     parts.sort_by_key(|part| (2 * part.bounds.x + part.bounds.width, part.bounds.y));
     // What is low, such as the bar of a 5, is placed when the lines stand.
     let (parts, low): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| 2 * part.bounds.height >= height);
-    let mut lines: Vec<Vec<Part>> = Vec::new();
+    let mut lines: Vec<Vec<Component>> = Vec::new();
     for part in parts {
-        let overlap = |line: &Vec<Part>| line.last().map_or(0.0, |last| overlap(&last.bounds, &part.bounds));
+        let overlap =
+            |line: &Vec<Component>| line.last().map_or(0.0, |last| overlap(&last.bounds, &part.bounds));
         match lines.iter_mut().max_by(|a, b| overlap(a).total_cmp(&overlap(b))) {
             Some(line) if overlap(line) > 0.4 => line.push(part),
             _ => lines.push(vec![part]),
         }
     }
     for part in low {
-        let distance = |other: &Part| (distance(&part.bounds, &other.bounds), other.bounds.x);
-        let nearest = |line: &Vec<Part>| line.iter().map(distance).min();
+        let distance = |other: &Component| (distance(&part.bounds, &other.bounds), other.bounds.x);
+        let nearest = |line: &Vec<Component>| line.iter().map(distance).min();
         match lines.iter_mut().filter(|line| nearest(line).is_some()).min_by_key(|line| nearest(line)) {
             Some(line) if nearest(line).is_some_and(|(distance, _)| 2 * distance < height) => {
                 let at = line.partition_point(|other| other.bounds.x <= part.bounds.x);
@@ -34,13 +35,13 @@ pub fn lines(mut parts: Vec<Part>, height: usize) -> Vec<Vec<Part>> {
 }
 
 /// How much of the lower of two rectangles is beside the other.
-fn overlap(a: &Bounds, b: &Bounds) -> f32 {
+fn overlap(a: &Rect, b: &Rect) -> f32 {
     let common = a.bottom().min(b.bottom()).saturating_sub(a.y.max(b.y));
     common as f32 / a.height.min(b.height) as f32
 }
 
 /// Pixels between two rectangles, along the axis where there are more.
-fn distance(a: &Bounds, b: &Bounds) -> usize {
+fn distance(a: &Rect, b: &Rect) -> usize {
     let gap =
         |a: usize, a_end: usize, b: usize, b_end: usize| b.saturating_sub(a_end).max(a.saturating_sub(b_end));
     gap(a.x, a.right(), b.x, b.right()).max(gap(a.y, a.bottom(), b.y, b.bottom()))
@@ -49,10 +50,10 @@ fn distance(a: &Bounds, b: &Bounds) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::parts::Run;
+    use crate::image::components::Run;
 
-    fn part([x, y, width, height]: [usize; 4]) -> Part {
-        Part::new((y..y + height).map(|y| Run { y, x, end: x + width }).collect()).unwrap()
+    fn part([x, y, width, height]: [usize; 4]) -> Component {
+        Component::new((y..y + height).map(|y| Run { y, x, end: x + width }).collect()).unwrap()
     }
 
     #[test]

@@ -4,32 +4,32 @@
 //! (connected pieces of ink, without specks and frames), `lines` (pieces that stand side by side), `split` (pieces that may
 //! be several digits), `tile` (MNIST's own normalisation). [`recognize`](crate::recognize) puts them together and reads.
 
-mod grey;
-mod ink;
-mod parts;
+mod view;
+mod binarize;
+mod components;
 mod lines;
-mod split;
-mod tile;
-mod strokes;
+mod oversegment;
+mod normalize;
+mod drawing;
 
-pub use {
-    grey::{Grey, Picture},
-    strokes::Drawing,
-};
 pub(crate) use {
-    ink::{EDGE, Ink, ink},
+    binarize::{Binarized, EDGE, binarize},
+    components::{Component, TextComponents, area, find_text},
+    drawing::strokes,
     lines::lines,
-    parts::{Part, Writing, area, writing},
-    split::slices,
-    strokes::strokes,
-    tile::{Tile, bitmap, soften, tile},
+    normalize::{NormalizedDigit, bitmap, normalize_digit, soften},
+    oversegment::oversegment,
+};
+pub use {
+    drawing::Drawing,
+    view::{GrayImage, ImageView},
 };
 
 use serde::Serialize;
 
 /// The steps that can be left out, to measure what each is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Steps {
+pub struct Stages {
     /// Light writing on dark paper is inverted; else all writing is taken for dark.
     pub polarity: bool,
     /// Uneven light is divided out.
@@ -59,13 +59,13 @@ pub struct Steps {
 }
 
 /// All of them.
-impl Default for Steps {
+impl Default for Stages {
     fn default() -> Self {
         Self::all(true)
     }
 }
 
-impl Steps {
+impl Stages {
     /// No step that can be left out.
     pub(crate) const NONE: Self = Self::all(false);
 
@@ -112,7 +112,7 @@ impl Steps {
 /// A rectangle of pixels, from its top left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "[usize; 4]")]
-pub struct Bounds {
+pub struct Rect {
     /// First column.
     pub x: usize,
     /// First row.
@@ -123,13 +123,13 @@ pub struct Bounds {
     pub height: usize,
 }
 
-impl From<Bounds> for [usize; 4] {
-    fn from(bounds: Bounds) -> Self {
+impl From<Rect> for [usize; 4] {
+    fn from(bounds: Rect) -> Self {
         [bounds.x, bounds.y, bounds.width, bounds.height]
     }
 }
 
-impl Bounds {
+impl Rect {
     /// The column after the last.
     pub fn right(&self) -> usize {
         self.x + self.width
@@ -153,10 +153,10 @@ impl Bounds {
     }
 
     /// The same in `picture`, of which `map` may be a smaller copy.
-    pub(crate) fn within(&self, map: &Grey, picture: &Picture) -> Self {
-        let (x, y) = (self.x * map.shrunk, self.y * map.shrunk);
-        let right = (self.right() * map.shrunk).min(picture.width());
-        let bottom = (self.bottom() * map.shrunk).min(picture.height());
+    pub(crate) fn within(&self, map: &GrayImage, picture: &ImageView) -> Self {
+        let (x, y) = (self.x * map.scale, self.y * map.scale);
+        let right = (self.right() * map.scale).min(picture.width());
+        let bottom = (self.bottom() * map.scale).min(picture.height());
         Self { x, y, width: right - x, height: bottom - y }
     }
 

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use allocation_counter::measure;
 use lenet::{
     CLASSES, Dataset, PIXELS,
-    augment::Augmentation,
+    data::augment::Augmentation,
     models,
-    nn::{Network, Scaling},
-    optim::Optimizer,
+    nn::optim::Optimizer,
+    nn::{Network, Normalize},
     train::{Recipe, Trainer},
 };
 
@@ -27,7 +27,7 @@ fn epoch(images: usize) -> u64 {
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
-        let network = Network::new(models::cnn(), Scaling::STANDARD, 0).unwrap();
+        let network = Network::new(models::cnn(), Normalize::MNIST, 0).unwrap();
         let mut trainer = Trainer::new(network, &data, recipe, 0).unwrap();
         let mut run = || trainer.epoch(|_| ControlFlow::Continue(())).map(|_| ()).unwrap();
         run();
@@ -42,8 +42,8 @@ fn a_training_step_takes_no_memory() {
 
 #[test]
 fn reading_takes_no_memory() {
-    let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
-    let mut reader = network.reader(1);
+    let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
+    let mut reader = network.session(1);
     let images = vec![77; 100 * PIXELS];
     let mut logits = vec![[0.0; CLASSES]; 100];
     assert_eq!(measure(|| reader.logits(&images[..PIXELS], &mut logits[..1])).count_total, 0);

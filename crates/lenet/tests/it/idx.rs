@@ -1,6 +1,6 @@
 //! IDX files and datasets: what is whole comes back as it was, what is not is refused with the reason.
 
-use lenet::{Dataset, PIXELS, idx};
+use lenet::{Dataset, PIXELS, data::idx};
 
 /// Two images, and their labels.
 fn whole() -> (Vec<u8>, Vec<u8>) {

@@ -11,7 +11,7 @@ const DATA: [&str; 12] = [
     "crates/lenet-mnist/data/t10k-labels-idx1-ubyte.br",
     "crates/lenet-mnist/data/train-images-idx3-ubyte.br",
     "crates/lenet-mnist/data/train-labels-idx1-ubyte.br",
-    "crates/lenet/testdata/goldens.safetensors",
+    "crates/lenet-nn/testdata/goldens.safetensors",
     "crates/lenet/weights/handwriting.safetensors",
     "crates/lenet/weights/lenet5.safetensors",
     "crates/lenet/weights/vgg.safetensors",
@@ -48,14 +48,16 @@ fn the_sources_are_as_promised() {
         assert!((1..=LONGEST).contains(&text.len()), "{path}: expected text of 1 to {LONGEST} bytes");
         let mark = MARKS.split(' ').find(|mark| text.contains(mark));
         assert_eq!(mark, None, "{path}: expected finished work");
-        if path.starts_with("crates/lenet/src/") && !path.contains("/tests/") {
+        if (path.starts_with("crates/lenet/src/") || path.starts_with("crates/lenet-nn/src/"))
+            && !path.contains("/tests/")
+        {
             assert_eq!(
                 word_of(&text, OUTSIDE),
                 None,
                 "{path}: expected a library that touches nothing outside"
             );
         }
-        let layer = path.strip_prefix("crates/lenet/src/nn/").and_then(|file| file.strip_suffix(".rs"));
+        let layer = path.strip_prefix("crates/lenet-nn/src/").and_then(|file| file.strip_suffix(".rs"));
         if layer.is_some_and(|layer| {
             "activation batchnorm conv2d dropout lanes layer linear pool winograd".contains(layer)
         }) {

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 
 use lenet::{
     CLASSES, Dataset, PIXELS,
-    augment::Augmentation,
-    mixture::Mixture,
+    data::augment::Augmentation,
+    data::synthetic::SyntheticData,
     models,
-    nn::{Network, Scaling},
-    optim::{Optimizer, Schedule},
-    state::State,
+    nn::optim::{Optimizer, Schedule},
+    nn::{Network, Normalize},
+    train::Checkpoint,
     train::{Recipe, Trainer},
 };
 
@@ -50,12 +50,12 @@ fn impossible_recipes_are_refused() {
         (one_cycle(0.3, 0.0, 10.0), 1, "div_factor: expected a number of at least 1, found 0"),
         (one_cycle(0.3, 25.0, f32::INFINITY), 1, "final_div_factor: expected a number of at least 1"),
         (
-            Recipe { scaling: Scaling { mean: 0.0, std: 0.0 }, ..recipe() },
+            Recipe { normalize: Normalize { mean: 0.0, std: 0.0 }, ..recipe() },
             1,
             "scaling: expected a mean and a positive std that keep pixels finite, found 0, 0",
         ),
         (
-            Recipe { scaling: Scaling::UNIT, ..recipe() },
+            Recipe { normalize: Normalize::UNIT, ..recipe() },
             1,
             "scaling: expected the network's Scaling { mean: 0.1307",
         ),
@@ -66,7 +66,7 @@ fn impossible_recipes_are_refused() {
         ),
         (recipe(), 0, "data: expected at least one image, found none"),
     ] {
-        let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
+        let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
         let data = data(images);
         let found = Trainer::new(network, &data, recipe, 0).err().map(|error| error.to_string());
         assert!(found.as_ref().is_some_and(|found| found.starts_with(error)), "{error}: {found:?}");
@@ -77,7 +77,7 @@ fn impossible_recipes_are_refused() {
 fn steps(recipe: Recipe) -> Vec<Network> {
     let data = data(30);
     let recipe = Recipe { epochs: 12, batch_size: 30, ..recipe };
-    let network = Network::new(models::lenet5(), recipe.scaling, 0).unwrap();
+    let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
     let mut trainer = Trainer::new(network, &data, recipe, 0).unwrap();
     let mut networks = Vec::new();
     while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {
@@ -88,7 +88,7 @@ fn steps(recipe: Recipe) -> Vec<Network> {
 
 #[test]
 fn the_average_follows_the_parameters() {
-    let mut expected = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap().parameters().to_vec();
+    let mut expected = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap().parameters().to_vec();
     let ema = 0.5;
     let networks = steps(Recipe::default());
     let averages = steps(Recipe { ema, ..Recipe::default() });
@@ -107,7 +107,7 @@ fn weights_decay_and_biases_do_not() {
         let optimizer = Optimizer::AdamW { lr: 0.01, weight_decay };
         steps(Recipe { optimizer, schedule: Schedule::Constant, ..Recipe::default() }).remove(0)
     };
-    let start = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
+    let start = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
     let (without, with) = (after_a_step(0.0), after_a_step(2.0));
     for ((start, without), with) in start.tensors().zip(without.tensors()).zip(with.tensors()) {
         let decay = if start.name.ends_with("weight") { 0.02 } else { 0.0 };
@@ -123,12 +123,12 @@ fn label_smoothing_keeps_answers_from_certainty_and_outliers_make_some_none() {
         steps(Recipe { label_smoothing, mixture, ..Recipe::default() }).pop().unwrap()
     };
     let surest =
-        |network: Network| network.predict(data(30).images()).into_iter().flatten().fold(0.0, f32::max);
+        |network: Network| network.probabilities(data(30).images()).into_iter().flatten().fold(0.0, f32::max);
     assert!(surest(last(0.5, None)) < surest(last(0.0, None)));
 
     let digits = |outliers| {
-        let network = last(0.0, Some(Mixture { drawn: 0.0, cut: 0.0, outliers, bitmaps: 0.0 }));
-        let rows = network.with_threshold(Some(0.5)).unwrap().predict(data(30).images());
+        let network = last(0.0, Some(SyntheticData { drawn: 0.0, cut: 0.0, outliers, bitmaps: 0.0 }));
+        let rows = network.with_threshold(Some(0.5)).unwrap().probabilities(data(30).images());
         rows.into_iter().flatten().sum::<f32>() / 30.0
     };
     assert!(digits(0.9) < digits(0.1) && digits(0.1) < 1.0);
@@ -141,7 +141,7 @@ fn the_same_seed_and_threads_give_the_same_bits() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let recipe = Recipe { epochs: 2, batch_size: 60, ..Recipe::default() };
-            let network = Network::new(models::cnn(), recipe.scaling, seed).unwrap();
+            let network = Network::new(models::cnn(), recipe.normalize, seed).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, seed).unwrap();
             while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {}
             trainer.network().parameters().to_vec()
@@ -161,16 +161,16 @@ fn rows_that_name_one_class_each_teach_what_labels_teach() {
         row[usize::from(label)] = 1.0;
     }
     let recipe = Recipe { epochs: 2, batch_size: 20, ..Recipe::default() };
-    let network = Network::new(models::lenet5(), recipe.scaling, 0).unwrap();
+    let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
     let parameters = |mut trainer: Trainer| {
         while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {}
         trainer.into_network().parameters().to_vec()
     };
     let trainer = || Trainer::new(network.clone(), &data, recipe.clone(), 0).unwrap();
     let by_labels = parameters(trainer());
-    assert!(by_labels == parameters(trainer().with_probabilities(&rows)));
+    assert!(by_labels == parameters(trainer().with_soft_targets(&rows)));
     rows.fill([0.1; CLASSES]);
-    assert!(by_labels != parameters(trainer().with_probabilities(&rows)));
+    assert!(by_labels != parameters(trainer().with_soft_targets(&rows)));
 }
 
 #[test]
@@ -183,14 +183,14 @@ fn training_goes_on_as_if_it_had_never_stopped() {
         pool.install(|| {
             let recipe =
                 Recipe { epochs: 4, batch_size: 30, warmup: 0.3, ema, optimizer, ..Recipe::default() };
-            let network = Network::new(models::cnn(), recipe.scaling, 0).unwrap();
+            let network = Network::new(models::cnn(), recipe.normalize, 0).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, 5).unwrap();
-            let mut resumed = Trainer::resume(trainer.state().clone(), &data).unwrap();
+            let mut resumed = Trainer::resume(trainer.checkpoint().clone(), &data).unwrap();
             while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {
                 resumed.epoch(|_| ControlFlow::Continue(())).unwrap();
-                let bytes = resumed.state().to_bytes().unwrap();
-                assert!(bytes == trainer.state().to_bytes().unwrap(), "{threads} threads");
-                resumed = Trainer::resume(State::from_bytes(&bytes).unwrap(), &data).unwrap();
+                let bytes = resumed.checkpoint().to_bytes().unwrap();
+                assert!(bytes == trainer.checkpoint().to_bytes().unwrap(), "{threads} threads");
+                resumed = Trainer::resume(Checkpoint::from_bytes(&bytes).unwrap(), &data).unwrap();
             }
             assert!(resumed.epoch(|_| ControlFlow::Continue(())).is_none());
             assert!(resumed.network().parameters() == trainer.network().parameters());
@@ -202,9 +202,9 @@ fn training_goes_on_as_if_it_had_never_stopped() {
 fn a_state_is_for_its_images_and_threads() {
     let data = data(20);
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
+    let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
     let trainer = pool(2).install(|| Trainer::new(network, &data, Recipe::default(), 0).unwrap());
-    let state = trainer.state().clone();
+    let state = trainer.checkpoint().clone();
     assert_eq!((state.threads(), state.epochs()), (2, 0));
     let resume = |threads, data: &Dataset| {
         let error = pool(threads).install(|| Trainer::resume(state.clone(), data).err());
@@ -229,7 +229,7 @@ fn images_are_changed_anew_in_each_epoch_whatever_the_threads() {
             // So slow that the network stays as it is, and the loss tells of the images alone.
             let optimizer = Optimizer::Sgd { lr: 1e-30, momentum: 0.0, weight_decay: 0.0 };
             let recipe = Recipe { optimizer, epochs: 2, batch_size: 60, ..recipe.clone() };
-            let network = Network::new(models::lenet5(), recipe.scaling, 0).unwrap();
+            let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, seed).unwrap();
             [(); 2].map(|()| trainer.epoch(|_| ControlFlow::Continue(())).unwrap().loss)
         })
@@ -238,7 +238,7 @@ fn images_are_changed_anew_in_each_epoch_whatever_the_threads() {
     let plain = losses(&Recipe::default(), 1, 5);
     assert!(near(plain[0], plain[1]));
     let (warped, mixed) =
-        (Augmentation::default(), Mixture { drawn: 0.2, cut: 0.2, outliers: 0.2, bitmaps: 0.2 });
+        (Augmentation::default(), SyntheticData { drawn: 0.2, cut: 0.2, outliers: 0.2, bitmaps: 0.2 });
     for (augmentation, mixture) in [(Some(warped), None), (None, Some(mixed)), (Some(warped), Some(mixed))] {
         let recipe = Recipe { augmentation, mixture, ..Recipe::default() };
         let changed = losses(&recipe, 1, 5);

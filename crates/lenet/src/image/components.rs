@@ -1,6 +1,6 @@
 //! Connected pieces of ink.
 
-use super::{Bounds, Grey, Steps, ink::mean};
+use super::{GrayImage, Rect, Stages, binarize::mean};
 
 /// The least value of ink: below [`EDGE`](super::EDGE), because thin strokes are faint where they are cut off from others.
 const INK: u8 = 80;
@@ -15,19 +15,19 @@ pub struct Run {
 }
 
 impl Run {
-    fn bounds(&self) -> Bounds {
-        Bounds { x: self.x, y: self.y, width: self.end - self.x, height: 1 }
+    fn bounds(&self) -> Rect {
+        Rect { x: self.x, y: self.y, width: self.end - self.x, height: 1 }
     }
 }
 
 /// A piece of ink: runs from top to bottom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    pub bounds: Bounds,
+pub struct Component {
+    pub bounds: Rect,
     pub runs: Vec<Run>,
 }
 
-impl Part {
+impl Component {
     /// The part of these runs, unless there are none.
     pub fn new(runs: Vec<Run>) -> Option<Self> {
         let bounds = runs.iter().map(Run::bounds).reduce(|a, b| a.union(&b))?;
@@ -41,7 +41,7 @@ impl Part {
 }
 
 /// The pieces of ink that are connected, along a diagonal too, in the order of their first runs.
-fn connected(ink: &Grey) -> Vec<Part> {
+fn connected(ink: &GrayImage) -> Vec<Component> {
     let runs = runs(ink);
     // Each run points to one before it in the same piece, or to itself.
     let mut first: Vec<usize> = (0..runs.len()).collect();
@@ -73,10 +73,10 @@ fn connected(ink: &Grey) -> Vec<Part> {
         }
         pieces[place[root]].push(run);
     }
-    pieces.into_iter().filter_map(Part::new).collect()
+    pieces.into_iter().filter_map(Component::new).collect()
 }
 
-fn runs(ink: &Grey) -> Vec<Run> {
+fn runs(ink: &GrayImage) -> Vec<Run> {
     let mut runs = Vec::new();
     for y in 0..ink.height {
         let row = ink.row(y);
@@ -91,8 +91,8 @@ fn runs(ink: &Grey) -> Vec<Run> {
 }
 
 /// What in the ink can be writing: no shadows, lines, specks, frames, or what the edge of the picture cuts off.
-pub struct Writing {
-    pub parts: Vec<Part>,
+pub struct TextComponents {
+    pub parts: Vec<Component>,
     /// How high the writing is.
     pub height: usize,
     /// Whether nearly all of the ink is no writing.
@@ -100,7 +100,7 @@ pub struct Writing {
 }
 
 /// Finds the writing.
-pub fn writing(ink: &Grey, steps: Steps) -> Writing {
+pub fn find_text(ink: &GrayImage, steps: Stages) -> TextComponents {
     let mut parts = connected(ink);
     let all = area(&parts);
     if steps.shadows {
@@ -129,8 +129,8 @@ pub fn writing(ink: &Grey, steps: Steps) -> Writing {
         height = median_height(&parts);
     }
     if steps.edges {
-        let at_edge = |part: &Part| {
-            let Bounds { x, y, .. } = part.bounds;
+        let at_edge = |part: &Component| {
+            let Rect { x, y, .. } = part.bounds;
             x == 0 || y == 0 || part.bounds.right() == ink.width || part.bounds.bottom() == ink.height
         };
         // Where the writing itself reaches the edge, its loose pieces may as well.
@@ -142,18 +142,18 @@ pub fn writing(ink: &Grey, steps: Steps) -> Writing {
         parts.clear();
     }
     let doubtful = 10 * area(&parts) < all;
-    Writing { parts, height, doubtful }
+    TextComponents { parts, height, doubtful }
 }
 
 /// Height of writing below which nobody could read it, in pixels.
 const LEAST_HEIGHT: usize = 7;
 
-/// Parts above which a picture is taken for noise: no page has so much writing.
+/// Components above which a picture is taken for noise: no page has so much writing.
 const MAX_PARTS: usize = 4096;
 
 /// Pixels of ink.
-pub fn area(parts: &[Part]) -> usize {
-    parts.iter().map(Part::area).sum()
+pub fn area(parts: &[Component]) -> usize {
+    parts.iter().map(Component::area).sum()
 }
 
 /// Pixels to each side of an edge that tell whether it is soft: fewer are what the noise in a shadow makes them.
@@ -161,7 +161,7 @@ const BESIDE: usize = 4;
 
 /// Whether the edges to the left and right are those of a shadow, not of a stroke: on the mean an eighth of the way from
 /// paper to ink, or less, from the pixels beside it to those beyond. The edge of the picture is none.
-fn is_soft(part: &Part, ink: &Grey) -> bool {
+fn is_soft(part: &Component, ink: &GrayImage) -> bool {
     let rise = |row: &[u8], at: usize| match row.split_at(at) {
         ([], _) | (_, []) => 0,
         (left, right) => {
@@ -174,14 +174,14 @@ fn is_soft(part: &Part, ink: &Grey) -> bool {
 }
 
 /// Whether this is a line that was drawn or printed: longer than any stroke in writing of this height.
-fn is_rule(bounds: &Bounds, height: usize) -> bool {
-    let Bounds { width: across, height: down, .. } = *bounds;
+fn is_rule(bounds: &Rect, height: usize) -> bool {
+    let Rect { width: across, height: down, .. } = *bounds;
     let (long, thin) = (across.max(down), across.min(down));
     2 * down > 5 * height || (long > 15 * thin && 2 * long > 3 * height)
 }
 
 /// The height that half of the parts are not above, each counted as often as its bounds have pixels.
-fn median_height(parts: &[Part]) -> usize {
+fn median_height(parts: &[Component]) -> usize {
     let mut heights: Vec<_> = parts.iter().map(|part| (part.bounds.height, part.bounds.width)).collect();
     heights.sort_unstable();
     let area = |&(height, width): &(usize, usize)| height * width;
@@ -194,10 +194,10 @@ fn median_height(parts: &[Part]) -> usize {
 }
 
 /// Whether a part goes round most of the others, and these are more than a loose end in a loop.
-fn is_frame(part: &Part, parts: &[Part]) -> bool {
+fn is_frame(part: &Component, parts: &[Component]) -> bool {
     let others = || parts.iter().filter(|other| *other != part);
     let inside = others().filter(|other| part.bounds.contains(&other.bounds));
-    let ink: usize = inside.clone().map(Part::area).sum();
+    let ink: usize = inside.clone().map(Component::area).sum();
     2 * ink > part.area() && 2 * inside.count() >= others().count()
 }
 
@@ -205,11 +205,11 @@ fn is_frame(part: &Part, parts: &[Part]) -> bool {
 mod tests {
     use super::*;
 
-    /// Ink where `drawing` has a `#`.
-    fn drawn(drawing: &[&str]) -> Grey {
+    /// Binarized where `drawing` has a `#`.
+    fn drawn(drawing: &[&str]) -> GrayImage {
         let values =
             drawing.iter().flat_map(|row| row.bytes()).map(|c| if c == b'#' { 255 } else { 0 }).collect();
-        Grey { width: drawing[0].len(), height: drawing.len(), values, shrunk: 1 }
+        GrayImage { width: drawing[0].len(), height: drawing.len(), values, scale: 1 }
     }
 
     #[test]
@@ -220,12 +220,12 @@ mod tests {
         ]));
         let found: Vec<[usize; 4]> = parts.iter().map(|part| part.bounds.into()).collect();
         assert_eq!(found, [[0, 0, 3, 3], [6, 0, 2, 3], [4, 2, 1, 1], [3, 4, 2, 1]]);
-        assert_eq!(parts.iter().map(Part::area).collect::<Vec<_>>(), [7, 3, 1, 2]);
+        assert_eq!(parts.iter().map(Component::area).collect::<Vec<_>>(), [7, 3, 1, 2]);
     }
 
     /// A page of 60 x 60 with rectangles of ink: left, top, width, height.
-    fn page(rectangles: &[[usize; 4]]) -> Grey {
-        let mut ink = Grey { width: 60, height: 60, values: vec![0; 3600], shrunk: 1 };
+    fn page(rectangles: &[[usize; 4]]) -> GrayImage {
+        let mut ink = GrayImage { width: 60, height: 60, values: vec![0; 3600], scale: 1 };
         for [x, y, width, height] in rectangles {
             (*y..y + height).for_each(|y| ink.values[y * 60 + x..][..*width].fill(255));
         }
@@ -243,7 +243,7 @@ mod tests {
             ("a frame", &frame),
             ("what the edge cuts off", &[[58, 25, 2, 9]]),
         ] {
-            let writing = writing(&page(&[&digits[..], others].concat()), Steps::default());
+            let writing = find_text(&page(&[&digits[..], others].concat()), Stages::default());
             let mut found: Vec<[usize; 4]> = writing.parts.iter().map(|part| part.bounds.into()).collect();
             found.sort_unstable();
             assert_eq!((found, writing.height), (digits.to_vec(), 20), "{name}");
@@ -262,7 +262,7 @@ mod tests {
                     ink.values[y * 60 + x] = shade.max(0) as u8;
                 }
             }
-            let parts = writing(&ink, Steps::default()).parts;
+            let parts = find_text(&ink, Stages::default()).parts;
             assert_eq!(parts.iter().map(|part| part.bounds.x).collect::<Vec<_>>(), [30], "{noise}");
         }
     }

@@ -1,13 +1,13 @@
 //! Pieces that may be several digits.
 
-use super::{Bounds, Part, parts::Run};
+use super::{Component, Rect, components::Run};
 
 /// Cuts for each part as wide as it is high, at most.
 const CUTS: usize = 8;
 
 /// Cuts a part between columns where that parts least ink, into slices from left to right: digits, or pieces of one.
-pub fn slices(part: &Part) -> Vec<Part> {
-    let Bounds { x: left, width, height, .. } = part.bounds;
+pub fn oversegment(part: &Component) -> Vec<Component> {
+    let Rect { x: left, width, height, .. } = part.bounds;
     // For each column its ink, and how much of that hangs together with the column before.
     let (mut ink, mut joined) = (vec![0; width], vec![0; width]);
     for run in &part.runs {
@@ -38,9 +38,9 @@ pub fn slices(part: &Part) -> Vec<Part> {
 }
 
 /// The ink of a part in the columns from `start` to before `end`, if any.
-fn slice(part: &Part, start: usize, end: usize) -> Option<Part> {
+fn slice(part: &Component, start: usize, end: usize) -> Option<Component> {
     let clip = |run: &Run| Run { x: run.x.max(start), end: run.end.min(end), ..*run };
-    Part::new(part.runs.iter().map(clip).filter(|run| run.x < run.end).collect())
+    Component::new(part.runs.iter().map(clip).filter(|run| run.x < run.end).collect())
 }
 
 #[cfg(test)]
@@ -60,9 +60,9 @@ mod tests {
                 end: x + 1,
             })
         });
-        let part = Part::new(runs.collect()).unwrap();
-        let slices = slices(&part);
-        assert_eq!(slices.iter().map(Part::area).sum::<usize>(), part.area());
+        let part = Component::new(runs.collect()).unwrap();
+        let slices = oversegment(&part);
+        assert_eq!(slices.iter().map(Component::area).sum::<usize>(), part.area());
         assert!(slices.windows(2).all(|pair| pair[0].bounds.right() <= pair[1].bounds.x));
         assert!(slices.iter().all(|slice| 16 * 39 * slice.area() > 20 * part.area() - 16 * 39));
         assert!([18, 19, 20].iter().any(|&x| slices.iter().any(|slice| slice.bounds.x == x)));
@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn a_dot_and_a_bar_are_not_cut() {
         for (width, height) in [(1, 1), (60, 20)] {
-            let part = Part::new((0..height).map(|y| Run { y, x: 0, end: width }).collect()).unwrap();
-            assert_eq!(slices(&part), [part]);
+            let part = Component::new((0..height).map(|y| Run { y, x: 0, end: width }).collect()).unwrap();
+            assert_eq!(oversegment(&part), [part]);
         }
     }
 }

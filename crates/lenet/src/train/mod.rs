@@ -1,5 +1,9 @@
 //! Training: recipes, and the loop over epochs and batches.
 
+mod checkpoint;
+
+pub use checkpoint::Checkpoint;
+
 use std::{hint::black_box, ops::ControlFlow};
 
 use rand_pcg::{
@@ -10,12 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dataset, Error, PIXELS,
-    augment::{Augmentation, Augmenter},
-    error::require,
-    mixture::Mixture,
-    nn::{LANES, Network, Scaling, Shard, Shards, Share, Targets, blocks, piece, smooth},
-    optim::{Average, Optimizer, Schedule},
-    state::State,
+    data::augment::{Augmentation, Augmenter},
+    data::synthetic::SyntheticData,
+    error::ensure,
+    nn::{
+        BatchSlice, DataParallel, LANES, Network, Normalize, Targets, Worker, blocks,
+        optim::{Average, Optimizer, Schedule},
+        piece, smooth,
+    },
 };
 
 /// How a network is trained.
@@ -30,11 +36,11 @@ pub struct Recipe {
     pub epochs: usize,
     /// Images in a step.
     pub batch_size: usize,
-    /// Share of all steps in which the learning rate rises evenly to where the schedule, over the rest of the steps,
+    /// BatchSlice of all steps in which the learning rate rises evenly to where the schedule, over the rest of the steps,
     /// begins.
     #[serde(default)]
     pub warmup: f32,
-    /// Share of each target that is spread evenly over the classes, as PyTorch's `CrossEntropyLoss` does.
+    /// BatchSlice of each target that is spread evenly over the classes, as PyTorch's `CrossEntropyLoss` does.
     #[serde(default)]
     pub label_smoothing: f32,
     /// Decay of a moving average of the parameters: `a = d * a + (1 - d) * p` at the end of step `t`, counted from 1,
@@ -48,12 +54,13 @@ pub struct Recipe {
     /// How the learning rate goes from the first step to the last.
     pub schedule: Schedule,
     /// What the network is fed.
-    pub scaling: Scaling,
+    #[serde(alias = "scaling")]
+    pub normalize: Normalize,
     /// How parameters follow from gradients.
     pub optimizer: Optimizer,
     /// What the network sees instead of some of the images, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mixture: Option<Mixture>,
+    pub mixture: Option<SyntheticData>,
     /// How each image is warped, anew every time that it is seen, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augmentation: Option<Augmentation>,
@@ -71,7 +78,7 @@ impl Default for Recipe {
             ema: 0.0,
             dropout: None,
             schedule: Schedule::Cosine,
-            scaling: Scaling::STANDARD,
+            normalize: Normalize::MNIST,
             optimizer: Optimizer::Adam { lr: 0.002 },
             mixture: None,
             augmentation: None,
@@ -89,10 +96,10 @@ impl Recipe {
     ///
     /// # Errors
     /// [`Error::Setting`] with the name of a field, here or in the optimiser or schedule, that is out of its range.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn validate(&self) -> Result<(), Error> {
         let Self { epochs, batch_size, .. } = *self;
         for (name, max, value) in [("epochs", MAX_EPOCHS, epochs), ("batch_size", MAX_BATCH, batch_size)] {
-            require(name, (1..=max).contains(&value), &format!("1 to {max}"), value)?;
+            ensure(name, (1..=max).contains(&value), &format!("1 to {max}"), value)?;
         }
         for (name, share) in [
             ("warmup", self.warmup),
@@ -100,13 +107,13 @@ impl Recipe {
             ("ema", self.ema),
             ("dropout", self.dropout.unwrap_or(0.0)),
         ] {
-            require(name, (0.0..1.0).contains(&share), "at least 0 and below 1", share)?;
+            ensure(name, (0.0..1.0).contains(&share), "at least 0 and below 1", share)?;
         }
-        self.mixture.map_or(Ok(()), |mixture| mixture.check())?;
-        self.augmentation.map_or(Ok(()), |augmentation| augmentation.check())?;
-        self.schedule.check()?;
-        self.scaling.check()?;
-        Ok(self.optimizer.check()?)
+        self.mixture.map_or(Ok(()), |mixture| mixture.validate())?;
+        self.augmentation.map_or(Ok(()), |augmentation| augmentation.validate())?;
+        self.schedule.validate()?;
+        self.normalize.validate()?;
+        Ok(self.optimizer.validate()?)
     }
 
     /// The learning rate in step `step` of `steps`, counted from 0.
@@ -128,15 +135,15 @@ pub struct Progress {
 /// What an epoch did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Epoch {
+pub struct EpochMetrics {
     /// Mean loss over the epoch's images, each as it was met.
     pub loss: f64,
-    /// Share of images that were answered right when they were met.
+    /// BatchSlice of images that were answered right when they were met.
     pub accuracy: f64,
-    /// Share of other images that the network answers right after the epoch, if [`Trainer::note`] was told.
+    /// BatchSlice of other images that the network answers right after the epoch, if [`Trainer::record_eval`] was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
-    /// How long the epoch took, if [`Trainer::note`] was told.
+    /// How long the epoch took, if [`Trainer::record_eval`] was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
@@ -146,10 +153,10 @@ pub struct Epoch {
 /// A batch is split between threads once a step; each runs forward and backward on its share with a gradient of its
 /// own, and these are added in a fixed order: the same seed, recipe and number of threads give the same bits.
 pub struct Trainer<'a> {
-    state: State,
+    checkpoint: Checkpoint,
     data: &'a Dataset,
     targets: Targets<'a>,
-    shards: Shards,
+    shards: DataParallel,
     /// One for each shard.
     warpers: Vec<Option<Warper>>,
 }
@@ -161,9 +168,9 @@ impl<'a> Trainer<'a> {
     /// [`Error::Setting`] if the recipe asks for something impossible or scales otherwise than `network`, or `data` is
     /// empty.
     pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
-        recipe.check()?;
-        let (wanted, found) = (network.scaling(), recipe.scaling);
-        require("scaling", wanted == found, &format!("the network's {wanted:?}"), format!("{found:?}"))?;
+        recipe.validate()?;
+        let (wanted, found) = (network.normalize(), recipe.normalize);
+        ensure("scaling", wanted == found, &format!("the network's {wanted:?}"), format!("{found:?}"))?;
         if let Some(p) = recipe.dropout {
             network.set_dropout(p);
         }
@@ -171,49 +178,49 @@ impl<'a> Trainer<'a> {
             network = network.with_threshold(Some(0.5))?;
         }
         let threads = threads(&recipe);
-        Self::on(data, State::new(network, recipe, seed, threads, data))
+        Self::on(data, Checkpoint::new(network, recipe, seed, threads, data))
     }
 
     /// Goes on from `state`, to the same bits as if it had never stopped.
     ///
     /// # Errors
     /// [`Error::Setting`] if `data` are not the images that training began with, or rayon has another number of threads
-    /// than the state asks for.
-    pub fn resume(state: State, data: &'a Dataset) -> Result<Self, Error> {
-        let same = state.data == data.digest();
-        require("data", same, "the images that training began with", format!("{} others", data.len()))?;
-        let found = threads(&state.recipe);
-        let expected = format!("{}, as training began with", state.threads);
-        require("threads", state.threads == found, &expected, found)?;
-        Self::on(data, state)
+    /// than the checkpoint asks for.
+    pub fn resume(checkpoint: Checkpoint, data: &'a Dataset) -> Result<Self, Error> {
+        let same = checkpoint.data == data.digest();
+        ensure("data", same, "the images that training began with", format!("{} others", data.len()))?;
+        let found = threads(&checkpoint.recipe);
+        let expected = format!("{}, as training began with", checkpoint.threads);
+        ensure("threads", checkpoint.threads == found, &expected, found)?;
+        Self::on(data, checkpoint)
     }
 
-    fn on(data: &'a Dataset, state: State) -> Result<Self, Error> {
-        require("data", !data.is_empty(), "at least one image", "none")?;
-        let (all, count) = (blocks(state.recipe.batch_size), state.threads);
+    fn on(data: &'a Dataset, checkpoint: Checkpoint) -> Result<Self, Error> {
+        ensure("data", !data.is_empty(), "at least one image", "none")?;
+        let (all, count) = (blocks(checkpoint.recipe.batch_size), checkpoint.threads);
         let sizes: Vec<usize> = (0..count).map(|i| piece(all, count, i).1 * LANES).collect();
-        let shards = Shards::new(&state.network, &sizes);
-        let Recipe { mixture, augmentation, .. } = state.recipe;
+        let shards = DataParallel::new(&checkpoint.network, &sizes);
+        let Recipe { mixture, augmentation, .. } = checkpoint.recipe;
         let augmenter = augmentation.map(Augmenter::new).transpose()?;
         let warper = |size| {
             let warper = || Warper { mixture, augmenter: augmenter.clone(), warped: vec![0; size * PIXELS] };
             (mixture.is_some() || augmenter.is_some()).then(warper)
         };
         let warpers = sizes.into_iter().map(warper).collect();
-        Ok(Self { state, data, targets: Targets::Classes(data.labels()), shards, warpers })
+        Ok(Self { checkpoint, data, targets: Targets::Labels(data.labels()), shards, warpers })
     }
 
-    /// Keeps in the state what the network is called that training begins with.
-    pub fn begun_with(mut self, name: impl Into<String>) -> Self {
-        self.state.initial = Some(name.into());
+    /// Keeps in the checkpoint what the network is called that training begins with.
+    pub fn init_from(mut self, name: impl Into<String>) -> Self {
+        self.checkpoint.init_from = Some(name.into());
         self
     }
 
-    /// Learns rows of probabilities, one for each image, instead of the labels. They are no part of the state.
+    /// Learns rows of probabilities, one for each image, instead of the labels. They are no part of the checkpoint.
     ///
     /// # Panics
     /// If there is not one row for each image.
-    pub fn with_probabilities(mut self, rows: &'a [[f32; crate::CLASSES]]) -> Self {
+    pub fn with_soft_targets(mut self, rows: &'a [[f32; crate::CLASSES]]) -> Self {
         assert_eq!(rows.len(), self.data.len(), "one row for each image");
         self.targets = Targets::Probabilities(rows);
         self
@@ -221,38 +228,38 @@ impl<'a> Trainer<'a> {
 
     /// The network as it is now: with the average of its parameters, if the recipe asks for it.
     pub fn network(&self) -> &Network {
-        self.state.network()
+        self.checkpoint.network()
     }
 
     /// As [`network`](Self::network).
     pub fn into_network(self) -> Network {
-        self.state.average.unwrap_or(self.state.network)
+        self.checkpoint.average.unwrap_or(self.checkpoint.network)
     }
 
     /// What training goes on from. After an epoch that was broken off that is somewhere within it, and going on begins
     /// the epoch again.
-    pub fn state(&self) -> &State {
-        &self.state
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
     /// Adds to the state's history what the caller alone knows of the last epoch: the accuracy on images that it
     /// measured, from 0 to 1, and the time. Training depends on neither.
-    pub fn note(&mut self, measured: Option<f64>, seconds: f64) {
-        if let Some(epoch) = self.state.history.last_mut() {
+    pub fn record_eval(&mut self, measured: Option<f64>, seconds: f64) {
+        if let Some(epoch) = self.checkpoint.history.last_mut() {
             (epoch.measured, epoch.seconds) = (measured, Some(seconds));
         }
     }
 
     /// Sees every image once, in a new order, and tells `observe` after each step. `None` if that breaks off (the
     /// network is then somewhere within the epoch), or the recipe's epochs are over.
-    pub fn epoch(&mut self, observe: impl FnMut(Progress) -> ControlFlow<()> + Send) -> Option<Epoch> {
+    pub fn epoch(&mut self, observe: impl FnMut(Progress) -> ControlFlow<()> + Send) -> Option<EpochMetrics> {
         // Inside the pool already, a step costs one wake-up less.
         rayon::scope(|_| self.run_epoch(observe))
     }
 
-    fn run_epoch(&mut self, mut observe: impl FnMut(Progress) -> ControlFlow<()>) -> Option<Epoch> {
-        let State { seed, recipe: Recipe { epochs, batch_size, .. }, .. } = self.state;
-        let done = self.state.epochs();
+    fn run_epoch(&mut self, mut observe: impl FnMut(Progress) -> ControlFlow<()>) -> Option<EpochMetrics> {
+        let Checkpoint { seed, recipe: Recipe { epochs, batch_size, .. }, .. } = self.checkpoint;
+        let done = self.checkpoint.epochs();
         if done == epochs {
             return None;
         }
@@ -262,7 +269,7 @@ impl<'a> Trainer<'a> {
         let steps = total.div_ceil(batch_size);
         let (mut loss, mut correct) = (0.0, 0);
         for (step, batch) in order.chunks(batch_size).enumerate() {
-            let lr = self.state.recipe.learning_rate(done * steps + step, epochs * steps);
+            let lr = self.checkpoint.recipe.learning_rate(done * steps + step, epochs * steps);
             let (batch_loss, batch_correct) = self.step(batch, random.next_u64(), lr as f32);
             loss += batch_loss;
             correct += batch_correct;
@@ -272,15 +279,15 @@ impl<'a> Trainer<'a> {
             }
         }
         let (loss, accuracy) = (loss / total as f64, correct as f64 / total as f64);
-        let epoch = Epoch { loss, accuracy, measured: None, seconds: None };
-        self.state.history.push(epoch);
+        let epoch = EpochMetrics { loss, accuracy, measured: None, seconds: None };
+        self.checkpoint.history.push(epoch);
         Some(epoch)
     }
 
     /// One step on the images `batch`, with the key of its random numbers: (summed loss, right answers).
     fn step(&mut self, batch: &[u32], key: u64, lr: f32) -> (f64, usize) {
         let Self {
-            state: State { network, average, optimizer, recipe, .. },
+            checkpoint: Checkpoint { network, average, optimizer, recipe, .. },
             data,
             targets,
             shards,
@@ -291,7 +298,7 @@ impl<'a> Trainer<'a> {
         let Recipe { label_smoothing, mixture, .. } = *recipe;
         let none = reader.threshold().is_some();
         let (all, count) = (blocks(batch.len()), shards.len());
-        let load = |i, shard: &mut Shard, warper: &mut Option<Warper>| {
+        let load = |i, shard: &mut Worker, warper: &mut Option<Warper>| {
             let (first_block, len) = piece(all, count, i);
             let first = first_block * LANES;
             let indices = &batch[first.min(batch.len())..batch.len().min(first + len * LANES)];
@@ -307,7 +314,7 @@ impl<'a> Trainer<'a> {
                     .map_or_else(|| targets.row(index as usize), |substitute| substitute.target(targets));
                 smooth(row, label_smoothing)
             });
-            let share = Share { total: batch.len(), training: Some(key), first_block, none };
+            let share = BatchSlice { total: batch.len(), training: Some(key), first_block, none };
             match warper {
                 Some(warper) => shard.load(reader, share, warper.warp(data, images, key, first), rows),
                 None => shard.load(reader, share, images, rows),
@@ -331,7 +338,7 @@ fn threads(recipe: &Recipe) -> usize {
 
 /// What changes a thread's share of a batch, where the recipe has a mixture or augmentation.
 struct Warper {
-    mixture: Option<Mixture>,
+    mixture: Option<SyntheticData>,
     augmenter: Option<Augmenter>,
     /// (image, row, column)
     warped: Vec<u8>,

@@ -1,20 +1,20 @@
 //! What is ink and what is paper.
 
-use super::{Grey, Steps};
+use super::{GrayImage, Stages};
 
 /// The value at the edge of a stroke, halfway between paper and ink.
 pub const EDGE: u8 = 128;
 
 /// What is written: paper is 0, whatever its colour and light, ink up to 255, the edge of a stroke [`EDGE`].
-pub struct Ink {
-    pub map: Grey,
+pub struct Binarized {
+    pub map: GrayImage,
     /// Whether the writing is light on dark.
     pub inverted: bool,
 }
 
 /// Finds the ink. `None` if nothing stands out from the paper. Strokes, and shadows, may be as wide as one `part` of the
 /// picture.
-pub fn ink(grey: &Grey, part: usize, steps: Steps) -> Option<Ink> {
+pub fn binarize(grey: &GrayImage, part: usize, steps: Stages) -> Option<Binarized> {
     let coarse = grey.shrink(grey.width.max(grey.height).div_ceil(COARSE));
     let inverted = steps.polarity && is_light_on_dark(&coarse);
     let mut map = darkness(grey, &coarse, inverted, steps.light.then_some(part));
@@ -27,7 +27,7 @@ pub fn ink(grey: &Grey, part: usize, steps: Steps) -> Option<Ink> {
     let stretched: [u8; 256] =
         std::array::from_fn(|value| ((value as f32 - levels.paper) * scale).round() as u8);
     map.values.iter_mut().for_each(|value| *value = stretched[usize::from(*value)]);
-    Some(Ink { map, inverted })
+    Some(Binarized { map, inverted })
 }
 
 /// Noise, in heights from paper to a stroke's edge, from which a picture is smoothed: in a quieter one that would only blur
@@ -38,7 +38,7 @@ const COARSE: usize = 256;
 
 /// Whether the writing is light on dark: most pixels are nearer to the darkest than to the lightest around them, in a
 /// square half as wide as the picture. Where it has only paper neither counts, and a step of light as much on both sides.
-fn is_light_on_dark(grey: &Grey) -> bool {
+fn is_light_on_dark(grey: &GrayImage) -> bool {
     let radius = grey.width.min(grey.height).div_ceil(4);
     let (lightest, darkest) = (most(grey, radius, 0, u8::max), most(grey, radius, 255, u8::min));
     let extremes = lightest.values.iter().zip(&darkest.values);
@@ -51,7 +51,7 @@ fn is_light_on_dark(grey: &Grey) -> bool {
 /// How much darker each pixel is than the paper, as a part of the paper's light in 255ths; of a picture that is
 /// `inverted` first. The light of the paper is the morphological closing of the picture by a square as wide as one `part`
 /// of it: what is left when all that is dark and narrower is gone. A slope or a step of light stays.
-fn darkness(grey: &Grey, coarse: &Grey, inverted: bool, part: Option<usize>) -> Grey {
+fn darkness(grey: &GrayImage, coarse: &GrayImage, inverted: bool, part: Option<usize>) -> GrayImage {
     let light = |value: u8| if inverted { 255 - value } else { value };
     let mut paper = coarse.clone();
     paper.values.iter_mut().for_each(|value| *value = light(*value));
@@ -62,7 +62,7 @@ fn darkness(grey: &Grey, coarse: &Grey, inverted: bool, part: Option<usize>) -> 
         let brightest = paper.values.iter().copied().max().unwrap_or(0);
         paper.values.fill(brightest);
     }
-    let side = coarse.shrunk / grey.shrunk;
+    let side = coarse.scale / grey.scale;
     let mut map = grey.clone();
     for (y, row) in map.values.chunks_mut(grey.width).enumerate() {
         let paper = paper.row(y / side);
@@ -79,7 +79,7 @@ fn darkness(grey: &Grey, coarse: &Grey, inverted: bool, part: Option<usize>) -> 
 /// Light of paper below which darkness is a part of this light, lest the noise of a dark picture become ink.
 const DIM: u8 = 80;
 
-fn closing(grey: &Grey, radius: usize) -> Grey {
+fn closing(grey: &GrayImage, radius: usize) -> GrayImage {
     most(&most(grey, radius, 0, u8::max), radius, 255, u8::min)
 }
 
@@ -87,7 +87,7 @@ fn closing(grey: &Grey, radius: usize) -> Grey {
 ///
 /// Runs of twice the length are made of two runs, and those of the whole length of two that overlap, in all rows and then
 /// columns at once: what is around the picture keeps them apart.
-fn most(grey: &Grey, radius: usize, least: u8, more: impl Fn(u8, u8) -> u8) -> Grey {
+fn most(grey: &GrayImage, radius: usize, least: u8, more: impl Fn(u8, u8) -> u8) -> GrayImage {
     let (width, length) = (grey.width + 2 * radius, 2 * radius + 1);
     let mut values = vec![least; width * (grey.height + 2 * radius)];
     for (row, old) in values.chunks_mut(width).skip(radius).zip(grey.values.chunks(grey.width)) {
@@ -106,7 +106,7 @@ fn most(grey: &Grey, radius: usize, least: u8, more: impl Fn(u8, u8) -> u8) -> G
         }
     }
     let rows = values.chunks(width).take(grey.height);
-    Grey { values: rows.flat_map(|row| &row[..grey.width]).copied().collect(), ..*grey }
+    GrayImage { values: rows.flat_map(|row| &row[..grey.width]).copied().collect(), ..*grey }
 }
 
 /// The mean, rounded.
@@ -116,7 +116,7 @@ pub(super) fn mean(values: &[u8]) -> u8 {
 }
 
 /// Each pixel the mean of the three side by side around it, and then of those above each other.
-fn smooth(grey: &Grey) -> Grey {
+fn smooth(grey: &GrayImage) -> GrayImage {
     let around = |at: usize, len: usize| at.saturating_sub(1)..(at + 2).min(len);
     let mut across = grey.clone();
     for (new, old) in across.values.chunks_mut(grey.width).zip(grey.values.chunks(grey.width)) {
@@ -138,7 +138,7 @@ fn smooth(grey: &Grey) -> Grey {
 }
 
 /// What values in a map of darkness mean.
-struct Levels {
+struct QuantizedMaps {
     /// The paper's.
     paper: f32,
     /// At the edges of strokes.
@@ -150,7 +150,7 @@ struct Levels {
 /// Finds the levels. Each step from a pixel to the next that is too large for noise votes for its middle with a weight
 /// of its height (Kittler, Illingworth and Föglein, "Threshold selection based on a simple image statistic", 1985).
 /// Where edges are too soft for such steps, a smaller copy has them. `None` if there are none.
-fn levels(map: &Grey) -> Option<Levels> {
+fn levels(map: &GrayImage) -> Option<QuantizedMaps> {
     let mut map = map.clone();
     loop {
         let paper = median(&histogram(map.values.iter().copied())) as f32;
@@ -170,7 +170,7 @@ fn levels(map: &Grey) -> Option<Levels> {
         });
         let edge = votes as f32 / weights.max(1) as f32;
         if count >= LEAST_STEPS && edge > paper + LEAST_STEP / 2.0 {
-            return Some(Levels { paper, edge, noise });
+            return Some(QuantizedMaps { paper, edge, noise });
         }
         if map.width.min(map.height) < 2 * SMALLEST {
             return None;
@@ -179,15 +179,15 @@ fn levels(map: &Grey) -> Option<Levels> {
     }
 }
 
-/// Steps of darkness, in 255ths of the paper's light, that can be an edge.
+/// Stages of darkness, in 255ths of the paper's light, that can be an edge.
 const LEAST_STEP: f32 = 12.0;
-/// Steps that make a picture not blank.
+/// Stages that make a picture not blank.
 const LEAST_STEPS: u32 = 8;
 /// Side of the smallest copy in which edges are looked for, in pixels.
 const SMALLEST: usize = 16;
 
 /// Each pair of pixels side by side, and one above the other.
-fn for_each_step(map: &Grey, mut step: impl FnMut(u8, u8)) {
+fn for_each_step(map: &GrayImage, mut step: impl FnMut(u8, u8)) {
     for y in 0..map.height {
         let row = map.row(y);
         row.windows(2).for_each(|pair| step(pair[0], pair[1]));
@@ -221,17 +221,17 @@ mod tests {
     use super::*;
 
     /// A bar of three columns in the middle of a page of 40 x 40; `light` is that of a pixel and whether it is ink.
-    fn page(light: impl Fn(usize, usize, bool) -> u8) -> Grey {
+    fn page(light: impl Fn(usize, usize, bool) -> u8) -> GrayImage {
         let values = (0..1600)
             .map(|index| {
                 let (x, y) = (index % 40, index / 40);
                 light(x, y, (18..21).contains(&x) && (8..32).contains(&y))
             })
             .collect();
-        Grey { width: 40, height: 40, values, shrunk: 1 }
+        GrayImage { width: 40, height: 40, values, scale: 1 }
     }
 
-    fn inked(ink: &Ink) -> Vec<bool> {
+    fn inked(ink: &Binarized) -> Vec<bool> {
         ink.map.values.iter().map(|&value| value >= EDGE).collect()
     }
 
@@ -247,7 +247,7 @@ mod tests {
             ("a shadow's edge", false, |x, _, ink| if x > 28 { 240 } else { 120 } / if ink { 3 } else { 1 }),
         ];
         for (name, inverted, light) in pages {
-            let ink = ink(&page(light), 2, Steps::default()).expect(name);
+            let ink = binarize(&page(light), 2, Stages::default()).expect(name);
             assert_eq!(ink.inverted, inverted, "{name}");
             assert!(inked(&ink) == truth, "{name}");
         }
@@ -259,7 +259,7 @@ mod tests {
         for _ in 0..50 {
             let [width, height] = [0; 2].map(|_| random.usize(1..20));
             let values = (0..width * height).map(|_| random.u8(..)).collect();
-            let (grey, radius) = (Grey { width, height, values, shrunk: 1 }, random.usize(..12));
+            let (grey, radius) = (GrayImage { width, height, values, scale: 1 }, random.usize(..12));
             for (least, more) in [(0, u8::max as fn(u8, u8) -> u8), (255, u8::min)] {
                 let expected = |at: usize| {
                     let near = |to: &usize| {
@@ -283,9 +283,9 @@ mod tests {
             ("black", page(|_, _, _| 0)),
             ("a slope of light", page(|x, y, _| (90 + 2 * (x + y)) as u8)),
             ("noise", page(|x, y, _| noise[y * 40 + x])),
-            ("a pixel", Grey { width: 1, height: 1, values: vec![9], shrunk: 1 }),
+            ("a pixel", GrayImage { width: 1, height: 1, values: vec![9], scale: 1 }),
         ] {
-            assert!(ink(&grey, 2, Steps::default()).is_none(), "{name}");
+            assert!(binarize(&grey, 2, Stages::default()).is_none(), "{name}");
         }
     }
 }

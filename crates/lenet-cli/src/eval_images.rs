@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, ensure};
 use lenet::{
-    idx,
-    image::{Grey, Picture},
+    data::idx,
+    image::{GrayImage, ImageView},
     recognize::Recognizer,
 };
 use rayon::prelude::*;
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::{
     data, decode,
     eval::{MISTAKES, percent},
-    picture::{self, ROOM, Tile},
+    figure::{self, ROOM, Tile},
 };
 
 mod labels;
@@ -32,7 +32,7 @@ struct Sample {
     read: String,
     single: String,
     /// The picture, small, if either is wrong: (row, column) with ink bright on dark.
-    mistaken: Option<Grey>,
+    mistaken: Option<GrayImage>,
 }
 
 /// Reads the pictures of a folder with `labels.tsv`, or of an IDX file.
@@ -72,11 +72,11 @@ impl Readings {
     }
 
     /// The first of the mistakes on one sheet.
-    pub fn mistakes(&self) -> picture::Picture {
+    pub fn mistakes(&self) -> figure::Picture {
         let tiles: Vec<_> = self.mistaken().take(MISTAKES).filter_map(Sample::tile).collect();
         let title =
             format!("{} of {} mistakes in {} pictures", tiles.len(), self.mistaken().count(), self.0.len());
-        picture::sheet(&title, &tiles, 8)
+        figure::sheet(&title, &tiles, 8)
     }
 
     fn mistaken(&self) -> impl Iterator<Item = &Sample> {
@@ -101,7 +101,13 @@ fn is_right(label: &str, read: &str) -> bool {
 }
 
 impl Sample {
-    fn new(recognizer: &Recognizer, picture: &Picture, source: String, label: String, name: String) -> Self {
+    fn new(
+        recognizer: &Recognizer,
+        picture: &ImageView,
+        source: String,
+        label: String,
+        name: String,
+    ) -> Self {
         let (read, single) = (recognizer.read(picture).text, recognizer.read_single(picture).text);
         let one = label.len() == 1;
         let wrong = !is_right(&label, &read) || (one && !is_right(&label, &single));
@@ -130,8 +136,8 @@ impl Sample {
 }
 
 /// The picture in grey, small enough for a sheet, and its negative.
-fn thumbnail(picture: &Picture) -> Grey {
-    let mut grey = picture::shrink(&picture.grey(), ROOM);
+fn thumbnail(picture: &ImageView) -> GrayImage {
+    let mut grey = figure::shrink(&picture.grey(), ROOM);
     grey.values.iter_mut().for_each(|value| *value = 255 - *value);
     grey
 }
@@ -168,7 +174,7 @@ fn idx_file(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>>
         .zip(&labels)
         .enumerate()
         .map(|(index, (image, label))| {
-            let picture = Picture::new(width, height, image)?;
+            let picture = ImageView::new(width, height, image)?;
             Ok(Sample::new(recognizer, &picture, source.clone(), label.to_string(), format!("#{index}")))
         })
         .collect()

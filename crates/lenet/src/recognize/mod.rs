@@ -1,11 +1,11 @@
 //! Reading: a picture in, digits out.
 //!
 //! ```
-//! # use lenet::{image::Picture, models, nn::{Network, Scaling}, recognize::Recognizer};
-//! # let network = Network::new(models::lenet5(), Scaling::STANDARD, 0)?;
+//! # use lenet::{image::ImageView, models, nn::{Network, Normalize}, recognize::Recognizer};
+//! # let network = Network::new(models::lenet5(), Normalize::MNIST, 0)?;
 //! # let (width, height, bytes) = (28, 28, [255; 28 * 28]);
 //! let recognizer = Recognizer::new(network);
-//! let picture = Picture::new(width, height, &bytes)?; // grey, grey with alpha, RGB or RGBA
+//! let picture = ImageView::new(width, height, &bytes)?; // grey, grey with alpha, RGB or RGBA
 //! let reading = recognizer.read(&picture);
 //! println!("{} {:?}", reading.text, reading.remarks);
 //! # assert_eq!(reading.remarks, ["blank"]);
@@ -23,16 +23,19 @@ use serde::Serialize;
 
 use crate::{
     CLASSES, PIXELS,
-    image::{self, Bounds, Drawing, Grey, Ink, Part, Picture, Steps, Tile, Writing},
+    image::{
+        self, Binarized, Component, Drawing, GrayImage, ImageView, NormalizedDigit, Rect, Stages,
+        TextComponents,
+    },
     metrics,
-    nn::{CHUNK, FeatureMaps, Memory, Network, answer},
+    nn::{CHUNK, FeatureMaps, Memory, Network, argmax},
 };
 
 /// Reads pictures with a network; to be made once and shared between threads.
 #[derive(Clone)]
 pub struct Recognizer {
     network: Network,
-    steps: Steps,
+    steps: Stages,
     /// What nobody reads with: to make it anew for each picture would take a quarter of the time of a small one.
     spare: Arc<Mutex<Vec<Memory>>>,
 }
@@ -57,7 +60,7 @@ pub struct Reading {
 
 impl Reading {
     /// The confidence of the digit that is least sure, if there are any.
-    pub fn weakest(&self) -> Option<f32> {
+    pub fn min_confidence(&self) -> Option<f32> {
         self.digits.iter().map(|digit| digit.confidence).min_by(f32::total_cmp)
     }
 }
@@ -73,7 +76,7 @@ pub struct Digit {
     pub probabilities: [f32; CLASSES],
     /// Where it stands in the picture, in pixels.
     #[serde(rename = "box")]
-    pub bounds: Bounds,
+    pub bounds: Rect,
     /// Its line of text, from 0.
     pub line: usize,
     /// Whether this is hardly one digit.
@@ -87,37 +90,37 @@ pub struct Digit {
 
 /// Pictures of the steps from a picture to its reading.
 #[derive(Debug, Clone)]
-pub struct Explanation {
+pub struct Trace {
     /// The picture in grey, perhaps smaller.
-    pub grey: Grey,
+    pub grey: GrayImage,
     /// What was taken for ink, if anything.
-    pub ink: Option<Grey>,
+    pub ink: Option<GrayImage>,
     /// The answer.
     pub reading: Reading,
 }
 
 /// A reading with what the network saw and made of its digits.
 #[derive(Debug, Clone, Serialize)]
-pub struct Detailed {
+pub struct Details {
     /// The reading.
     #[serde(flatten)]
     pub reading: Reading,
-    /// For each of the digits, or of the first [`DETAILED`] if there are more.
-    pub details: Vec<Detail>,
+    /// For each of the digits, or of the first [`MAX_DETAILS`] if there are more.
+    pub details: Vec<DigitDetail>,
 }
 
 /// What the network saw and made of a digit.
 #[derive(Debug, Clone, Serialize)]
-pub struct Detail {
+pub struct DigitDetail {
     /// The image that it saw: (row, column).
     pub tile: Vec<u8>,
     /// What its first two convolutions made of that, or the one if it has no more.
-    pub maps: Vec<Levels>,
+    pub maps: Vec<QuantizedMaps>,
 }
 
 /// Feature maps in 256 levels.
 #[derive(Debug, Clone, Serialize)]
-pub struct Levels {
+pub struct QuantizedMaps {
     /// The name of the convolution.
     pub layer: String,
     /// Channels, rows, columns.
@@ -129,9 +132,9 @@ pub struct Levels {
 }
 
 /// Digits of which details are told at most: they are many times as long as the reading.
-pub const DETAILED: usize = 16;
+pub const MAX_DETAILS: usize = 16;
 
-impl From<FeatureMaps> for Levels {
+impl From<FeatureMaps> for QuantizedMaps {
     fn from(FeatureMaps { layer, shape, values }: FeatureMaps) -> Self {
         let least = values.iter().copied().fold(f32::INFINITY, f32::min);
         let greatest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -145,27 +148,27 @@ impl From<FeatureMaps> for Levels {
 impl Recognizer {
     /// A recognizer that reads with `network`.
     pub fn new(network: Network) -> Self {
-        Self { network, steps: Steps::default(), spare: Arc::default() }
+        Self { network, steps: Stages::default(), spare: Arc::default() }
     }
 
     /// The same with some steps left out.
-    pub fn with_steps(self, steps: Steps) -> Self {
+    pub fn with_stages(self, steps: Stages) -> Self {
         Self { steps, ..self }
     }
 
     /// Reads all digits.
-    pub fn read(&self, picture: &Picture) -> Reading {
-        self.explain(picture, false).reading
+    pub fn read(&self, picture: &ImageView) -> Reading {
+        self.trace(picture, false).reading
     }
 
     /// Reads a picture of one digit: all of the writing is taken for one.
-    pub fn read_single(&self, picture: &Picture) -> Reading {
-        self.explain(picture, true).reading
+    pub fn read_single(&self, picture: &ImageView) -> Reading {
+        self.trace(picture, true).reading
     }
 
     /// Reads what was drawn, as one digit if it is a `single` one, with boxes in the units of its strokes.
     pub fn read_drawing(&self, drawing: &Drawing, single: bool) -> Reading {
-        let mut reading = self.explain(&drawing.picture(), single).reading;
+        let mut reading = self.trace(&drawing.picture(), single).reading;
         for digit in &mut reading.digits {
             digit.bounds = drawing.place(digit.bounds);
         }
@@ -173,22 +176,25 @@ impl Recognizer {
     }
 
     /// Adds to a reading what the network saw and made of its digits.
-    pub fn detail(&self, reading: Reading) -> Detailed {
+    pub fn details(&self, reading: Reading) -> Details {
         let detail = |digit: &Digit| {
             let maps = self.network.feature_maps(&digit.tile);
-            Detail { tile: digit.tile.to_vec(), maps: maps.into_iter().take(2).map(Levels::from).collect() }
+            DigitDetail {
+                tile: digit.tile.to_vec(),
+                maps: maps.into_iter().take(2).map(QuantizedMaps::from).collect(),
+            }
         };
-        let details = reading.digits.iter().take(DETAILED).map(detail).collect();
-        Detailed { reading, details }
+        let details = reading.digits.iter().take(MAX_DETAILS).map(detail).collect();
+        Details { reading, details }
     }
 
     /// Reads, as one digit if it is a `single` one, and shows the steps.
-    pub fn explain(&self, picture: &Picture, single: bool) -> Explanation {
+    pub fn trace(&self, picture: &ImageView, single: bool) -> Trace {
         let grey = picture.grey();
         let mut reading = Reading { text: String::new(), digits: Vec::new(), remarks: Vec::new() };
-        let Some((Ink { map, inverted }, writing)) = self.find(&grey) else {
+        let Some((Binarized { map, inverted }, writing)) = self.find(&grey) else {
             reading.remarks.push("blank".into());
-            return Explanation { grey, ink: None, reading };
+            return Trace { grey, ink: None, reading };
         };
         let lines = match single {
             true => vec![self.read_one(&map, &writing)],
@@ -218,14 +224,14 @@ impl Recognizer {
         if reading.digits.iter().any(|digit| digit.rejected) {
             reading.remarks.extend(self.doubt().map(str::to_owned));
         }
-        Explanation { grey, ink: Some(map), reading }
+        Trace { grey, ink: Some(map), reading }
     }
 
     /// Finds the writing, in a smaller copy if it is large. `None` if nothing is written.
-    fn find(&self, grey: &Grey) -> Option<(Ink, Writing)> {
+    fn find(&self, grey: &GrayImage) -> Option<(Binarized, TextComponents)> {
         let look = |part| {
-            let ink = image::ink(grey, part, self.steps)?;
-            let writing = image::writing(&ink.map, self.steps);
+            let ink = image::binarize(grey, part, self.steps)?;
+            let writing = image::find_text(&ink.map, self.steps);
             Some((ink, writing))
         };
         let (mut ink, mut writing) = look(2)?;
@@ -236,7 +242,7 @@ impl Recognizer {
         }
         while self.steps.shrink && writing.height > LARGE {
             let map = ink.map.shrink(2);
-            let smaller = image::writing(&map, self.steps);
+            let smaller = image::find_text(&map, self.steps);
             // Thin strokes would vanish.
             if 5 * image::area(&smaller.parts) < image::area(&writing.parts) {
                 break;
@@ -253,7 +259,7 @@ impl Recognizer {
     }
 
     /// Reads all parts as one digit.
-    fn read_one(&self, ink: &Grey, writing: &Writing) -> Vec<Digit> {
+    fn read_one(&self, ink: &GrayImage, writing: &TextComponents) -> Vec<Digit> {
         let all: Vec<_> = writing.parts.iter().collect();
         let groups = if all.is_empty() { Vec::new() } else { vec![all] };
         self.guess(ink, groups).into_iter().map(|guess| self.digit(guess, false)).collect()
@@ -263,13 +269,13 @@ impl Recognizer {
     /// needs more than are left is read part by part.
     fn read_lines(
         &self,
-        ink: &Grey,
-        lines: Vec<Vec<Part>>,
+        ink: &GrayImage,
+        lines: Vec<Vec<Component>>,
         height: usize,
         mut tries: usize,
     ) -> Vec<Vec<Digit>> {
         let mut alone = self.guess(ink, lines.iter().flatten().map(|part| vec![part]).collect()).into_iter();
-        let lines: Vec<(Vec<Guess>, bool, Option<Lattice>)> = lines
+        let lines: Vec<(Vec<Candidate>, bool, Option<Lattice>)> = lines
             .into_iter()
             .map(|line| {
                 let guesses: Vec<_> = alone.by_ref().take(line.len()).collect();
@@ -284,7 +290,7 @@ impl Recognizer {
             .collect();
         let groups = lines.iter().filter_map(|(.., lattice)| lattice.as_ref()).flat_map(Lattice::groups);
         let mut tried = self.guess(ink, groups.collect()).into_iter();
-        let read = |(alone, among, lattice): (Vec<Guess>, bool, Option<Lattice>)| match lattice {
+        let read = |(alone, among, lattice): (Vec<Candidate>, bool, Option<Lattice>)| match lattice {
             Some(lattice) => {
                 let guesses = tried.by_ref().take(lattice.spans.len()).collect();
                 self.line(self.best_path(&lattice, guesses, height, among), height, among)
@@ -295,7 +301,7 @@ impl Recognizer {
     }
 
     /// The digits of a line in which these guesses stand, and what is refused; `among` digits or not.
-    fn line(&self, mut guesses: Vec<Guess>, height: usize, among: bool) -> Vec<Digit> {
+    fn line(&self, mut guesses: Vec<Candidate>, height: usize, among: bool) -> Vec<Digit> {
         guesses.retain(|guess| !guess.is_low(height));
         let mut digits: Vec<_> = guesses.into_iter().map(|guess| self.digit(guess, among)).collect();
         let refused = digits.iter().filter(|digit| digit.rejected).count();
@@ -311,16 +317,16 @@ impl Recognizer {
 
     /// The parts of a line, cut into slices where they may be several digits, and which neighbours may be one digit: what
     /// each part would be `alone` tells.
-    fn lattice(&self, line: Vec<Part>, alone: &[Guess], height: usize) -> Lattice {
+    fn lattice(&self, line: Vec<Component>, alone: &[Candidate], height: usize) -> Lattice {
         let mut pieces = Vec::new();
         for (index, (part, guess)) in line.into_iter().zip(alone).enumerate() {
             let (sure, low) = (guess.is_sure(height), guess.is_low(height));
             let narrow = 10 * part.bounds.width < 8 * part.bounds.height;
             let long = part.bounds.width > LONGEST * part.bounds.height;
             let cut = self.steps.split && !(sure || low || narrow || long);
-            let parts = if cut { image::slices(&part) } else { vec![part] };
+            let parts = if cut { image::oversegment(&part) } else { vec![part] };
             let slices = parts.len();
-            pieces.extend(parts.into_iter().map(|part| Piece { part, index, slices, sure, low }));
+            pieces.extend(parts.into_iter().map(|part| Segment { part, index, slices, sure, low }));
         }
         let mut spans: Vec<Range<usize>> = Vec::new();
         for start in 0..pieces.len() {
@@ -347,7 +353,13 @@ impl Recognizer {
 
     /// Of all ways to take neighbouring pieces for digits, or a whole part for none, the one that fits best: `guesses` tell
     /// what each span would be, `among` digits or not.
-    fn best_path(&self, lattice: &Lattice, guesses: Vec<Guess>, height: usize, among: bool) -> Vec<Guess> {
+    fn best_path(
+        &self,
+        lattice: &Lattice,
+        guesses: Vec<Candidate>,
+        height: usize,
+        among: bool,
+    ) -> Vec<Candidate> {
         let Lattice { pieces, spans } = lattice;
         // The best way to read the pieces before each: its score, and its last span.
         let mut best = vec![(f32::NEG_INFINITY, 0); pieces.len() + 1];
@@ -377,7 +389,7 @@ impl Recognizer {
 
     /// Whether two neighbouring pieces may be of one digit: they were cut apart, or they are near, and one of them can hardly
     /// be a digit, or they stand above each other.
-    fn joins(&self, left: &Piece, right: &Piece, height: usize) -> bool {
+    fn joins(&self, left: &Segment, right: &Segment, height: usize) -> bool {
         let (a, b) = (left.part.bounds, right.part.bounds);
         let gap = b.x.saturating_sub(a.right());
         let above = 2 * a.right().saturating_sub(b.x) > a.width.min(b.width);
@@ -388,7 +400,7 @@ impl Recognizer {
 
     /// Whether a slice, or several parts as one, are doubtful. What stands `among` digits is probably one too; elsewhere
     /// pieces of a letter are digits more often than the letter is, so that they must be better ones.
-    fn doubts(&self, guess: &Guess, among: bool) -> bool {
+    fn doubts(&self, guess: &Candidate, among: bool) -> bool {
         match self.network.threshold() {
             Some(_) if !among => guess.any_digit() < LEAST_SLICE,
             _ => self.refuses(guess, among),
@@ -397,7 +409,7 @@ impl Recognizer {
 
     /// Whether a guess is hardly a digit: by the network's threshold, after a second look, or, if it has not learned what
     /// is none, for want of confidence. What stands `among` digits is probably one too.
-    fn refuses(&self, guess: &Guess, among: bool) -> bool {
+    fn refuses(&self, guess: &Candidate, among: bool) -> bool {
         match self.network.threshold() {
             Some(threshold) if among => guess.any_digit() < threshold.min(LEAST_AMONG),
             Some(threshold) => self.look_twice(guess, threshold) < threshold,
@@ -407,18 +419,18 @@ impl Recognizer {
 
     /// The probability of being a digit, after a second look at what has sharp edges and may fall on either side of
     /// `threshold`: what is below its square stays below, however sure the second look is.
-    fn look_twice(&self, guess: &Guess, threshold: f32) -> f32 {
+    fn look_twice(&self, guess: &Candidate, threshold: f32) -> f32 {
         let first = guess.any_digit();
         let open = (threshold * threshold..=SURELY).contains(&first);
         if !open || guess.tile.enlarged || !self.steps.soften {
             return first;
         }
-        let second = self.predict(&image::soften(&guess.tile.pixels));
+        let second = self.classify_images(&image::soften(&guess.tile.pixels));
         of_two_looks(first, any_digit(&second[0]))
     }
 
     /// The digit of a guess, or what is refused.
-    fn digit(&self, guess: Guess, among: bool) -> Digit {
+    fn digit(&self, guess: Candidate, among: bool) -> Digit {
         let confidence = guess.confidence();
         let rejected = self.refuses(&guess, among);
         let mut remarks = Vec::new();
@@ -429,7 +441,7 @@ impl Recognizer {
             remarks.push("thickened".into());
         }
         Digit {
-            digit: answer(&guess.probabilities),
+            digit: argmax(&guess.probabilities),
             confidence,
             probabilities: guess.probabilities,
             bounds: guess.bounds,
@@ -441,10 +453,11 @@ impl Recognizer {
     }
 
     /// What each group of parts would be as one digit.
-    fn guess(&self, ink: &Grey, groups: Vec<Vec<&Part>>) -> Vec<Guess> {
-        let tiles: Vec<_> = groups.iter().map(|parts| image::tile(ink, parts, self.steps)).collect();
+    fn guess(&self, ink: &GrayImage, groups: Vec<Vec<&Component>>) -> Vec<Candidate> {
+        let tiles: Vec<_> =
+            groups.iter().map(|parts| image::normalize_digit(ink, parts, self.steps)).collect();
         let pixels: Vec<u8> = tiles.iter().flat_map(|tile| tile.pixels).collect();
-        let answers = self.predict(&pixels);
+        let answers = self.classify_images(&pixels);
         let bounds =
             groups.iter().map(|parts| parts.iter().map(|part| part.bounds).reduce(|a, b| a.union(&b)));
         tiles
@@ -452,13 +465,13 @@ impl Recognizer {
             .zip(answers)
             .zip(bounds)
             .filter_map(|((tile, probabilities), bounds)| {
-                Some(Guess { tile, probabilities, bounds: bounds? })
+                Some(Candidate { tile, probabilities, bounds: bounds? })
             })
             .collect()
     }
 
-    /// The probability of each digit for each of `images`, as [`Network::predict`].
-    fn predict(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
+    /// The probability of each digit for each of `images`, as [`Network::probabilities`].
+    fn classify_images(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
         let mut logits = vec![[0.0; CLASSES]; images.len() / PIXELS];
         images.par_chunks(CHUNK * PIXELS).zip(logits.par_chunks_mut(CHUNK)).for_each(|(images, logits)| {
             let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
@@ -468,7 +481,7 @@ impl Recognizer {
                 spare.push(memory);
             }
         });
-        logits.into_iter().map(|logits| self.network.probabilities(logits)).collect()
+        logits.into_iter().map(|logits| self.network.calibrated_softmax(logits)).collect()
     }
 }
 
@@ -476,7 +489,7 @@ impl Recognizer {
 /// are refused.
 pub fn threshold(network: &Network, images: &[u8], share: f64) -> f32 {
     let soft: Vec<u8> = images.as_chunks().0.iter().flat_map(image::soften).collect();
-    let looks = network.predict(images).into_iter().zip(network.predict(&soft));
+    let looks = network.probabilities(images).into_iter().zip(network.probabilities(&soft));
     let digits = looks.map(|(first, second)| of_two_looks(any_digit(&first), any_digit(&second)));
     metrics::quantile(digits.collect(), share)
 }
@@ -492,7 +505,7 @@ fn any_digit(probabilities: &[f32; CLASSES]) -> f32 {
 }
 
 /// Whether the middle of a digit is further from that of its picture than an eighth of the width or the height.
-fn is_off_centre(bounds: &Bounds, picture: &Picture) -> bool {
+fn is_off_centre(bounds: &Rect, picture: &ImageView) -> bool {
     let off = |start: usize, length: usize, all: usize| 4 * (2 * start + length).abs_diff(all) > all;
     off(bounds.x, bounds.width, picture.width()) || off(bounds.y, bounds.height, picture.height())
 }
@@ -520,21 +533,21 @@ const MOST_TRIES: usize = 4096;
 
 /// What a line may be taken for.
 struct Lattice {
-    pieces: Vec<Piece>,
+    pieces: Vec<Segment>,
     /// Neighbouring pieces that may be one digit.
     spans: Vec<Range<usize>>,
 }
 
 impl Lattice {
     /// The parts of each span.
-    fn groups(&self) -> impl Iterator<Item = Vec<&Part>> {
+    fn groups(&self) -> impl Iterator<Item = Vec<&Component>> {
         self.spans.iter().map(|span| self.pieces[span.clone()].iter().map(|piece| &piece.part).collect())
     }
 }
 
 /// A part of a line, or a slice of one.
-struct Piece {
-    part: Part,
+struct Segment {
+    part: Component,
     /// The part's place in the line.
     index: usize,
     /// Slices of the part.
@@ -546,15 +559,15 @@ struct Piece {
 }
 
 /// What some ink would be as one digit.
-struct Guess {
-    tile: Tile,
+struct Candidate {
+    tile: NormalizedDigit,
     probabilities: [f32; CLASSES],
-    bounds: Bounds,
+    bounds: Rect,
 }
 
-impl Guess {
+impl Candidate {
     fn confidence(&self) -> f32 {
-        self.probabilities[usize::from(answer(&self.probabilities))]
+        self.probabilities[usize::from(argmax(&self.probabilities))]
     }
 
     /// The probability of being a digit, whichever.
@@ -597,7 +610,7 @@ impl Guess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{models, nn::Scaling, pretrained};
+    use crate::{models, nn::Normalize, pretrained};
 
     /// Strokes on a page of 100 x 100.
     type Sign = &'static [&'static [[f32; 2]]];
@@ -611,7 +624,7 @@ mod tests {
 
     /// What is read where signs of 100 x 100 pixels stand, each with its corner at some (x, y), on a page of 300 x 120.
     fn read(recognizer: &Recognizer, signs: &[(Sign, [f32; 2])], inverted: bool) -> Reading {
-        recognizer.read(&Picture::new(300, 120, &page(signs, inverted)).unwrap())
+        recognizer.read(&ImageView::new(300, 120, &page(signs, inverted)).unwrap())
     }
 
     /// That page's grey pixels.
@@ -653,7 +666,7 @@ mod tests {
 
     #[test]
     fn a_network_that_has_not_learned_what_is_no_digit_says_so() {
-        let network = Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap();
+        let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
         let reading = read(&Recognizer::new(network), &[(SEVEN, [100.0, 10.0])], false);
         assert_eq!(
             (reading.text.as_str(), reading.digits[0].remarks.as_slice()),
@@ -668,9 +681,9 @@ mod tests {
         let [seven, e] =
             [SEVEN, E].map(|sign| read(&recognizer, &[(sign, [100.0, 10.0])], false).digits[0].tile);
         let refused = |pixels, enlarged, among, probability| {
-            let tile = Tile { pixels, enlarged, thickened: false };
+            let tile = NormalizedDigit { pixels, enlarged, thickened: false };
             let probabilities = std::array::from_fn(|digit| if digit == 7 { probability } else { 0.0 });
-            let guess = Guess { tile, probabilities, bounds: Bounds { x: 0, y: 0, width: 10, height: 20 } };
+            let guess = Candidate { tile, probabilities, bounds: Rect { x: 0, y: 0, width: 10, height: 20 } };
             recognizer.digit(guess, among).rejected
         };
         let doubtful = [0.02, 0.2, 0.98, 0.995];
@@ -689,7 +702,7 @@ mod tests {
     fn a_line_that_needs_too_many_tries_is_read_part_by_part() {
         let recognizer = Recognizer::new(pretrained::handwriting().0);
         let page = page(&[(FOUR, [0.0, 10.0]), (BROKEN, [100.0, 10.0])], false);
-        let grey = Picture::new(300, 120, &page).unwrap().grey();
+        let grey = ImageView::new(300, 120, &page).unwrap().grey();
         let answers = |tries| {
             let (ink, writing) = recognizer.find(&grey).unwrap();
             let lines = image::lines(writing.parts, writing.height);
@@ -702,11 +715,11 @@ mod tests {
 
     /// The lattice of a ladder of this length, 20 pixels high, with two of its rungs.
     fn ladder(length: usize) -> Lattice {
-        let recognizer = Recognizer::new(Network::new(models::lenet5(), Scaling::STANDARD, 0).unwrap());
+        let recognizer = Recognizer::new(Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap());
         let inked = |x: usize, y: usize| x < length && (x == 0 || x + 1 == length || !(3..17).contains(&y));
         let values = (0..400 * 20).map(|at| if inked(at % 400, at / 400) { 255 } else { 0 }).collect();
-        let ink = Grey { width: 400, height: 20, values, shrunk: 1 };
-        let parts = image::writing(&ink, Steps::NONE).parts;
+        let ink = GrayImage { width: 400, height: 20, values, scale: 1 };
+        let parts = image::find_text(&ink, Stages::NONE).parts;
         let alone = recognizer.guess(&ink, parts.iter().map(|part| vec![part]).collect());
         recognizer.lattice(parts, &alone, 20)
     }

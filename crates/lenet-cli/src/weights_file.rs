@@ -5,10 +5,10 @@ use std::{fs::File, io::Read, path::Path};
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use lenet::{
-    checkpoint::{self, Provenance},
     models,
-    nn::{Architecture, Network, Scaling},
+    nn::{Architecture, Network, Normalize},
     pretrained,
+    weights::{self, Provenance},
 };
 
 /// The architectures that the program trains.
@@ -72,15 +72,15 @@ pub struct FormatArgs {
     #[arg(long, value_name = "MODEL")]
     architecture: Option<Model>,
     /// What that network was trained to be fed, (pixel / 255 - MEAN) / STD [default: mean and deviation of MNIST]
-    #[arg(long, value_name = "MEAN,STD", value_parser = scaling, requires = "architecture", allow_hyphen_values = true)]
-    scaling: Option<Scaling>,
+    #[arg(long, alias = "scaling", value_name = "MEAN,STD", value_parser = normalize, requires = "architecture", allow_hyphen_values = true)]
+    normalize: Option<Normalize>,
 }
 
-fn scaling(text: &str) -> Result<Scaling, String> {
+fn normalize(text: &str) -> Result<Normalize, String> {
     let numbers = text.split_once(',').and_then(|(mean, std)| Some((mean.parse().ok()?, std.parse().ok()?)));
     match numbers {
         Some((mean, std)) if f32::is_finite(mean) && f32::is_finite(std) && std > 0.0 => {
-            Ok(Scaling { mean, std })
+            Ok(Normalize { mean, std })
         }
         _ => Err("expected two numbers such as 0.5,0.25, the second above 0".into()),
     }
@@ -96,10 +96,10 @@ impl FormatArgs {
         let bytes = read(source)?;
         let network = match self.architecture {
             Some(model) => {
-                let scaling = self.scaling.unwrap_or(Scaling::STANDARD);
-                checkpoint::from_state_dict(&bytes, model.architecture(), scaling)
+                let normalize = self.normalize.unwrap_or(Normalize::MNIST);
+                weights::from_state_dict(&bytes, model.architecture(), normalize)
             }
-            None => checkpoint::from_bytes(&bytes).map(|(network, _)| network),
+            None => weights::from_bytes(&bytes).map(|(network, _)| network),
         };
         network.with_context(|| source.display().to_string())
     }

@@ -2,7 +2,7 @@
 
 use lenet::{
     checkpoint,
-    image::{Drawing, Picture},
+    image::{Drawing, ImageView},
     recognize::{Reading, Recognizer},
 };
 use wasm_bindgen::prelude::*;
@@ -16,21 +16,21 @@ impl Reader {
     /// Takes the bytes of a network's file.
     #[wasm_bindgen(constructor)]
     pub fn new(network: &[u8]) -> Result<Self, JsError> {
-        Ok(Self(Recognizer::new(checkpoint::from_bytes(network)?.0)))
+        Ok(Self(Recognizer::new(weights::from_bytes(network)?.0)))
     }
 
     /// The reading, in JSON, of a drawing in JSON.
     pub fn drawing(&self, drawing: &str) -> Result<String, JsError> {
         let drawing: Drawing = serde_json::from_str(drawing)?;
-        self.detail(self.0.read_drawing(&drawing, false))
+        self.details(self.0.read_drawing(&drawing, false))
     }
 
     /// The reading, in JSON, of a picture: (row, column, RGBA).
     pub fn picture(&self, width: usize, height: usize, pixels: &[u8]) -> Result<String, JsError> {
-        self.detail(self.0.read(&Picture::new(width, height, pixels)?))
+        self.details(self.0.read(&ImageView::new(width, height, pixels)?))
     }
 
-    fn detail(&self, reading: Reading) -> Result<String, JsError> {
-        Ok(serde_json::to_string(&self.0.detail(reading))?)
+    fn details(&self, reading: Reading) -> Result<String, JsError> {
+        Ok(serde_json::to_string(&self.0.details(reading))?)
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Bounds, Grey, Picture};
-use crate::{Error, error::require};
+use super::{GrayImage, ImageView, Rect};
+use crate::{Error, error::ensure};
 
 /// Strokes drawn as a picture, dark on white, in the size and with the pen that reading likes best, whatever their units; in JSON
 /// `{"strokes": [[[x, y], ...], ...]}`.
@@ -11,7 +11,7 @@ use crate::{Error, error::require};
 #[serde(try_from = "Strokes")]
 pub struct Drawing {
     /// Light.
-    map: Grey,
+    map: GrayImage,
     /// Where the picture's corner is, in units of the strokes.
     corner: [f32; 2],
     /// Pixels of the picture in such a unit.
@@ -39,10 +39,10 @@ impl Drawing {
     /// [`Error::Setting`] if there are too many points, or coordinates that are negative, too large or not finite.
     pub fn new(strokes: &[Vec<[f32; 2]>]) -> Result<Self, Error> {
         let points: usize = strokes.iter().map(Vec::len).sum();
-        require("points", points <= MAX_POINTS, &format!("at most {MAX_POINTS}"), points)?;
+        ensure("points", points <= MAX_POINTS, &format!("at most {MAX_POINTS}"), points)?;
         let mut coordinates = strokes.iter().flatten().flatten();
         if let Some(wrong) = coordinates.find(|value| !(0.0..=MAX_PLACE).contains(*value)) {
-            require("coordinates", false, &format!("numbers from 0 to {MAX_PLACE}"), wrong)?;
+            ensure("coordinates", false, &format!("numbers from 0 to {MAX_PLACE}"), wrong)?;
         }
         let longest = strokes.iter().filter_map(extent).map(|(_, size)| side(size));
         let longest = longest.fold(0.0, f32::max);
@@ -59,12 +59,12 @@ impl Drawing {
     }
 
     /// Its pixels.
-    pub fn picture(&self) -> Picture<'_> {
+    pub fn picture(&self) -> ImageView<'_> {
         self.map.picture()
     }
 
     /// Where `bounds` of the picture are, in units of the strokes.
-    pub(crate) fn place(&self, bounds: Bounds) -> Bounds {
+    pub(crate) fn place(&self, bounds: Rect) -> Rect {
         let along = |start: usize, end: usize, axis: usize| {
             let place = |pixels: usize| (pixels as f32 / self.scale + self.corner[axis]).max(0.0);
             let (start, end) = (place(start).floor() as usize, place(end).ceil() as usize);
@@ -72,7 +72,7 @@ impl Drawing {
         };
         let (x, width) = along(bounds.x, bounds.right(), 0);
         let (y, height) = along(bounds.y, bounds.bottom(), 1);
-        Bounds { x, y, width, height }
+        Rect { x, y, width, height }
     }
 }
 
@@ -106,7 +106,7 @@ fn side([width, height]: [f32; 2]) -> f32 {
 
 /// Draws strokes, each a line through points `(x, y)` in pixels, with a round pen of `radius` pixels: ink 255 on 0, soft over
 /// a pixel at the edges.
-pub fn strokes(width: usize, height: usize, strokes: &[Vec<[f32; 2]>], radius: f32) -> Grey {
+pub fn strokes(width: usize, height: usize, strokes: &[Vec<[f32; 2]>], radius: f32) -> GrayImage {
     let mut values = vec![0; width * height];
     // A dot is a line from a point to itself.
     let segments = strokes.iter().flat_map(|points| {
@@ -131,7 +131,7 @@ pub fn strokes(width: usize, height: usize, strokes: &[Vec<[f32; 2]>], radius: f
             }
         }
     }
-    Grey { width, height, values, shrunk: 1 }
+    GrayImage { width, height, values, scale: 1 }
 }
 
 #[cfg(test)]
@@ -166,10 +166,10 @@ mod tests {
         assert_eq!((small.map.width, small.map.height), (72, 96));
         let light = |x: usize, y: usize| small.map.row(y)[x];
         assert_eq!((light(24, 24), light(24, 72), light(24, 13), light(48, 30)), (0, 0, 255, 0));
-        let whole = Bounds { x: 24, y: 24, width: 24, height: 48 };
-        assert_eq!(large.place(whole), Bounds { x: 192, y: 256, width: 256, height: 512 });
-        let beyond = large.place(Bounds { x: 0, y: 0, width: 24, height: 24 });
-        assert_eq!(beyond, Bounds { x: 0, y: 0, width: 192, height: 256 });
+        let whole = Rect { x: 24, y: 24, width: 24, height: 48 };
+        assert_eq!(large.place(whole), Rect { x: 192, y: 256, width: 256, height: 512 });
+        let beyond = large.place(Rect { x: 0, y: 0, width: 24, height: 24 });
+        assert_eq!(beyond, Rect { x: 0, y: 0, width: 192, height: 256 });
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
             vec![vec![[0.0, 0.0]], vec![[MAX_PLACE, MAX_PLACE]]],
             vec![vec![[0.0, 0.0], [1e-30, 0.0]], vec![[MAX_PLACE, 0.0]]],
         ] {
-            let Grey { width, height, .. } = Drawing::new(&strokes).unwrap().map;
+            let GrayImage { width, height, .. } = Drawing::new(&strokes).unwrap().map;
             let most = (STROKE * (MAX_STROKES + 1.0)) as usize;
             assert!((1..=most).contains(&width) && (1..=most).contains(&height), "{strokes:?}");
         }

@@ -14,7 +14,7 @@ use tokio::{
     task,
 };
 
-use super::{Limits, metrics::Metrics, refusal::Refusal};
+use super::{Limits, error::Refusal, metrics::Metrics};
 use crate::decode;
 
 /// What is to be read.
@@ -81,19 +81,19 @@ impl Work {
         let work = self.clone();
         // Who asked may have gone before the work is done: the permits go along with the work.
         let done = task::spawn_blocking(move || {
-            let answer = work.answer(&input, options);
+            let answer = work.argmax(&input, options);
             drop(permits);
             answer
         });
         done.await.map_err(|_| internal("the picture could not be read"))?
     }
 
-    fn answer(&self, input: &Input, options: Options) -> Result<Box<RawValue>, Refusal> {
+    fn argmax(&self, input: &Input, options: Options) -> Result<Box<RawValue>, Refusal> {
         let reading = match input {
             Input::Picture(bytes) => {
                 let decoded = decode::decode(Cursor::new(bytes), self.megapixels)?;
                 let picture = decoded.picture().map_err(Refusal::malformed)?;
-                self.recognizer.explain(&picture, options.single).reading
+                self.recognizer.trace(&picture, options.single).reading
             }
             Input::Drawing(json) => {
                 let drawing: Drawing = serde_json::from_slice(json).map_err(Refusal::malformed)?;
@@ -102,7 +102,7 @@ impl Work {
         };
         self.count(&reading);
         let json = if options.explain {
-            serde_json::value::to_raw_value(&self.recognizer.detail(reading))
+            serde_json::value::to_raw_value(&self.recognizer.details(reading))
         } else {
             serde_json::value::to_raw_value(&reading)
         };

@@ -1,6 +1,7 @@
 use std::{io::Read, ops::Range};
 
-use crate::{Error, idx};
+use super::idx;
+use crate::Error;
 
 /// Height and width of an image, in pixels.
 pub const SIDE: usize = 28;

@@ -6,7 +6,7 @@
 //! Either may be seen as a small bitmap, as some have their digits. All go through the one normalisation, as what is
 //! found in a picture does.
 
-mod signs;
+mod glyphs;
 
 use std::ops::Range;
 
@@ -18,39 +18,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CLASSES, Dataset, Error, PIXELS, SIDE,
-    error::require,
-    image::{self, Grey, Steps, strokes},
+    data::random::{below, between, symmetric},
+    error::ensure,
+    image::{self, GrayImage, Stages, strokes},
     nn::Targets,
-    random::{below, between, symmetric},
 };
-use signs::Sign;
+use glyphs::Sign;
 
 /// Shares of the images of a step instead of which the network sees something else: each at least 0, together below 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Mixture {
+pub struct SyntheticData {
     /// Digits drawn with a pen in ways that MNIST's writers seldom had.
     pub drawn: f32,
     /// Digits cut out of a line, with a bit of their neighbours or without a bit of themselves.
     pub cut: f32,
     /// Something that is no digit. Few of these count as answered right.
     pub outliers: f32,
-    /// Share of all these and of the images that are seen as small bitmaps, digits often made to fill a square.
+    /// BatchSlice of all these and of the images that are seen as small bitmaps, digits often made to fill a square.
     #[serde(default)]
     pub bitmaps: f32,
 }
 
-impl Mixture {
+impl SyntheticData {
     /// # Errors
     /// [`Error::Setting`] if a share is not in its range.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn validate(&self) -> Result<(), Error> {
         let Self { drawn, cut, outliers, bitmaps } = *self;
         for (name, share) in
             [("drawn", drawn), ("cut", cut), ("outliers", outliers), ("outliers", drawn + cut + outliers)]
         {
-            require(name, (0.0..1.0).contains(&share), "at least 0, and all together below 1", share)?;
+            ensure(name, (0.0..1.0).contains(&share), "at least 0, and all together below 1", share)?;
         }
-        require("bitmaps", (0.0..=1.0).contains(&bitmaps), "0 to 1", bitmaps)
+        ensure("bitmaps", (0.0..=1.0).contains(&bitmaps), "0 to 1", bitmaps)
     }
 
     /// What takes the place of one of `digits`, if anything: it follows from the `key` of the place.
@@ -59,7 +59,7 @@ impl Mixture {
         let mut random = Pcg64Mcg::seed_from_u64(!key);
         let at = between(0.0, 1.0, &mut random);
         let kind = if at < self.drawn {
-            Kind::Drawn(signs::digit(&mut random))
+            Kind::Drawn(glyphs::digit(&mut random))
         } else if at < self.drawn + self.cut {
             Kind::Cut(below(digits.len(), &mut random))
         } else if at < self.drawn + self.cut + self.outliers {
@@ -94,7 +94,7 @@ impl Substitute {
     /// The right answer.
     pub fn target(&self, targets: Targets) -> [f32; CLASSES] {
         match self.kind {
-            Kind::Drawn(sign) => Targets::Classes(&[sign.digit]).row(0),
+            Kind::Drawn(sign) => Targets::Labels(&[sign.digit]).row(0),
             Kind::Cut(index) | Kind::Image(index) => targets.row(index),
             Kind::Outlier => [0.0; CLASSES],
         }
@@ -115,10 +115,10 @@ impl Substitute {
                 let most = if matches!(kind, Kind::Outlier) { 1.0 } else { WIDEST };
                 page = coarse(&page, most, &mut random);
             }
-            let writing = image::writing(&page, Steps::NONE);
+            let writing = image::find_text(&page, Stages::NONE);
             let parts: Vec<_> = writing.parts.iter().collect();
             if !parts.is_empty() {
-                return image::tile(&page, &parts, Steps::NONE).pixels;
+                return image::normalize_digit(&page, &parts, Stages::NONE).pixels;
             }
             // Too little is left of a digit: of the same one perhaps always.
             if let Kind::Cut(index) | Kind::Image(index) = kind {
@@ -131,12 +131,12 @@ impl Substitute {
 /// Side of the pages on which something is drawn.
 const PAGE: usize = 2 * SIDE;
 
-fn blank(width: usize) -> Grey {
-    Grey { width, height: PAGE, values: vec![0; width * PAGE], shrunk: 1 }
+fn blank(width: usize) -> GrayImage {
+    GrayImage { width, height: PAGE, values: vec![0; width * PAGE], scale: 1 }
 }
 
 /// Draws an image with its corner at column `x` and row `y`; the darker ink stays.
-fn place(page: &mut Grey, image: &[u8], x: usize, y: usize) {
+fn place(page: &mut GrayImage, image: &[u8], x: usize, y: usize) {
     for (row, values) in image.chunks(SIDE).enumerate() {
         let start = (y + row) * page.width + x;
         for (old, new) in page.values[start..start + SIDE].iter_mut().zip(values) {
@@ -146,7 +146,7 @@ fn place(page: &mut Grey, image: &[u8], x: usize, y: usize) {
 }
 
 /// A page with one digit.
-fn middle(digits: &Dataset, index: usize) -> Grey {
+fn middle(digits: &Dataset, index: usize) -> GrayImage {
     let mut page = blank(PAGE);
     place(&mut page, digits.image(index), SIDE / 2, SIDE / 2);
     page
@@ -157,7 +157,7 @@ const WIDEST: f32 = 2.5;
 
 /// A bitmap of what is on a page, its longer side 12 to 32 pixels, the other stretched up to `most`fold towards a square,
 /// and often all the way.
-fn coarse(page: &Grey, most: f32, random: &mut impl Rng) -> Grey {
+fn coarse(page: &GrayImage, most: f32, random: &mut impl Rng) -> GrayImage {
     let (towards, edge) = (between(0.0, 2.0, random).min(1.0), between(0.25, 0.6, random));
     let side = 12.0 + below(21, random) as f32;
     let size = |[width, height]: [f32; 2]| {
@@ -170,7 +170,7 @@ fn coarse(page: &Grey, most: f32, random: &mut impl Rng) -> Grey {
 
 /// Three digits side by side.
 struct Line {
-    page: Grey,
+    page: GrayImage,
     /// The columns of each, which may overlap.
     columns: [Range<usize>; 3],
 }
@@ -200,7 +200,7 @@ fn neighbour(digits: &Dataset, random: &mut impl Rng) -> usize {
 
 impl Line {
     /// Only what is in these columns.
-    fn only(mut self, columns: Range<usize>) -> Grey {
+    fn only(mut self, columns: Range<usize>) -> GrayImage {
         for row in self.page.values.chunks_mut(self.page.width) {
             row[..columns.start].fill(0);
             row[columns.end..].fill(0);
@@ -209,7 +209,7 @@ impl Line {
     }
 
     /// The digit in the middle, cut out where it meets the others, or a pixel beside.
-    fn digit(self, random: &mut impl Rng) -> Grey {
+    fn digit(self, random: &mut impl Rng) -> GrayImage {
         let [left, middle, right] = self.columns.clone();
         let mut between = |a: usize, b: usize| a.min(b) - 1 + below(a.abs_diff(b) + 3, random);
         let (start, end) = (between(left.end, middle.start), between(middle.end, right.start));
@@ -217,7 +217,7 @@ impl Line {
     }
 
     /// A part of the digit in the middle, or that with a part of others, or all of two or three.
-    fn span(self, random: &mut impl Rng) -> Grey {
+    fn span(self, random: &mut impl Rng) -> GrayImage {
         let [left, middle, right] = self.columns.clone();
         let within = |columns: &Range<usize>, random: &mut _| {
             columns.start + (columns.len() as f32 * between(0.35, 0.65, random)).round() as usize
@@ -235,14 +235,14 @@ impl Line {
     }
 }
 
-fn outlier(digits: &Dataset, random: &mut impl Rng) -> Grey {
+fn outlier(digits: &Dataset, random: &mut impl Rng) -> GrayImage {
     match below(22, random) {
-        0..5 => signs::letter(PAGE, random),
+        0..5 => glyphs::letter(PAGE, random),
         5..8 => line(digits, no_one(digits, random), random).span(random),
         8..12 => half(digits, random),
         12..16 => pair(digits, random),
         16..19 => scribble(random),
-        19..21 => signs::scrawl(PAGE, random),
+        19..21 => glyphs::scrawl(PAGE, random),
         _ => spots(random),
     }
 }
@@ -255,7 +255,7 @@ fn no_one(digits: &Dataset, random: &mut impl Rng) -> usize {
 
 /// What is on one side of a line near the middle of a digit; the line is often straight up or across, as the edges of
 /// pictures are.
-fn half(digits: &Dataset, random: &mut impl Rng) -> Grey {
+fn half(digits: &Dataset, random: &mut impl Rng) -> GrayImage {
     let mut page = middle(digits, no_one(digits, random));
     let (turn, straight) = (2.0 * symmetric(random), below(2, random) == 0);
     let (sin, cos) = (std::f32::consts::FRAC_PI_2 * if straight { turn.round() } else { turn }).sin_cos();
@@ -270,7 +270,7 @@ fn half(digits: &Dataset, random: &mut impl Rng) -> Grey {
 }
 
 /// Two digits one over the other; the same would often be one again.
-fn pair(digits: &Dataset, random: &mut impl Rng) -> Grey {
+fn pair(digits: &Dataset, random: &mut impl Rng) -> GrayImage {
     let (first, mut second) = (below(digits.len(), random), below(digits.len(), random));
     if digits.labels()[first] == digits.labels()[second] {
         second = below(digits.len(), random);
@@ -286,7 +286,7 @@ fn pair(digits: &Dataset, random: &mut impl Rng) -> Grey {
 }
 
 /// A line that turns as it likes.
-fn scribble(random: &mut impl Rng) -> Grey {
+fn scribble(random: &mut impl Rng) -> GrayImage {
     let lines = (0..1 + below(3, random)).map(|_| {
         let middle = PAGE as f32 / 2.0;
         let [mut x, mut y] = [0; 2].map(|_| middle + between(-12.0, 12.0, random));
@@ -308,7 +308,7 @@ fn scribble(random: &mut impl Rng) -> Grey {
 }
 
 /// Thick dots, as of textures, stains and pictures.
-fn spots(random: &mut impl Rng) -> Grey {
+fn spots(random: &mut impl Rng) -> GrayImage {
     let dots: Vec<_> = (0..1 + below(30, random))
         .map(|_| vec![[0; 2].map(|_| between(10.0, PAGE as f32 - 10.0, random))])
         .collect();
@@ -335,14 +335,15 @@ mod tests {
 
     #[test]
     fn shares_are_kept_and_the_same_key_draws_the_same() {
-        let (digits, mixture) = (digits(), Mixture { drawn: 0.1, cut: 0.2, outliers: 0.3, bitmaps: 0.0 });
+        let (digits, mixture) =
+            (digits(), SyntheticData { drawn: 0.1, cut: 0.2, outliers: 0.3, bitmaps: 0.0 });
         let mut counts = [0; 4];
         for key in (0..4000).map(key) {
             let Some(substitute) = mixture.substitute(key, &digits) else {
                 counts[3] += 1;
                 continue;
             };
-            let target = substitute.target(Targets::Classes(digits.labels()));
+            let target = substitute.target(Targets::Labels(digits.labels()));
             let kind = match substitute.kind {
                 Kind::Drawn(_) => 0,
                 Kind::Cut(_) => 1,
@@ -381,7 +382,8 @@ mod tests {
 
     #[test]
     fn a_share_of_everything_is_seen_as_bitmaps() {
-        let (digits, mixture) = (digits(), Mixture { drawn: 0.1, cut: 0.2, outliers: 0.3, bitmaps: 0.25 });
+        let (digits, mixture) =
+            (digits(), SyntheticData { drawn: 0.1, cut: 0.2, outliers: 0.3, bitmaps: 0.25 });
         let substitutes: Vec<_> =
             (0..4000).map(key).filter_map(|key| mixture.substitute(key, &digits)).collect();
         let bitmaps = substitutes.iter().filter(|substitute| substitute.bitmap).count();
@@ -415,10 +417,10 @@ mod tests {
     #[test]
     fn impossible_shares_are_refused() {
         for (drawn, cut, outliers) in [(-0.1, 0.0, 0.0), (0.0, f32::NAN, 0.0), (0.4, 0.3, 0.3)] {
-            assert!(Mixture { drawn, cut, outliers, bitmaps: 0.5 }.check().is_err());
+            assert!(SyntheticData { drawn, cut, outliers, bitmaps: 0.5 }.validate().is_err());
         }
-        let mixture = |bitmaps| Mixture { drawn: 0.4, cut: 0.3, outliers: 0.2, bitmaps };
-        assert!(mixture(1.0).check().is_ok());
-        assert!(mixture(1.1).check().is_err());
+        let mixture = |bitmaps| SyntheticData { drawn: 0.4, cut: 0.3, outliers: 0.2, bitmaps };
+        assert!(mixture(1.0).validate().is_ok());
+        assert!(mixture(1.1).validate().is_err());
     }
 }

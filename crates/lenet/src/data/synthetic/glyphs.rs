@@ -5,8 +5,8 @@ use rand_pcg::rand_core::Rng;
 
 use crate::{
     CLASSES,
-    image::{Grey, strokes},
-    random::{below, between},
+    data::random::{below, between},
+    image::{GrayImage, strokes},
 };
 
 /// Strokes of digits. A stroke goes smoothly through its points, a comma begins another; a point is column and row in
@@ -216,7 +216,7 @@ pub(crate) fn digit(random: &mut impl Rng) -> Sign {
 
 impl Sign {
     /// Draws it on a square page of so many pixels along each side.
-    pub fn draw(&self, page: usize, random: &mut impl Rng) -> Grey {
+    pub fn draw(&self, page: usize, random: &mut impl Rng) -> GrayImage {
         // Few pens are broad: those that are make of a 1 a bar.
         let pen = 0.3 + 1.5 * between(0.0, 1.0, random).powi(3);
         draw(&points(self.path), pen, page, random)
@@ -224,12 +224,12 @@ impl Sign {
 }
 
 /// Draws a letter on a square page of so many pixels along each side.
-pub(crate) fn letter(page: usize, random: &mut impl Rng) -> Grey {
+pub(crate) fn letter(page: usize, random: &mut impl Rng) -> GrayImage {
     draw(&points(LETTERS[below(LETTERS.len(), random)]), between(0.3, 0.9, random), page, random)
 }
 
 /// Draws a stroke or two through points that mean nothing.
-pub(crate) fn scrawl(page: usize, random: &mut impl Rng) -> Grey {
+pub(crate) fn scrawl(page: usize, random: &mut impl Rng) -> GrayImage {
     let strokes: Vec<_> = (0..1 + below(2, random))
         .map(|_| (0..5 + below(5, random)).map(|_| [0; 2].map(|_| between(0.0, 9.0, random))).collect())
         .collect();
@@ -238,7 +238,7 @@ pub(crate) fn scrawl(page: usize, random: &mut impl Rng) -> Grey {
 
 /// Draws strokes in the middle of a page, as wide and as slanted as may be, bent by a random smooth field, with a pen of
 /// this radius in units.
-fn draw(paths: &[Vec<[f32; 2]>], pen: f32, page: usize, random: &mut impl Rng) -> Grey {
+fn draw(paths: &[Vec<[f32; 2]>], pen: f32, page: usize, random: &mut impl Rng) -> GrayImage {
     let unit = 0.07 * page as f32;
     let (width, slant) = (between(0.35, 1.3, random), between(-0.3, 0.4, random));
     let (sin, cos) = between(-0.2, 0.2, random).sin_cos();

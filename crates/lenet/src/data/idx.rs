@@ -8,7 +8,7 @@ use std::io::Read;
 
 use crate::{
     Error,
-    dataset::{PIXELS, SIDE},
+    data::{PIXELS, SIDE},
 };
 
 /// The most images or labels that a file may hold.

@@ -7,32 +7,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dataset, Error,
-    checkpoint::{self, Tensors, untempered},
-    error::require,
-    nn::{Architecture, Network, Tensor, blocks},
-    optim::OptimizerState,
-    train::{Epoch, Recipe},
+    error::ensure,
+    nn::{Architecture, Network, Tensor, blocks, optim::OptimizerState},
+    train::{EpochMetrics, Recipe},
+    weights::{self, Tensors, untempered},
 };
 
 /// All that an epoch of training changes, and what it depends on.
 ///
 /// Random numbers are drawn anew in each epoch, from the seed and the epoch's number: they have no state.
 #[derive(Debug, Clone)]
-pub struct State {
+pub struct Checkpoint {
     pub(crate) network: Network,
     /// The network with the moving average of its parameters.
     pub(crate) average: Option<Network>,
     pub(crate) optimizer: OptimizerState,
     pub(crate) recipe: Recipe,
     /// What the network is called that training began with.
-    pub(crate) initial: Option<String>,
+    pub(crate) init_from: Option<String>,
     pub(crate) seed: u64,
     /// Shares of a batch: how many decides the order in which gradients are added.
     pub(crate) threads: usize,
     /// The digest of the training images.
     pub(crate) data: u64,
     /// What each whole epoch did.
-    pub(crate) history: Vec<Epoch>,
+    pub(crate) history: Vec<EpochMetrics>,
 }
 
 /// What the metadata of a file holds.
@@ -45,26 +44,26 @@ struct Metadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     threshold: Option<f32>,
     recipe: Recipe,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    initial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "initial")]
+    init_from: Option<String>,
     seed: u64,
     threads: usize,
     data: u64,
     steps: i32,
-    history: Vec<Epoch>,
+    history: Vec<EpochMetrics>,
 }
 
 const NETWORK: &str = "network/";
 const AVERAGE: &str = "average/";
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
 
-impl State {
+impl Checkpoint {
     /// Before the first epoch.
     pub(crate) fn new(network: Network, recipe: Recipe, seed: u64, threads: usize, data: &Dataset) -> Self {
         let average = (recipe.ema > 0.0).then(|| network.clone());
         let optimizer = OptimizerState::new(recipe.optimizer, network.parameters().len(), decayed(&network));
-        let (initial, data, history) = (None, data.digest(), Vec::new());
-        Self { network, average, optimizer, recipe, initial, seed, threads, data, history }
+        let (init_from, data, history) = (None, data.digest(), Vec::new());
+        Self { network, average, optimizer, recipe, init_from, seed, threads, data, history }
     }
 
     /// The network: with the average of its parameters, if the recipe asks for it.
@@ -77,10 +76,10 @@ impl State {
         &self.recipe
     }
 
-    /// What the network is called that training began with, if [`Trainer::begun_with`](crate::train::Trainer::begun_with) was
+    /// What the network is called that training began with, if [`Trainer::init_from`](crate::train::Trainer::init_from) was
     /// told.
-    pub fn initial(&self) -> Option<&str> {
-        self.initial.as_deref()
+    pub fn init_from(&self) -> Option<&str> {
+        self.init_from.as_deref()
     }
 
     /// The seed of the training.
@@ -99,7 +98,7 @@ impl State {
     }
 
     /// What each whole epoch did.
-    pub fn history(&self) -> &[Epoch] {
+    pub fn history(&self) -> &[EpochMetrics] {
         &self.history
     }
 
@@ -113,7 +112,7 @@ impl State {
             temperature: self.network.temperature(),
             threshold: self.network.threshold(),
             recipe: self.recipe.clone(),
-            initial: self.initial.clone(),
+            init_from: self.init_from.clone(),
             seed: self.seed,
             threads: self.threads,
             data: self.data,
@@ -130,7 +129,7 @@ impl State {
             let (name, shape) = ((*name).to_owned(), vec![values.len()]);
             Tensor { name, shape, values: self.network.to_rows(values) }
         });
-        checkpoint::write(networks.chain(moments), Dtype::F32, &metadata)
+        weights::write(networks.chain(moments), Dtype::F32, &metadata)
     }
 
     /// The state that [`to_bytes`](Self::to_bytes) wrote.
@@ -141,24 +140,24 @@ impl State {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let mut tensors = Tensors::read(bytes)?;
         let metadata: Metadata = tensors.metadata("the state of training")?;
-        let Metadata { architecture, temperature, threshold, recipe, initial, .. } = metadata;
+        let Metadata { architecture, temperature, threshold, recipe, init_from, .. } = metadata;
         let Metadata { seed, threads, data, steps, history, .. } = metadata;
-        recipe.check()?;
+        recipe.validate()?;
         let most = blocks(recipe.batch_size);
-        require("threads", (1..=most).contains(&threads), &format!("1 to {most}"), threads)?;
+        ensure("threads", (1..=most).contains(&threads), &format!("1 to {most}"), threads)?;
         let (done, epochs) = (history.len(), recipe.epochs);
-        require("history", done <= epochs, &format!("at most {epochs} epochs"), done)?;
+        ensure("history", done <= epochs, &format!("at most {epochs} epochs"), done)?;
         for (number, epoch) in (1..).zip(&history) {
             // JSON has finite numbers only.
             let (measured, seconds) = (epoch.measured.unwrap_or(0.0), epoch.seconds.unwrap_or(0.0));
             for (name, value) in [("accuracy", epoch.accuracy), ("measured", measured)] {
-                require(&format!("{name}, epoch {number}"), (0.0..=1.0).contains(&value), "0 to 1", value)?;
+                ensure(&format!("{name}, epoch {number}"), (0.0..=1.0).contains(&value), "0 to 1", value)?;
             }
-            require(&format!("seconds, epoch {number}"), seconds >= 0.0, "at least 0", seconds)?;
+            ensure(&format!("seconds, epoch {number}"), seconds >= 0.0, "at least 0", seconds)?;
         }
-        require("steps", steps >= 0, "at least 0", steps)?;
+        ensure("steps", steps >= 0, "at least 0", steps)?;
         let mut network = |prefix: &str| {
-            let network = tensors.network(prefix, architecture.clone(), recipe.scaling)?;
+            let network = tensors.network(prefix, architecture.clone(), recipe.normalize)?;
             Ok::<_, Error>(network.with_temperature(temperature)?.with_threshold(threshold)?)
         };
         let average = (recipe.ema > 0.0).then(|| network(AVERAGE)).transpose()?;
@@ -173,7 +172,7 @@ impl State {
         if let Some(negative) = optimizer.moments[1].iter().find(|value| **value < 0.0) {
             return Err(Error::malformed(MOMENTS[1], "numbers of at least 0", negative));
         }
-        Ok(Self { network, average, optimizer, recipe, initial, seed, threads, data, history })
+        Ok(Self { network, average, optimizer, recipe, init_from, seed, threads, data, history })
     }
 }
 
@@ -195,22 +194,22 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{PIXELS, models, optim::Optimizer, train::Trainer};
+    use crate::{PIXELS, models, nn::optim::Optimizer, train::Trainer};
 
     /// After two of three epochs with all that a recipe can ask for.
-    fn state() -> State {
+    fn state() -> Checkpoint {
         let data = Dataset::new((0..20 * PIXELS).map(|i| i as u8).collect(), vec![3; 20]).unwrap();
         let optimizer = Optimizer::AdamW { lr: 0.001, weight_decay: 0.1 };
         let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.5, optimizer, ..Recipe::default() };
         let network =
-            Network::new(models::lenet5(), recipe.scaling, 7).unwrap().with_temperature(0.5).unwrap();
+            Network::new(models::lenet5(), recipe.normalize, 7).unwrap().with_temperature(0.5).unwrap();
         let network = network.with_threshold(Some(0.25)).unwrap();
-        let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap().begun_with("random");
+        let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap().init_from("random");
         for measured in [None, Some(0.7)] {
             assert!(trainer.epoch(|_| ControlFlow::Continue(())).is_some());
-            trainer.note(measured, 0.1);
+            trainer.record_eval(measured, 0.1);
         }
-        trainer.state().clone()
+        trainer.checkpoint().clone()
     }
 
     /// The file of a state with changes to the metadata and to the tensors.
@@ -237,12 +236,12 @@ mod tests {
             shape: shape.clone(),
             values: values.clone(),
         });
-        checkpoint::write(tensors, Dtype::F32, &value).unwrap()
+        weights::write(tensors, Dtype::F32, &value).unwrap()
     }
 
     #[track_caller]
     fn assert_refused(bytes: &[u8], message: &str) {
-        let found = State::from_bytes(bytes).err().map(|error| error.to_string()).unwrap_or_default();
+        let found = Checkpoint::from_bytes(bytes).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(found.starts_with(message), "expected {message}, found {found}");
     }
 
@@ -250,9 +249,9 @@ mod tests {
     fn round_trip() {
         let bytes = state().to_bytes().unwrap();
         for file in [&bytes, &changed(|_| (), |_, _| ())] {
-            let found = State::from_bytes(file).unwrap();
+            let found = Checkpoint::from_bytes(file).unwrap();
             assert_eq!((found.epochs(), found.seed(), found.recipe()), (2, 8, state().recipe()));
-            assert_eq!((found.network().temperature(), found.initial()), (0.5, Some("random")));
+            assert_eq!((found.network().temperature(), found.init_from()), (0.5, Some("random")));
             assert_eq!(found.network().threshold(), Some(0.25));
             assert_eq!(found.history(), state().history());
             assert!(found.network().parameters() == state().network().parameters());
@@ -271,9 +270,9 @@ mod tests {
 
     #[test]
     fn a_network_is_no_state_and_a_state_no_network() {
-        let bytes = checkpoint::to_bytes(state().network(), &checkpoint::Provenance::default()).unwrap();
+        let bytes = weights::to_bytes(state().network(), &weights::Provenance::default()).unwrap();
         assert_refused(&bytes, "metadata: expected the state of training, found ");
-        let error = checkpoint::from_bytes(&state().to_bytes().unwrap()).unwrap_err().to_string();
+        let error = weights::from_bytes(&state().to_bytes().unwrap()).unwrap_err().to_string();
         assert!(error.starts_with("metadata: expected a network's description, found "), "{error}");
     }
 

@@ -19,7 +19,7 @@ use rand_pcg::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, PIXELS, SIDE, random::symmetric};
+use crate::{Error, PIXELS, SIDE, data::random::symmetric};
 
 /// How strongly images are warped: each strength is the end of the range, from its negative on, in which the amount
 /// for an image is uniform. In this order a digit is scaled, sheared and rotated about the centre of the image, and
@@ -38,7 +38,7 @@ pub struct Augmentation {
     /// Pixels by which strokes become wider or narrower at each edge, 0 to 1; for an image by an amount of its own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub stroke: f32,
-    /// Share of itself by which the ink of each pixel becomes more or less, 0 to 1; the most for an image is an amount of
+    /// BatchSlice of itself by which the ink of each pixel becomes more or less, 0 to 1; the most for an image is an amount of
     /// its own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub noise: f32,
@@ -55,7 +55,7 @@ fn is_zero(strength: &f32) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Elastic {
-    /// Root mean square of the displacement along each axis, in pixels, 0 to 28. Simard's scaling factor alpha, for
+    /// Root mean square of the displacement along each axis, in pixels, 0 to 28. Simard's normalize factor alpha, for
     /// noise uniform in -1 to 1, gives alpha / (sigma √(12 π)): his alpha of 34 with a sigma of 4 is 1.38.
     pub rms: f32,
     /// Standard deviation in pixels, 2 to 28, of the Gaussian that smooths the noise.
@@ -81,7 +81,7 @@ impl Default for Augmentation {
 impl Augmentation {
     /// # Errors
     /// [`Error::Setting`] if a strength is not in its range.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn validate(&self) -> Result<(), Error> {
         let side = SIDE as f32;
         let Elastic { rms, sigma } = self.elastic.unwrap_or(Elastic { rms: 0.0, sigma: side });
         for (name, value, least, most) in [
@@ -115,7 +115,7 @@ const KNOTS: usize = 12;
 /// Side of the copy of an image between empty edges; a power of two, so that its indices need no checks.
 const BORDERED: usize = 32;
 
-/// Steps from a pixel to the next, to which a place is rounded.
+/// Stages from a pixel to the next, to which a place is rounded.
 const STEPS: u32 = 1 << 12;
 
 /// What warps images, with the memory that it takes.
@@ -132,7 +132,7 @@ impl Augmenter {
     /// # Errors
     /// [`Error::Setting`] if a strength is not in its range.
     pub fn new(augmentation: Augmentation) -> Result<Self, Error> {
-        augmentation.check()?;
+        augmentation.validate()?;
         Ok(Self { augmentation, old: [0; BORDERED * (BORDERED + 1) + 1], map: [[[0.0; SIDE]; SIDE]; 2] })
     }
 

@@ -2,12 +2,12 @@
 
 use crate::Error;
 
-/// Pixels of [`Grey`] at most: writing that can be read is larger than a pixel or two, whatever the camera.
+/// Pixels of [`GrayImage`] at most: writing that can be read is larger than a pixel or two, whatever the camera.
 const MAX_PIXELS: usize = 1 << 22;
 
 /// A decoded picture: 8 bits a channel, rows from the top, nothing between them.
 #[derive(Debug, Clone, Copy)]
-pub struct Picture<'a> {
+pub struct ImageView<'a> {
     width: usize,
     height: usize,
     /// (row, column, channel)
@@ -15,7 +15,7 @@ pub struct Picture<'a> {
     channels: usize,
 }
 
-impl<'a> Picture<'a> {
+impl<'a> ImageView<'a> {
     /// Takes `bytes` as grey, grey with alpha, RGB or RGBA: as many channels as there are bytes for each pixel.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl<'a> Picture<'a> {
 
     /// The picture in grey over white paper, each pixel the mean of a square of the picture's: of the smallest such
     /// that leaves a bounded number of them.
-    pub fn grey(&self) -> Grey {
+    pub fn grey(&self) -> GrayImage {
         let pixels = |side: usize| self.width.div_ceil(side).saturating_mul(self.height.div_ceil(side));
         let mut side = 1;
         while pixels(side) > MAX_PIXELS {
@@ -55,7 +55,7 @@ impl<'a> Picture<'a> {
         self.shrink(side)
     }
 
-    fn shrink(&self, shrunk: usize) -> Grey {
+    fn shrink(&self, scale: usize) -> GrayImage {
         let Self { width, height, bytes, channels } = *self;
         let row = |y: usize| &bytes[y * width * channels..][..width * channels];
         let light = |pixel: &[u8]| match *pixel {
@@ -65,22 +65,22 @@ impl<'a> Picture<'a> {
             [red, green, blue, alpha] => over_white(luma(red, green, blue), alpha),
             _ => unreachable!("one to four channels"),
         };
-        let mut values = Vec::with_capacity(width.div_ceil(shrunk) * height.div_ceil(shrunk));
-        let mut sums = vec![0; width.div_ceil(shrunk)];
-        for top in (0..height).step_by(shrunk) {
-            let rows = top..(top + shrunk).min(height);
+        let mut values = Vec::with_capacity(width.div_ceil(scale) * height.div_ceil(scale));
+        let mut sums = vec![0; width.div_ceil(scale)];
+        for top in (0..height).step_by(scale) {
+            let rows = top..(top + scale).min(height);
             sums.fill(0);
             for y in rows.clone() {
-                for (sum, square) in sums.iter_mut().zip(row(y).chunks(shrunk * channels)) {
+                for (sum, square) in sums.iter_mut().zip(row(y).chunks(scale * channels)) {
                     *sum += square.chunks_exact(channels).map(light).sum::<u32>();
                 }
             }
             values.extend(sums.iter().enumerate().map(|(x, sum)| {
-                let area = rows.len() * shrunk.min(width - x * shrunk);
+                let area = rows.len() * scale.min(width - x * scale);
                 ((sum + area as u32 / 2) / area as u32) as u8
             }));
         }
-        Grey { width: width.div_ceil(shrunk), height: height.div_ceil(shrunk), values, shrunk }
+        GrayImage { width: width.div_ceil(scale), height: height.div_ceil(scale), values, scale }
     }
 }
 
@@ -97,7 +97,7 @@ fn over_white(light: u32, alpha: u8) -> u32 {
 
 /// A value for each pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grey {
+pub struct GrayImage {
     /// Columns.
     pub width: usize,
     /// Rows.
@@ -105,25 +105,25 @@ pub struct Grey {
     /// (row, column)
     pub values: Vec<u8>,
     /// Pixels of the picture along each side of one of these.
-    pub shrunk: usize,
+    pub scale: usize,
 }
 
-impl Grey {
+impl GrayImage {
     /// A row of values.
     pub(crate) fn row(&self, y: usize) -> &[u8] {
         &self.values[y * self.width..][..self.width]
     }
 
     /// The same as a picture.
-    pub(crate) fn picture(&self) -> Picture<'_> {
+    pub(crate) fn picture(&self) -> ImageView<'_> {
         // A map has pixels, and one byte for each.
-        Picture { width: self.width, height: self.height, bytes: &self.values, channels: 1 }
+        ImageView { width: self.width, height: self.height, bytes: &self.values, channels: 1 }
     }
 
     /// The mean of each square of `side` pixels, or of what there is of it at the right and the bottom.
     pub(crate) fn shrink(&self, side: usize) -> Self {
         let mut small = self.picture().shrink(side);
-        small.shrunk *= self.shrunk;
+        small.scale *= self.scale;
         small
     }
 }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn channels_are_told_by_the_number_of_bytes() {
-        let grey = |bytes: &[u8]| Picture::new(2, 1, bytes).unwrap().grey().values;
+        let grey = |bytes: &[u8]| ImageView::new(2, 1, bytes).unwrap().grey().values;
         assert_eq!(grey(&[7, 250]), [7, 250]);
         assert_eq!(grey(&[7, 255, 7, 0]), [7, 255]);
         assert_eq!(grey(&[255, 0, 0, 0, 255, 0]), [54, 182]);
@@ -142,7 +142,7 @@ mod tests {
         for (width, height, bytes) in
             [(0, 1, 0), (1, 0, 0), (2, 1, 0), (2, 1, 5), (2, 1, 10), (usize::MAX, 2, 1)]
         {
-            assert!(Picture::new(width, height, &vec![0; bytes]).is_err(), "{width} x {height}: {bytes}");
+            assert!(ImageView::new(width, height, &vec![0; bytes]).is_err(), "{width} x {height}: {bytes}");
         }
     }
 
@@ -150,8 +150,8 @@ mod tests {
     fn large_pictures_are_shrunk_to_means() {
         let (width, height) = (5001, 1001);
         let bytes: Vec<_> = (0..width * height).map(|i| if i % width % 2 == 0 { 10 } else { 20 }).collect();
-        let grey = Picture::new(width, height, &bytes).unwrap().grey();
-        assert_eq!((grey.width, grey.height, grey.shrunk), (2501, 501, 2));
+        let grey = ImageView::new(width, height, &bytes).unwrap().grey();
+        assert_eq!((grey.width, grey.height, grey.scale), (2501, 501, 2));
         assert_eq!(grey.values[..3], [15; 3]);
         assert_eq!(grey.values[2500], 10);
     }

@@ -11,8 +11,8 @@ use embedded_graphics::{
     primitives::{PrimitiveStyle, Rectangle},
     text::{Alignment, Baseline, Text, TextStyleBuilder},
 };
-use image::{GrayImage, imageops};
-use lenet::{CLASSES, SIDE, image::Grey, metrics::Evaluation};
+use image::imageops;
+use lenet::{CLASSES, SIDE, image::GrayImage, metrics::Evaluation};
 
 use crate::output;
 
@@ -90,7 +90,7 @@ pub fn confusion(title: &str, evaluation: &Evaluation) -> Picture {
     const PITCH: i32 = 58;
     const CELL: Size = Size::new_equal(56);
     const CORNER: Point = Point::new(104, 96);
-    let matrix = evaluation.confusion();
+    let matrix = evaluation.confusion_matrix();
     let cells = || (0..CLASSES).flat_map(|truth| (0..CLASSES).map(move |answer| (truth, answer)));
     let most_mistaken =
         cells().filter(|(truth, answer)| truth != answer).map(|(truth, answer)| matrix[truth][answer]).max();
@@ -130,14 +130,14 @@ pub fn confusion(title: &str, evaluation: &Evaluation) -> Picture {
 }
 
 /// A copy of at most `most` pixels along each side.
-pub fn shrink(grey: &Grey, most: usize) -> Grey {
+pub fn shrink(grey: &GrayImage, most: usize) -> GrayImage {
     let side = grey.width.max(grey.height).max(most);
     let scaled = |length: usize| (length * most / side).max(1) as u32;
     let (width, height) = (scaled(grey.width), scaled(grey.height));
     // A map has a value for each pixel.
-    let image = GrayImage::from_raw(grey.width as u32, grey.height as u32, grey.values.clone());
+    let image = image::GrayImage::from_raw(grey.width as u32, grey.height as u32, grey.values.clone());
     let values = imageops::thumbnail(&image.unwrap_or_default(), width, height).into_raw();
-    Grey { width: width as usize, height: height as usize, values, shrunk: grey.shrunk }
+    GrayImage { width: width as usize, height: height as usize, values, scale: grey.scale }
 }
 
 /// The PNG file of one digit, `image` (row, column), as black ink on nothing.

@@ -1,6 +1,6 @@
 //! Networks as bytes: safetensors, with the tensor names of PyTorch's `state_dict`.
 //!
-//! The metadata key `lenet` holds all else as one JSON object: the architecture and the scaling that rebuild the
+//! The metadata key `lenet` holds all else as one JSON object: the architecture and the normalize that rebuild the
 //! network, and where it comes from. (One key, because the format doesn't keep the order of several, and the same
 //! network shall be the same bytes.)
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Error,
-    nn::{Architecture, Network, Scaling, Tensor},
+    nn::{Architecture, Network, Normalize, Tensor},
     train::Recipe,
 };
 
@@ -26,13 +26,13 @@ pub struct Provenance {
     /// What it was trained with.
     pub recipe: Recipe,
     /// What the network is called that training began with, if not with random parameters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "initial")]
+    pub init_from: Option<String>,
     /// The seed of its first weights, where they were random, and of its training.
     pub seed: u64,
     /// Epochs that were finished.
     pub epochs: usize,
-    /// Share of the test images that it answers right, from 0 to 1; `None` if it was not measured on them.
+    /// BatchSlice of the test images that it answers right, from 0 to 1; `None` if it was not measured on them.
     pub test_accuracy: Option<f64>,
     /// What it was measured on instead.
     pub validation: Option<Validation>,
@@ -46,7 +46,7 @@ pub struct Provenance {
 pub struct Validation {
     /// How many.
     pub images: usize,
-    /// Share of them that the network answers right, from 0 to 1.
+    /// BatchSlice of them that the network answers right, from 0 to 1.
     pub accuracy: f64,
 }
 
@@ -56,7 +56,8 @@ const KEY: &str = "lenet";
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     architecture: Architecture,
-    scaling: Scaling,
+    #[serde(alias = "scaling")]
+    normalize: Normalize,
     #[serde(default = "untempered")]
     temperature: f32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,14 +72,14 @@ pub(crate) fn untempered() -> f32 {
 }
 
 /// The network as a safetensors file: the same bytes for the same network and provenance. It is in half precision if
-/// that changes no parameter, as after [`Network::round_to_half`].
+/// that changes no parameter, as after [`Network::round_to_f16`].
 ///
 /// # Errors
 /// [`Error::Malformed`] if a layer's name can't stand in the file.
 pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, Error> {
     let metadata = Metadata {
         architecture: network.architecture().clone(),
-        scaling: network.scaling(),
+        normalize: network.normalize(),
         temperature: network.temperature(),
         threshold: network.threshold(),
         provenance: provenance.clone(),
@@ -91,11 +92,11 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
 ///
 /// # Errors
 /// [`Error::Malformed`] if `bytes` are not such a file, whole and undamaged; [`Error::Architecture`] if its layers
-/// don't fit together; [`Error::Setting`] if its scaling, temperature or threshold can't be.
+/// don't fit together; [`Error::Setting`] if its normalize, temperature or threshold can't be.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
     let mut tensors = Tensors::read(bytes)?;
     let metadata: Metadata = tensors.metadata("a network's description")?;
-    let network = tensors.network("", metadata.architecture, metadata.scaling)?;
+    let network = tensors.network("", metadata.architecture, metadata.normalize)?;
     tensors.end()?;
     let network = network.with_temperature(metadata.temperature)?.with_threshold(metadata.threshold)?;
     Ok((network, metadata.provenance))
@@ -107,13 +108,17 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
 /// # Errors
 /// [`Error::Malformed`] if `bytes` are not such a file, or its tensors are not exactly those of the architecture,
 /// in single or half precision and finite; [`Error::Architecture`] if its layers don't fit together.
-pub fn from_state_dict(bytes: &[u8], architecture: Architecture, scaling: Scaling) -> Result<Network, Error> {
+pub fn from_state_dict(
+    bytes: &[u8],
+    architecture: Architecture,
+    normalize: Normalize,
+) -> Result<Network, Error> {
     let mut tensors = Tensors::read(bytes)?;
     if tensors.metadata.is_some() {
         let expected = "none, as the architecture is given";
         return Err(Error::malformed("metadata", expected, format!("`{KEY}`, which tells it")));
     }
-    let network = tensors.network("", architecture, scaling)?;
+    let network = tensors.network("", architecture, normalize)?;
     tensors.end()?;
     Ok(network)
 }
@@ -176,7 +181,7 @@ impl<'a> Tensors<'a> {
         &mut self,
         prefix: &str,
         architecture: Architecture,
-        scaling: Scaling,
+        normalize: Normalize,
     ) -> Result<Network, Error> {
         let expected: usize = architecture.summary()?.iter().map(|row| row.parameters + row.buffers).sum();
         let found = self.file.iter().map(|(_, view)| view.data().len()).sum::<usize>() / size_of::<f16>();
@@ -187,7 +192,7 @@ impl<'a> Tensors<'a> {
                 format!("at most {found}"),
             ));
         }
-        let mut network = Network::new(architecture, scaling, 0)?;
+        let mut network = Network::new(architecture, normalize, 0)?;
         let mut rows = Vec::with_capacity(expected);
         for (name, shape) in network.architecture().tensors() {
             rows.extend(self.tensor(format!("{prefix}{name}"), &shape)?);
@@ -241,7 +246,7 @@ mod tests {
     use crate::models;
 
     fn network() -> Network {
-        Network::new(models::lenet5(), Scaling::STANDARD, 5).unwrap()
+        Network::new(models::lenet5(), Normalize::MNIST, 5).unwrap()
     }
 
     fn provenance() -> Provenance {
@@ -271,7 +276,7 @@ mod tests {
         let (found, from) = from_bytes(&bytes).unwrap();
         assert_eq!(from, provenance());
         assert_eq!(found.architecture(), network().architecture());
-        assert_eq!(found.scaling(), Scaling::STANDARD);
+        assert_eq!(found.normalize(), Normalize::MNIST);
         assert_eq!(found.parameters(), network().parameters());
     }
 
@@ -279,7 +284,7 @@ mod tests {
     fn calibration_and_half_precision_come_back() {
         let mut network = network().with_temperature(1.25).unwrap().with_threshold(Some(0.5)).unwrap();
         let single = to_bytes(&network, &provenance()).unwrap();
-        network.round_to_half();
+        network.round_to_f16();
         let half = to_bytes(&network, &provenance()).unwrap();
         assert!(half.len() < single.len() * 6 / 10, "{} of {} bytes", half.len(), single.len());
         let (found, from) = from_bytes(&half).unwrap();
@@ -295,7 +300,7 @@ mod tests {
             (1.0, 1.5, "threshold: expected 0 to 1, found 1.5"),
         ] {
             let text = serde_json::json!({
-                "architecture": models::lenet5(), "scaling": Scaling::STANDARD,
+                "architecture": models::lenet5(), "scaling": Normalize::MNIST,
                 "temperature": temperature, "threshold": threshold,
                 "recipe": Recipe::default(), "seed": 0, "epochs": 1, "interrupted": false,
             });
@@ -341,7 +346,7 @@ mod tests {
     #[test]
     fn a_file_that_tells_its_architecture_is_not_given_another() {
         let bytes = to_bytes(&network(), &provenance()).unwrap();
-        let found = from_state_dict(&bytes, models::lenet5(), Scaling::UNIT);
+        let found = from_state_dict(&bytes, models::lenet5(), Normalize::UNIT);
         assert_refused(found, "metadata: expected none, as the architecture is given, found `lenet`");
     }
 
@@ -351,7 +356,7 @@ mod tests {
             .layer("flatten", crate::nn::Layer::Flatten)
             .layer("a", crate::nn::Linear::new(784, 60_000))
             .layer("b", crate::nn::Linear::new(60_000, 10));
-        let found = from_state_dict(&file(&[], None), huge, Scaling::UNIT);
+        let found = from_state_dict(&file(&[], None), huge, Normalize::UNIT);
         assert_refused(found, "parameters: expected 47700010 for huge, found at most");
     }
 
@@ -368,7 +373,7 @@ mod tests {
                 .layer("flatten", crate::nn::Layer::Flatten)
                 .layer("layer1", crate::nn::Linear::new(784, 20))
                 .layer("layer2", crate::nn::Linear::new(20, 10));
-            from_state_dict(&file(&[&[first], &rest[..], more].concat(), None), architecture, Scaling::UNIT)
+            from_state_dict(&file(&[&[first], &rest[..], more].concat(), None), architecture, Normalize::UNIT)
         };
         let right: (&str, Dtype, &[usize]) = ("layer1.weight", Dtype::F32, &[20, 784]);
         assert!(mlp(right, &[]).is_ok());

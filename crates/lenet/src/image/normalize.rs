@@ -4,14 +4,14 @@
 
 use std::array::from_fn;
 
-use super::{Bounds, EDGE, Grey, Part, Steps};
+use super::{Component, EDGE, GrayImage, Rect, Stages};
 use crate::{PIXELS, SIDE};
 
 /// Side of the box that a digit fits.
 const BOX: usize = 20;
 
 /// A digit as MNIST has them.
-pub struct Tile {
+pub struct NormalizedDigit {
     /// (row, column)
     pub pixels: [u8; PIXELS],
     /// Whether it was smaller, so that its edges are soft.
@@ -21,7 +21,7 @@ pub struct Tile {
 }
 
 /// The digit that `parts`, at least one, make.
-pub fn tile(ink: &Grey, parts: &[&Part], steps: Steps) -> Tile {
+pub fn normalize_digit(ink: &GrayImage, parts: &[&Component], steps: Stages) -> NormalizedDigit {
     let cut_out = cut_out(ink, parts);
     let side = cut_out.width.max(cut_out.height);
     let scaled = |length: usize| ((length * BOX) as f32 / side as f32).round().max(1.0) as usize;
@@ -30,12 +30,12 @@ pub fn tile(ink: &Grey, parts: &[&Part], steps: Steps) -> Tile {
     if thickened {
         digit = thicken(&digit);
     }
-    Tile { pixels: centre(&digit), enlarged: side < BOX, thickened }
+    NormalizedDigit { pixels: centre(&digit), enlarged: side < BOX, thickened }
 }
 
 /// A bitmap of what is on `ink`: ink where its mean over the pixel is at least `edge` of 255. Its size is what `size` makes
 /// of the width and height of the writing.
-pub fn bitmap(ink: &Grey, size: impl FnOnce([f32; 2]) -> [f32; 2], edge: f32) -> Grey {
+pub fn bitmap(ink: &GrayImage, size: impl FnOnce([f32; 2]) -> [f32; 2], edge: f32) -> GrayImage {
     let values = ink.values.iter().map(|&value| f32::from(value) / 255.0).collect();
     let writing = Map { width: ink.width, height: ink.height, values }.trim();
     if writing.values.is_empty() {
@@ -45,14 +45,14 @@ pub fn bitmap(ink: &Grey, size: impl FnOnce([f32; 2]) -> [f32; 2], edge: f32) ->
     let [width, height] = size.map(|length| length.round().max(1.0) as usize);
     let scaled = scale(&writing, width, height);
     let values = scaled.values.iter().map(|&value| if value >= edge { 255 } else { 0 }).collect();
-    Grey { width, height, values, shrunk: 1 }
+    GrayImage { width, height, values, scale: 1 }
 }
 
 /// Darkness below which a pixel beside a stroke is paper.
 const FAINT: u8 = 12;
 
 /// The ink of `parts` with the faint edges of their strokes, up to their bounds.
-fn cut_out(ink: &Grey, parts: &[&Part]) -> Map {
+fn cut_out(ink: &GrayImage, parts: &[&Component]) -> Map {
     // Edges reach a pixel further than the parts.
     let bounds = parts.iter().map(|part| part.bounds).reduce(|a, b| a.union(&b)).unwrap_or(NONE);
     let (left, top) = (bounds.x.saturating_sub(MARGIN), bounds.y.saturating_sub(MARGIN));
@@ -73,9 +73,9 @@ fn cut_out(ink: &Grey, parts: &[&Part]) -> Map {
     map.trim()
 }
 const MARGIN: usize = 1;
-const NONE: Bounds = Bounds { x: 0, y: 0, width: 0, height: 0 };
+const NONE: Rect = Rect { x: 0, y: 0, width: 0, height: 0 };
 
-/// Ink from 0 to 1.
+/// Binarized from 0 to 1.
 struct Map {
     width: usize,
     height: usize,
@@ -238,14 +238,15 @@ fn centre(digit: &Map) -> [u8; PIXELS] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::writing;
+    use crate::image::find_text;
 
     /// The tile of all that is written, without thickening.
     fn of(width: usize, height: usize, ink: impl Fn(usize, usize) -> u8) -> [u8; PIXELS] {
         let values = (0..width * height).map(|index| ink(index % width, index / width)).collect();
-        let ink = Grey { width, height, values, shrunk: 1 };
-        let all = writing(&ink, Steps::default()).parts;
-        tile(&ink, &all.iter().collect::<Vec<_>>(), Steps { thicken: false, ..Steps::default() }).pixels
+        let ink = GrayImage { width, height, values, scale: 1 };
+        let all = find_text(&ink, Stages::default()).parts;
+        normalize_digit(&ink, &all.iter().collect::<Vec<_>>(), Stages { thicken: false, ..Stages::default() })
+            .pixels
     }
 
     fn mass_and_centre(tile: &[u8; PIXELS]) -> (f32, f32, f32) {

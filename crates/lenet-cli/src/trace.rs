@@ -3,16 +3,16 @@
 use std::{iter, path::Path};
 
 use lenet::{
-    image::Grey,
-    recognize::{Digit, Explanation, Reading},
+    image::GrayImage,
+    recognize::{Digit, Reading, Trace},
 };
 
-use crate::picture::{self, Picture, Tile};
+use crate::figure::{self, Picture, Tile};
 
 /// Writes `NAME.grey.png`, `NAME.ink.png`, `NAME.boxes.png` with the answers, and `NAME.tiles.png` as the network sees them.
-pub fn save(folder: &Path, name: &str, explanation: &Explanation) -> anyhow::Result<()> {
+pub fn save(folder: &Path, name: &str, explanation: &Trace) -> anyhow::Result<()> {
     let name = |step: &str| folder.join(format!("{name}.{step}.png"));
-    let Explanation { grey, ink, reading } = explanation;
+    let Trace { grey, ink, reading } = explanation;
     Picture::grey(grey.width, &grey.values).save(&name("grey"))?;
     if let Some(ink) = ink {
         let dark: Vec<u8> = ink.values.iter().map(|value| 255 - value).collect();
@@ -20,7 +20,7 @@ pub fn save(folder: &Path, name: &str, explanation: &Explanation) -> anyhow::Res
     }
     boxes(grey, reading).save(&name("boxes"))?;
     let tiles: Vec<_> = reading.digits.iter().map(tile).collect();
-    picture::sheet("", &tiles, 8).save(&name("tiles"))
+    figure::sheet("", &tiles, 8).save(&name("tiles"))
 }
 
 /// What the network saw, with its answer and what was remarked.
@@ -32,10 +32,10 @@ fn tile(digit: &Digit) -> Tile<'_> {
 }
 
 /// The picture with a box round each digit and the answer above it, small enough that they can be read.
-fn boxes(grey: &Grey, reading: &Reading) -> Picture {
-    let small = picture::shrink(grey, MOST);
+fn boxes(grey: &GrayImage, reading: &Reading) -> Picture {
+    let small = figure::shrink(grey, MOST);
     let mut picture = Picture::grey(small.width, &small.values);
-    let scaled = |length: usize| length * small.width / (grey.width * grey.shrunk).max(1);
+    let scaled = |length: usize| length * small.width / (grey.width * grey.scale).max(1);
     for digit in &reading.digits {
         let answer = if digit.rejected { "?".to_owned() } else { digit.digit.to_string() };
         picture.frame(<[usize; 4]>::from(digit.bounds).map(scaled), &answer, digit.rejected);

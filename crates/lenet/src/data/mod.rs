@@ -1,0 +1,9 @@
+//! Labeled images: the dataset, its file format, augmentation and synthetic samples.
+
+mod dataset;
+pub mod idx;
+pub mod augment;
+mod random;
+pub mod synthetic;
+
+pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
