@@ -3,7 +3,7 @@
 //! For WebAssembly this crate is the library as scripts call it; else it has the files that a server sends.
 
 #[cfg(target_family = "wasm")]
-mod door;
+mod wasm;
 #[cfg(not(target_family = "wasm"))]
 mod files;
 
