@@ -1,9 +1,9 @@
 //! The library for JavaScript: what `POST /v1/recognize?explain=true` answers, without a server.
 
 use lenet::{
-    checkpoint,
     image::{Drawing, ImageView},
     recognize::{Reading, Recognizer},
+    weights,
 };
 use wasm_bindgen::prelude::*;
 

@@ -1,10 +1,10 @@
 //! Downloads from servers that misbehave: what is left is the whole file, or none.
 
 use super::*;
-use server::{Answer, serve};
+use mock_server::{MockServer, Response};
 
-#[path = "../../tests/it/server.rs"]
-mod server;
+#[path = "../../tests/it/mock_server.rs"]
+mod mock_server;
 
 const BODY: &[u8] = b"what the file should hold";
 const OTHER: &[u8] = b"an error page, say";
@@ -23,9 +23,9 @@ fn downloader() -> Downloader {
     Downloader::new(Duration::from_millis(200), 2, Duration::from_millis(1))
 }
 
-/// Downloads from one server that gives `answers`; what it was asked for.
-fn fetch(path: &Path, answers: &'static [Answer]) -> (anyhow::Result<bool>, Vec<String>) {
-    let server = serve(answers);
+/// Downloads from one server that gives `responses`; what it was asked for.
+fn fetch(path: &Path, responses: &'static [Response]) -> (anyhow::Result<bool>, Vec<String>) {
+    let server = MockServer::start(responses);
     let result = downloader().fetch(std::slice::from_ref(&server.url), path, MD5);
     (result, server.requests())
 }
@@ -40,28 +40,28 @@ fn files(path: &Path) -> Vec<String> {
 
 #[test]
 fn recovers() {
-    let table: &[(&[Answer], &[&str])] = &[
-        (&[Answer::Whole(BODY)], &["/file.gz"]),
+    let table: &[(&[Response], &[&str])] = &[
+        (&[Response::Whole(BODY)], &["/file.gz"]),
         // Broken off, then the server knows ranges; then it doesn't.
-        (&[Answer::Cut(BODY, 10), Answer::Range(BODY)], &["/file.gz", "/file.gz bytes=10-"]),
-        (&[Answer::Cut(BODY, 10), Answer::Whole(BODY)], &["/file.gz", "/file.gz bytes=10-"]),
-        (&[Answer::Cut(BODY, 0), Answer::Whole(BODY)], &["/file.gz", "/file.gz"]),
-        (&[Answer::Stall(BODY, 10), Answer::Range(BODY)], &["/file.gz", "/file.gz bytes=10-"]),
-        (&[Answer::Status(500), Answer::Status(503), Answer::Whole(BODY)], &["/file.gz"; 3]),
+        (&[Response::Truncated(BODY, 10), Response::Range(BODY)], &["/file.gz", "/file.gz bytes=10-"]),
+        (&[Response::Truncated(BODY, 10), Response::Whole(BODY)], &["/file.gz", "/file.gz bytes=10-"]),
+        (&[Response::Truncated(BODY, 0), Response::Whole(BODY)], &["/file.gz", "/file.gz"]),
+        (&[Response::Stalled(BODY, 10), Response::Range(BODY)], &["/file.gz", "/file.gz bytes=10-"]),
+        (&[Response::Status(500), Response::Status(503), Response::Whole(BODY)], &["/file.gz"; 3]),
         // A part of it that nobody asked for.
         (
-            &[Answer::Cut(BODY, 10), Answer::Status(206), Answer::Whole(BODY)],
+            &[Response::Truncated(BODY, 10), Response::Status(206), Response::Whole(BODY)],
             &["/file.gz", "/file.gz bytes=10-", "/file.gz"],
         ),
         // The beginning was of something else: once more from the start.
         (
-            &[Answer::Cut(OTHER, 10), Answer::Range(BODY), Answer::Whole(BODY)],
+            &[Response::Truncated(OTHER, 10), Response::Range(BODY), Response::Whole(BODY)],
             &["/file.gz", "/file.gz bytes=10-", "/file.gz"],
         ),
     ];
-    for (answers, expected) in table {
+    for (responses, expected) in table {
         let (_folder, path) = folder();
-        let (result, requests) = fetch(&path, answers);
+        let (result, requests) = fetch(&path, responses);
         assert!(result.unwrap());
         assert_eq!(requests, *expected);
         assert_eq!(fs::read(&path).unwrap(), BODY);
@@ -71,18 +71,18 @@ fn recovers() {
 
 #[test]
 fn gives_up() {
-    let table: &[(&[Answer], usize, &str, &[&str])] = &[
-        (&[Answer::Status(404)], 1, "expected status 200, found 404", &[]),
-        (&[Answer::Status(500)], 3, "expected status 200, found 500", &[]),
-        (&[Answer::Range(BODY)], 1, "expected status 200, found 206", &[]),
-        (&[Answer::Cut(BODY, 10)], 3, "disconnected after 10 bytes", &["file.gz.part"]),
-        (&[Answer::Stall(BODY, 0)], 3, "timeout", &["file.gz.part"]),
-        (&[Answer::Whole(OTHER)], 1, "expected checksum", &[]),
-        (&[Answer::Whole(&[0; LONGEST as usize + 1])], 1, "expected at most 67108864 bytes", &[]),
+    let table: &[(&[Response], usize, &str, &[&str])] = &[
+        (&[Response::Status(404)], 1, "expected status 200, found 404", &[]),
+        (&[Response::Status(500)], 3, "expected status 200, found 500", &[]),
+        (&[Response::Range(BODY)], 1, "expected status 200, found 206", &[]),
+        (&[Response::Truncated(BODY, 10)], 3, "disconnected after 10 bytes", &["file.gz.part"]),
+        (&[Response::Stalled(BODY, 0)], 3, "timeout", &["file.gz.part"]),
+        (&[Response::Whole(OTHER)], 1, "expected checksum", &[]),
+        (&[Response::Whole(&[0; LONGEST as usize + 1])], 1, "expected at most 67108864 bytes", &[]),
     ];
-    for (answers, asked, why, left) in table {
+    for (responses, asked, why, left) in table {
         let (_folder, path) = folder();
-        let (result, requests) = fetch(&path, answers);
+        let (result, requests) = fetch(&path, responses);
         let error = result.unwrap_err().to_string();
         assert!(error.starts_with(&format!("{}: expected a mirror", path.display())), "{error}");
         assert!(error.contains(why), "{error}");
@@ -95,10 +95,10 @@ fn gives_up() {
 fn the_next_mirror_takes_over() {
     let (_folder, path) = folder();
     let mirrors = [
-        serve(&[Answer::Status(404)]),
-        serve(&[Answer::Whole(OTHER)]),
-        serve(&[Answer::Cut(BODY, 10)]),
-        serve(&[Answer::Range(BODY)]),
+        MockServer::start(&[Response::Status(404)]),
+        MockServer::start(&[Response::Whole(OTHER)]),
+        MockServer::start(&[Response::Truncated(BODY, 10)]),
+        MockServer::start(&[Response::Range(BODY)]),
     ];
     let urls = mirrors.each_ref().map(|mirror| mirror.url.clone());
     assert!(downloader().fetch(&urls, &path, MD5).unwrap());
@@ -109,7 +109,7 @@ fn the_next_mirror_takes_over() {
 #[test]
 fn every_mirrors_failure_is_named() {
     let (_folder, path) = folder();
-    let mirrors = [serve(&[Answer::Status(404)]), serve(&[Answer::Status(410)])];
+    let mirrors = [MockServer::start(&[Response::Status(404)]), MockServer::start(&[Response::Status(410)])];
     let urls = mirrors.each_ref().map(|mirror| mirror.url.clone());
     let error = downloader().fetch(&urls, &path, MD5).unwrap_err().to_string();
     let [first, second] = &urls;
@@ -131,9 +131,9 @@ fn a_good_file_is_left_alone() {
 fn a_damaged_file_is_replaced_by_a_whole_one_only() {
     let (_folder, path) = folder();
     fs::write(&path, OTHER).unwrap();
-    fetch(&path, &[Answer::Cut(BODY, 10)]).0.unwrap_err();
+    fetch(&path, &[Response::Truncated(BODY, 10)]).0.unwrap_err();
     assert_eq!(fs::read(&path).unwrap(), OTHER);
-    fetch(&path, &[Answer::Range(BODY)]).0.unwrap();
+    fetch(&path, &[Response::Range(BODY)]).0.unwrap();
     assert_eq!(fs::read(&path).unwrap(), BODY);
 }
 
@@ -147,10 +147,10 @@ fn an_earlier_calls_part_is_finished_or_thrown_away() {
     for (part, expected) in parts {
         let (_folder, path) = folder();
         fs::write(path.with_file_name("file.gz.part"), part).unwrap();
-        let server = serve(if expected.len() == 2 {
-            &[Answer::Range(BODY), Answer::Whole(BODY)]
+        let server = MockServer::start(if expected.len() == 2 {
+            &[Response::Range(BODY), Response::Whole(BODY)]
         } else {
-            &[Answer::Range(BODY)]
+            &[Response::Range(BODY)]
         });
         assert!(downloader().fetch(std::slice::from_ref(&server.url), &path, MD5).unwrap());
         assert_eq!(server.requests(), *expected);
@@ -162,6 +162,6 @@ fn an_earlier_calls_part_is_finished_or_thrown_away() {
 fn a_folder_that_cannot_be_written_is_no_mirrors_fault() {
     let (_folder, path) = folder();
     let path = path.join("missing").join("file.gz");
-    let error = fetch(&path, &[Answer::Whole(BODY)]).0.unwrap_err();
+    let error = fetch(&path, &[Response::Whole(BODY)]).0.unwrap_err();
     assert!(format!("{error:#}").contains("file.gz.part: could not be written"), "{error:#}");
 }

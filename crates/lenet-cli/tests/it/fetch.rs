@@ -7,7 +7,7 @@ use snapbox::cmd::Command;
 
 use crate::{
     lenet,
-    server::{Answer, serve},
+    mock_server::{MockServer, Response},
 };
 
 /// Fetches MNIST into `folder` from `mirrors` instead of the published ones.
@@ -24,9 +24,9 @@ fn fetch(folder: &tempfile::TempDir, mirrors: &[&str]) -> Command {
 #[test]
 fn each_mirrors_failure_is_in_the_error_and_nothing_is_left() {
     let mirrors = [
-        (serve(&[Answer::Status(404)]), "expected status 200, found 404"),
-        (serve(&[Answer::Status(500)]), "expected status 200, found 500"),
-        (serve(&[Answer::Whole(b"not the file")]), "expected checksum 440fcabf73cc546f"),
+        (MockServer::start(&[Response::Status(404)]), "expected status 200, found 404"),
+        (MockServer::start(&[Response::Status(500)]), "expected status 200, found 500"),
+        (MockServer::start(&[Response::Whole(b"not the file")]), "expected checksum 440fcabf73cc546f"),
     ];
     let folder = tempfile::tempdir().unwrap();
     let output = fetch(&folder, &mirrors.each_ref().map(|(server, _)| &server.url[..])).output().unwrap();
@@ -57,8 +57,8 @@ fn no_network_is_one_line() {
 #[test]
 fn what_is_broken_off_is_not_taken_for_good() {
     let folder = tempfile::tempdir().unwrap();
-    for answers in [&[Answer::Cut(b"some of it", 4)][..], &[Answer::Stall(b"some of it", 4)]] {
-        let server = serve(answers);
+    for responses in [&[Response::Truncated(b"some of it", 4)][..], &[Response::Stalled(b"some of it", 4)]] {
+        let server = MockServer::start(responses);
         fetch(&folder, &[&server.url]).assert().code(1);
         assert_eq!(fs::read(folder.path().join("train-images-idx3-ubyte.gz.part")).unwrap(), b"some");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -20,7 +20,7 @@ mod recipe;
 mod recognize;
 mod report;
 mod serve;
-mod server;
+mod mock_server;
 mod show;
 mod suite;
 mod summary;
