@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the same work in lenet and in its peers, side by side, and records the figures.
+"""Compares lenet with other frameworks (its peers) on the same work, and records the measurements.
 
-    ./run.py                      everything, five rounds: about forty minutes
-    ./run.py --quick              one short round, nothing recorded
+    ./run.py                      all peers, five rounds: about forty minutes, recorded in record/
+    ./run.py --quick              one short round, not recorded
     ./run.py --only lenet,pytorch
 
-Each round runs every program once, so that a noisy minute falls on all of them. `report.py` makes the tables and the
-chart from what is recorded.
+Each round runs every program once, so that a busy minute of the machine affects all peers. `report.py` prints the tables
+and draws the chart of a record.
 """
 import argparse
 import datetime
@@ -28,41 +28,40 @@ NATIVE = "-C target-cpu=native"
 
 
 class Peer(NamedTuple):
-    train: bool
-    infer: bool
-    program: str  # a script for Python, or a binary of the package here
-    version: str  # the package that says which version this is
+    train: bool  # whether it is measured in training
+    infer: bool  # whether it is measured in inference
+    program: str  # a Python script, or a binary of the package in this folder
+    package: str  # the package whose version is recorded
     settings: str
 
 
 PEERS = {
-    "lenet": Peer(True, True, "lenet", "lenet", "portable binary, SIMD level chosen at run time"),
+    "lenet": Peer(True, True, "lenet", "lenet", "portable binary, SIMD level detected at run time"),
     "pytorch": Peer(True, True, "peers/pytorch.py", "torch",
-                    "best of eager, channels-last (training), TorchScript (inference) and torch.compile; fused optimiser"),
+                    "best of eager, channels-last (training), TorchScript (inference) and torch.compile; fused optimizer"),
     "burn": Peer(True, True, "burn", "burn", f"flex backend with SIMD, rayon and AVX-512 products, {NATIVE}"),
     "candle": Peer(True, True, "candle", "candle-core",
-                   f"CPU device, {NATIVE}; max-pooling from maxima of slices, its own has no gradient for stride 1"),
-    "onnxruntime": Peer(False, True, "peers/ort.py", "onnxruntime", "CPU provider, default optimisations"),
-    "tract": Peer(False, True, "tract", "tract-onnx", f"optimised for each batch size, a pool of threads if more than one, {NATIVE}"),
-    "rten": Peer(False, True, "rten", "rten", f"weights packed beforehand, {NATIVE}"),
+                   f"CPU device, {NATIVE}; max-pooling from maxima of slices, because candle's own has no gradient for stride 1"),
+    "onnxruntime": Peer(False, True, "peers/ort.py", "onnxruntime", "CPU provider, default optimizations"),
+    "tract": Peer(False, True, "tract", "tract-onnx", f"optimized for each batch size, a thread pool if threads > 1, {NATIVE}"),
+    "rten": Peer(False, True, "rten", "rten", f"prepacked weights, {NATIVE}"),
 }
 TASKS = (("train", "lenet5"), ("train", "cnn"), ("train", "mlp"), ("infer", "lenet5"))
-CHANCE = 2.302  # the loss of ten equal guesses
+UNIFORM_LOSS = 2.302  # the cross-entropy of ten equal probabilities, rounded down
 
 
 def build(names, python):
-    """Makes what the peers `names` need: their programs, the virtual environment, the images, the ONNX file."""
+    """Builds and downloads everything that the peers `names` need: programs, virtual environment, images, ONNX file."""
     CACHE.mkdir(exist_ok=True)
     cargo = ["cargo", "build", "--release", "--locked", "--manifest-path", HERE / "Cargo.toml"]
     subprocess.run([*cargo, "--bin=lenet", "--bin=peak", "--bin=idx"], check=True)
-    subprocess.run(["cargo", "build", "--release", "--locked", "--package=lenet-cli", "--manifest-path",
-                    HERE.parent / "Cargo.toml"], check=True)
+    build_cli()
     for name in names:
         if PEERS[name].program == name != "lenet":
             environment = os.environ | {"RUSTFLAGS": NATIVE}
             subprocess.run([*cargo, f"--bin={name}", f"--features={name}"], env=environment, check=True)
     if not (CACHE / "t10k-labels-idx1-ubyte").exists():
-        subprocess.run([binary("idx"), CACHE], check=True)
+        subprocess.run([binary_path("idx"), CACHE], check=True)
     if not {"pytorch", "onnxruntime", "tract", "rten"} & set(names):
         return
     if not python.exists():
@@ -72,21 +71,32 @@ def build(names, python):
         subprocess.run([python, HERE / "peers/export.py", CACHE / "lenet5.onnx"], check=True)
 
 
-def binary(name):
+def build_cli():
+    """Builds the program `lenet`."""
+    subprocess.run(["cargo", "build", "--release", "--locked", "--package=lenet-cli", "--manifest-path",
+                    HERE.parent / "Cargo.toml"], check=True)
+
+
+def binary_path(name):
     return HERE / "target/release" / name
 
 
+def command_for(name, python):
+    program = PEERS[name].program
+    return [python, HERE / program] if program.endswith(".py") else [binary_path(program)]
+
+
 def measure(command, threads, seconds):
-    """The figures that a program prints, a dictionary for each."""
+    """Runs a program and returns the measurements that it prints, a dictionary each."""
     variables = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RTEN_NUM_THREADS")
     environment = os.environ | dict.fromkeys(variables, str(threads)) | {"TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor")}
     command = [*command, f"--threads={threads}", f"--seconds={seconds}"]
-    done = subprocess.run(command, env=environment, cwd=HERE, stdout=subprocess.PIPE, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    process = subprocess.run(command, env=environment, cwd=HERE, stdout=subprocess.PIPE, check=True)
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
-def measure_program(threads):
-    """What `lenet train lenet5 --epochs 1` takes, from its start to the saved file: seconds, and megabytes of memory."""
+def measure_train_command(threads):
+    """Measures `lenet train lenet5 --epochs 1` as a process: seconds until it exits, and its peak memory in megabytes."""
     command = [HERE.parent / "target/release/lenet", "train", "lenet5", "--epochs=1", f"--threads={threads}",
                f"--out={CACHE / 'lenet5.safetensors'}"]
     start = time.perf_counter()
@@ -98,109 +108,110 @@ def measure_program(threads):
     return {"seconds": seconds, "megabytes": usage.ru_maxrss / 1000}
 
 
-def round_of(names, arguments):
-    """Runs everything once: rows for the record."""
-    jobs = [("peak", "", "peak", [binary("peak")])]
+def run_round(names, arguments):
+    """Runs every program once and yields rows for the record."""
+    jobs = [("peak", "", "peak", [binary_path("peak")])]
     for work, model in TASKS:
-        able = [name for name in names if getattr(PEERS[name], work)]
-        words = [work, model] if work == "train" else [work]
-        jobs += ((work, model, name, [*program(name, arguments.python), *words]) for name in able)
+        capable = [name for name in names if getattr(PEERS[name], work)]
+        subcommand = [work, model] if work == "train" else [work]
+        jobs += ((work, model, name, [*command_for(name, arguments.python), *subcommand]) for name in capable)
     for threads in arguments.threads:
         if "lenet" in names:
-            yield {"work": "program", "threads": threads, "peer": "lenet"} | measure_program(threads)
+            yield {"work": "program", "threads": threads, "peer": "lenet"} | measure_train_command(threads)
         for work, model, name, command in jobs:
             print(f"\r\033[K{name} {work} {model}, threads: {threads}", end="", file=sys.stderr, flush=True)
-            for figures in measure(command, threads, arguments.seconds):
-                if not figures.get("loss", 0) < CHANCE:
-                    print(f"\n{name} {work} {model}: too few steps to learn, loss {figures['loss']:.2f}", file=sys.stderr)
-                yield {"work": work, "model": model, "threads": threads, "peer": name} | figures
+            for measurement in measure(command, threads, arguments.seconds):
+                if not measurement.get("loss", 0) < UNIFORM_LOSS:
+                    print(f"\n{name} {work} {model}: too few steps to learn, loss {measurement['loss']:.2f}", file=sys.stderr)
+                yield {"work": work, "model": model, "threads": threads, "peer": name} | measurement
     print("\r\033[K", end="", file=sys.stderr)
 
 
-def program(name, python):
-    path = PEERS[name].program
-    return [python, HERE / path] if path.endswith(".py") else [binary(path)]
-
-
-def output(*command):
+def output_of(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
-def others():
-    """Seconds of processor time that other programs, and other guests of the machine, have taken so far (on Linux)."""
+def other_processor_seconds():
+    """Returns the processor seconds that other processes and other guests of the host have used so far (Linux only)."""
     if not pathlib.Path("/proc/stat").exists():
         return float("nan")
     user, nice, system, _, _, *interrupts, steal = map(int, pathlib.Path("/proc/stat").read_text().split()[1:9])
-    ours = os.times()
-    return (user + nice + system + sum(interrupts) + steal) / os.sysconf("SC_CLK_TCK") - sum(ours[:4])
+    own = os.times()
+    return (user + nice + system + sum(interrupts) + steal) / os.sysconf("SC_CLK_TCK") - sum(own[:4])
 
 
-def versions(python):
-    """The version of every Rust and Python package, by name."""
-    found = dict(re.findall(r'name = "(.+)"\nversion = "(.+)"', (HERE / "Cargo.lock").read_text()))
+def package_versions(python):
+    """Returns the version of every Rust and Python package by name."""
+    versions = dict(re.findall(r'name = "(.+)"\nversion = "(.+)"', (HERE / "Cargo.lock").read_text()))
     if python.exists():
-        packages = json.loads(output(python, "-m", "pip", "list", "--format=json"))
-        found |= {package["name"]: package["version"] for package in packages}
-    return found
+        packages = json.loads(output_of(python, "-m", "pip", "list", "--format=json"))
+        versions |= {package["name"]: package["version"] for package in packages}
+    return versions
 
 
-def origin():
-    """When a record was made, and of which sources."""
+def provenance():
+    """Returns the lines of a record that name its date and commit."""
     return [f"date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
-            f"commit: {output('git', '-C', HERE, 'describe', '--always', '--dirty')}"]
+            f"commit: {output_of('git', '-C', HERE, 'describe', '--always', '--dirty')}"]
 
 
-def machine():
-    """What a record was made on."""
-    return [output("uname", "-srm"), output("lscpu"), ""]
+def machine_description():
+    """Returns the lines of a record that describe the machine."""
+    return [output_of("uname", "-srm"), output_of("lscpu"), ""]
 
 
-def surroundings(names, arguments, disturbances):
-    """What a reader must know of a record: date, machine, versions, settings."""
-    found = versions(arguments.python)
+def record_path(prefix=""):
+    """Returns the path of a new record: record/<prefix><date>.csv"""
+    folder = HERE / "record"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{prefix}{datetime.datetime.now(datetime.UTC):%Y-%m-%d-%H%M}.csv"
+
+
+def record_description(names, arguments, busy_processors):
+    """Returns the text that accompanies a record: date, machine, versions, settings."""
+    versions = package_versions(arguments.python)
     return "\n".join([
-        *origin(),
+        *provenance(),
         f"each measurement at least {arguments.seconds} s",
-        "processors that others kept busy, by round: " + ", ".join(f"{cores:.2f}" for cores in disturbances),
+        "processors used by other processes, by round: " + ", ".join(f"{processors:.2f}" for processors in busy_processors),
         "",
-        *(f"{name} {found[PEERS[name].version]}: {PEERS[name].settings}" for name in names),
+        *(f"{name} {versions[PEERS[name].package]}: {PEERS[name].settings}" for name in names),
         "",
-        output("rustc", "--version"),
-        output(arguments.python, "--version") if arguments.python.exists() else "",
-        *machine()])
+        output_of("rustc", "--version"),
+        output_of(arguments.python, "--version") if arguments.python.exists() else "",
+        *machine_description()])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PEERS), metavar="PEERS",
-                        help=f"some of {','.join(PEERS)}")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="how long each measurement lasts, at least")
+                        help=f"a comma-separated subset of {','.join(PEERS)}")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default: 5)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="minimum duration of each measurement (default: 1.5)")
     parser.add_argument("--quick", action="store_true", help="one round of short measurements, not recorded")
     parser.add_argument("--venv", type=pathlib.Path, default=HERE / "venv",
-                        help="virtual environment of the Python peers, made if missing (5 GB)")
+                        help="virtual environment of the Python peers, created if missing (5 GB)")
     arguments = parser.parse_args()
     if unknown := set(arguments.only) - set(PEERS):
-        parser.error(f"--only: expected some of {','.join(PEERS)}, found {','.join(unknown)}")
+        parser.error(f"--only: expected a subset of {','.join(PEERS)}, found {','.join(unknown)}")
     if arguments.quick:
         arguments.rounds, arguments.seconds = 1, 0.2
     names = [name for name in PEERS if name in arguments.only]
 
     arguments.python = arguments.venv.absolute() / "bin/python"
     build(names, arguments.python)
-    rows, disturbances = [], []
-    record = HERE / "record" / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d-%H%M}.csv"
-    record.parent.mkdir(exist_ok=True)
-    for number in range(arguments.rounds):
-        start, before = time.monotonic(), others()
-        rows += ({"round": number} | row for row in round_of(names, arguments))
-        disturbances.append((others() - before) / (time.monotonic() - start))
+    rows, busy_processors = [], []
+    record = record_path()
+    for round_number in range(arguments.rounds):
+        start, before = time.monotonic(), other_processor_seconds()
+        rows += ({"round": round_number} | row for row in run_round(names, arguments))
+        busy_processors.append((other_processor_seconds() - before) / (time.monotonic() - start))
         if not arguments.quick:
-            report.write(record, rows)
-            record.with_suffix(".txt").write_text(surroundings(names, arguments, disturbances))
-    print(report.tables(rows))
-    print("\nProcessors that others kept busy, by round:", ", ".join(f"{cores:.2f}" for cores in disturbances))
+            report.write_csv(record, rows)
+            record.with_suffix(".txt").write_text(record_description(names, arguments, busy_processors))
+    print(report.full_tables(rows))
+    print("\nProcessors used by other processes, by round:", ", ".join(f"{processors:.2f}" for processors in busy_processors))
 
 
 if __name__ == "__main__":

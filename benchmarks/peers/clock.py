@@ -1,4 +1,4 @@
-"""What the Python peers share: the command line and the clock, as in `src/lib.rs`."""
+"""Shared by the Python peers: the command line and the timing, as in `src/lib.rs`."""
 import argparse
 import json
 import time
@@ -9,22 +9,22 @@ BATCHES = (1, 8, 100, 1000)
 
 
 def arguments(models=()):
-    """`train MODEL` or `infer`, with the number of threads and how long a measurement lasts, at least."""
+    """Parses `train MODEL` or `infer`, with the number of threads and the minimum duration of a measurement."""
     parser = argparse.ArgumentParser()
     work = parser.add_subparsers(dest="work", required=True)
     if models:
         work.add_parser("train").add_argument("model", choices=models)
     work.add_parser("infer")
     for sub in work.choices.values():
-        sub.add_argument("--threads", type=int, required=True)
-        sub.add_argument("--seconds", type=float, default=2)
+        sub.add_argument("--threads", type=int, required=True, help="number of threads")
+        sub.add_argument("--seconds", type=float, default=2, help="minimum duration of a measurement")
         sub.add_argument("--data", default="cache", help="folder of the IDX files")
-        sub.add_argument("--onnx", default="cache/lenet5.onnx", help="LeNet-5")
+        sub.add_argument("--onnx", default="cache/lenet5.onnx", help="LeNet-5 as an ONNX file")
     return parser.parse_args()
 
 
 def train(variant, seconds, step):
-    """Calls `step`, which learns a batch and returns its loss, until the time is over, and prints images a second."""
+    """Calls `step`, which trains on a batch and returns its loss, for at least `seconds`; prints images per second."""
     for _ in range(WARM_UP):
         step()
     start, steps = time.perf_counter(), 0
@@ -36,10 +36,10 @@ def train(variant, seconds, step):
 
 
 def infer(variant, seconds, batch, call):
-    """Prints the median time of a call on `batch` images."""
-    warm = time.perf_counter()
+    """Prints the median time of `call`, which runs the network on `batch` images."""
+    warm_up = time.perf_counter()
     call()
-    while time.perf_counter() - warm < 0.1 * seconds:
+    while time.perf_counter() - warm_up < 0.1 * seconds:
         call()
     start, times = time.perf_counter(), []
     while len(times) < (300 if batch < 100 else 15) or time.perf_counter() - start < seconds:

@@ -1,4 +1,4 @@
-"""Writes LeNet-5 in ONNX, with a batch of any size: `export.py FILE`."""
+"""Writes LeNet-5 as an ONNX file with a dynamic batch size: `export.py FILE`."""
 import sys
 import warnings
 

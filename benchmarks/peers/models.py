@@ -31,7 +31,7 @@ MODELS = {"lenet5": LeNet5, "cnn": CNN, "mlp": MLP}
 
 
 def load(folder, split):
-    """Images (n, 1, 28, 28) between 0 and 1, and labels (n), from a folder of IDX files."""
+    """Loads images (n, 1, 28, 28) between 0 and 1, and labels (n), from a folder of IDX files."""
     images, labels = (
         numpy.fromfile(pathlib.Path(folder) / f"{split}-{name}-ubyte", numpy.uint8, offset=header)
         for name, header in (("images-idx3", 16), ("labels-idx1", 8)))

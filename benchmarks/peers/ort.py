@@ -1,4 +1,4 @@
-"""ONNX Runtime."""
+"""Inference with ONNX Runtime."""
 import numpy
 import onnxruntime
 

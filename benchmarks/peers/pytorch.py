@@ -1,4 +1,4 @@
-"""PyTorch, three ways of running the same network; the best of them counts."""
+"""PyTorch in three variants; `report.py` uses the fastest."""
 import warnings
 
 import torch

@@ -1,6 +1,6 @@
-//! What every peer's program shares: the command line, the images, and the clock.
+//! Shared by the programs of all peers: the command line, the images and the timing.
 //!
-//! A program is started anew for each measurement and prints one line of JSON for each figure.
+//! `run.py` starts a program for each measurement. It prints one line of JSON for each result.
 
 use std::{
     hint::black_box,
@@ -12,35 +12,35 @@ use clap::{Parser, ValueEnum};
 use lenet::{Dataset, PIXELS};
 use serde_json::json;
 
-/// What a program is asked to measure.
+/// The work that a program measures.
 #[derive(Debug, Parser)]
 pub enum Work {
-    /// Steps of training
+    /// Measure optimizer steps
     Train {
-        /// The network
+        /// Network to train
         model: Model,
-        /// How it is run
+        /// Threads and duration
         #[command(flatten)]
         run: Run,
     },
-    /// Calls of LeNet-5 on batches of several sizes
+    /// Measure calls of LeNet-5 with several batch sizes
     Infer {
-        /// LeNet-5 in ONNX, for programs that read it
+        /// LeNet-5 as an ONNX file, for the programs that load one
         #[arg(long, default_value = "cache/lenet5.onnx")]
         onnx: PathBuf,
-        /// How it is run
+        /// Threads and duration
         #[command(flatten)]
         run: Run,
     },
 }
 
-/// How a measurement is made.
+/// Options of every measurement.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Run {
-    /// Threads to use; RAYON_NUM_THREADS and OMP_NUM_THREADS say the same
+    /// Number of threads; run.py sets RAYON_NUM_THREADS and OMP_NUM_THREADS to the same number
     #[arg(long)]
     pub threads: usize,
-    /// How long a measurement lasts, at least
+    /// Minimum duration of a measurement
     #[arg(long, default_value_t = 2.0)]
     pub seconds: f64,
 }
@@ -54,14 +54,14 @@ pub enum Model {
     Mlp,
 }
 
-/// Images in a training step.
+/// Images per optimizer step.
 pub const BATCH: usize = 100;
-/// Steps before the clock starts.
+/// Optimizer steps before the measurement starts.
 pub const WARM_UP: usize = 10;
-/// Images in a call.
+/// Batch sizes of inference.
 pub const BATCHES: [usize; 4] = [1, 8, 100, 1000];
 
-/// Random batches of the training images, all in memory as (image, row, column) between 0 and 1.
+/// Random batches of the training images, which are in memory as `(image, row, column)` between 0 and 1.
 pub struct Batches {
     images: Vec<f32>,
     labels: Vec<u8>,
@@ -73,10 +73,10 @@ impl Batches {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let data = lenet_mnist::train();
-        Self { images: scaled(&data), labels: data.labels().to_vec(), random: fastrand::Rng::with_seed(0) }
+        Self { images: to_f32(&data), labels: data.labels().to_vec(), random: fastrand::Rng::with_seed(0) }
     }
 
-    /// Pixels and labels of [`BATCH`] images.
+    /// Returns the pixels and labels of [`BATCH`] random images.
     pub fn draw(&mut self) -> (Vec<f32>, Vec<i64>) {
         let mut pixels = Vec::with_capacity(BATCH * PIXELS);
         let mut labels = Vec::with_capacity(BATCH);
@@ -89,16 +89,16 @@ impl Batches {
     }
 }
 
-/// The first `batch` test images: (image, row, column), between 0 and 1.
+/// Returns the first `batch` test images as `(image, row, column)` between 0 and 1.
 pub fn test_images(batch: usize) -> Vec<f32> {
-    scaled(&lenet_mnist::test().slice(0..batch))
+    to_f32(&lenet_mnist::test().slice(0..batch))
 }
 
-fn scaled(data: &Dataset) -> Vec<f32> {
+fn to_f32(data: &Dataset) -> Vec<f32> {
     data.images().iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
 }
 
-/// Calls `step`, which learns a batch and returns its loss, until the time is over, and prints images a second.
+/// Calls `step`, which trains on a batch and returns its loss, for at least `run.seconds`; prints images per second.
 pub fn train(run: Run, mut step: impl FnMut(Vec<f32>, Vec<i64>) -> f32) {
     let mut batches = Batches::new();
     for _ in 0..WARM_UP {
@@ -114,22 +114,22 @@ pub fn train(run: Run, mut step: impl FnMut(Vec<f32>, Vec<i64>) -> f32) {
     print_training(steps * BATCH, start.elapsed(), loss);
 }
 
-/// Prints images a second, and the loss to show that something was learnt.
+/// Prints images per second, and the loss, which shows whether the network learned.
 pub fn print_training(images: usize, time: Duration, loss: f32) {
     println!("{}", json!({ "batch": BATCH, "rate": images as f64 / time.as_secs_f64(), "loss": loss }));
 }
 
-/// Calls what `prepare` makes for each of [`BATCHES`], and prints the median time of a call.
+/// Prints the median time of a call for each of [`BATCHES`]. `prepare` returns the function to call for a batch size.
 pub fn infer<T, F: FnMut() -> T>(run: Run, mut prepare: impl FnMut(usize) -> F) {
     for batch in BATCHES {
         let mut call = prepare(batch);
-        let least = if batch < 100 { 300 } else { 15 };
-        let warm = Instant::now();
-        while warm.elapsed().as_secs_f64() < 0.1 * run.seconds {
+        let min_calls = if batch < 100 { 300 } else { 15 };
+        let warm_up = Instant::now();
+        while warm_up.elapsed().as_secs_f64() < 0.1 * run.seconds {
             black_box(call());
         }
         let (start, mut times) = (Instant::now(), Vec::new());
-        while times.len() < least || start.elapsed().as_secs_f64() < run.seconds {
+        while times.len() < min_calls || start.elapsed().as_secs_f64() < run.seconds {
             let start = Instant::now();
             black_box(call());
             times.push(start.elapsed().as_secs_f64());

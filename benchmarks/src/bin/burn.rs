@@ -1,4 +1,4 @@
-//! Burn on its CPU backend, flex, which takes the number of threads from RAYON_NUM_THREADS.
+//! Burn on its CPU backend `flex`, which reads the number of threads from `RAYON_NUM_THREADS`.
 
 use benchmarks::{Model, Run, Work, infer, test_images, train};
 use burn::{
@@ -114,9 +114,9 @@ fn main() {
         Work::Train { model, run } => {
             let device = device.autodiff();
             match model {
-                Model::Lenet5 => learn(run, &device, LeNet5::new(&device), AdamConfig::new().init(), 0.001),
-                Model::Cnn => learn(run, &device, Cnn::new(&device), AdamConfig::new().init(), 0.001),
-                Model::Mlp => learn(run, &device, Mlp::new(&device), SgdConfig::new().init(), 0.01),
+                Model::Lenet5 => train_network(run, &device, LeNet5::new(&device), AdamConfig::new().init(), 0.001),
+                Model::Cnn => train_network(run, &device, Cnn::new(&device), AdamConfig::new().init(), 0.001),
+                Model::Mlp => train_network(run, &device, Mlp::new(&device), SgdConfig::new().init(), 0.01),
             }
         }
         Work::Infer { run, .. } => {
@@ -135,15 +135,15 @@ fn images(pixels: Vec<f32>, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(pixels, shape), device)
 }
 
-fn learn(run: Run, device: &Device, network: impl Network, mut optimizer: ModuleOptimizer, lr: f64) {
+fn train_network(run: Run, device: &Device, network: impl Network, mut optimizer: ModuleOptimizer, lr: f64) {
     let loss = CrossEntropyLossConfig::new().init(device);
     let mut network = Some(network);
     train(run, |pixels, labels| {
-        let before = network.take().expect("put back after each step");
+        let current = network.take().expect("put back after each step");
         let labels = Tensor::<1, Int>::from_data(labels.as_slice(), device);
-        let loss = loss.forward(before.logits(images(pixels, device)), labels);
-        let gradients = GradientsParams::from_grads(loss.backward(), &before);
-        network = Some(optimizer.step(lr, before, gradients));
+        let loss = loss.forward(current.logits(images(pixels, device)), labels);
+        let gradients = GradientsParams::from_grads(loss.backward(), &current);
+        network = Some(optimizer.step(lr, current, gradients));
         loss.into_scalar::<f32>()
     });
 }

@@ -1,4 +1,4 @@
-//! candle on its CPU device, which takes the number of threads from RAYON_NUM_THREADS.
+//! candle on its CPU device, which reads the number of threads from `RAYON_NUM_THREADS`.
 
 use benchmarks::{BATCH, Model, Run, Work, infer, test_images, train};
 use candle_core::{DType, Device, Result, Tensor};
@@ -54,7 +54,7 @@ impl Network {
     }
 }
 
-/// The larger of each two neighbours along `dim`: candle's own max-pooling has no gradient for stride 1.
+/// Returns the larger of each two neighbors along `dim`, because candle's own max-pooling has no gradient for stride 1.
 fn max_pool(x: &Tensor, dim: usize) -> Result<Tensor> {
     let len = x.dim(dim)? - 1;
     x.narrow(dim, 0, len)?.maximum(&x.narrow(dim, 1, len)?)
@@ -67,16 +67,16 @@ fn main() -> Result<()> {
         Work::Train { model, run } => {
             let network = Network::new(model, &builder)?;
             if model == Model::Mlp {
-                learn(run, &network, SGD::new(variables.all_vars(), 0.01)?);
+                train_network(run, &network, SGD::new(variables.all_vars(), 0.01)?);
             } else {
                 let adam = ParamsAdamW { weight_decay: 0.0, ..Default::default() };
-                learn(run, &network, AdamW::new(variables.all_vars(), adam)?);
+                train_network(run, &network, AdamW::new(variables.all_vars(), adam)?);
             }
         }
         Work::Infer { run, .. } => {
             Network::new(Model::Lenet5, &builder)?;
             let variables = variables.data().lock().expect("one thread");
-            // Without the record of operations that a variable asks for.
+            // Detached, because a variable records its operations for backward.
             let tensors = variables.iter().map(|(name, v)| (name.clone(), v.as_detached_tensor())).collect();
             let network = Network::new(Model::Lenet5, &VarBuilder::from_tensors(tensors, DType::F32, &CPU))?;
             let network = &network;
@@ -89,7 +89,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn learn(run: Run, network: &Network, mut optimizer: impl Optimizer) {
+fn train_network(run: Run, network: &Network, mut optimizer: impl Optimizer) {
     let mut step = |pixels, labels: Vec<i64>| -> Result<f32> {
         let x = Tensor::from_vec(pixels, (BATCH, 1, 28, 28), &CPU)?;
         let y = Tensor::from_vec(labels, BATCH, &CPU)?;

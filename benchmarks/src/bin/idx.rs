@@ -1,4 +1,4 @@
-//! Writes the MNIST inside the crate `lenet-mnist` as IDX files into a folder, for peers that are not Rust.
+//! Writes the images of the crate `lenet-mnist` as IDX files into a folder, for the peers in Python.
 
 use std::{env, fs, io, path::PathBuf};
 

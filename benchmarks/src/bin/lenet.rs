@@ -1,4 +1,4 @@
-//! lenet: a portable binary that chooses its SIMD level at run time.
+//! lenet: a portable binary that detects the SIMD level at run time.
 
 use std::{ops::ControlFlow, time::Instant};
 
@@ -6,8 +6,10 @@ use benchmarks::{BATCH, Model, Run, WARM_UP, Work, infer, print_training};
 use clap::Parser;
 use lenet::{
     CLASSES, PIXELS, models,
-    nn::{Architecture, Network, Normalize, Targets},
-    optim::{Optimizer, Schedule},
+    nn::{
+        Architecture, Network, Normalize, Targets,
+        optim::{Optimizer, Schedule},
+    },
     train::{Recipe, Trainer},
 };
 
@@ -23,10 +25,10 @@ fn main() {
             let test = lenet_mnist::test();
             let (network, images) = (&network, test.images());
             infer(run, |batch| {
-                let mut reader = network.session(run.threads);
+                let mut session = network.session(run.threads);
                 let mut logits = vec![[0.0; CLASSES]; batch];
                 move || {
-                    reader.logits(&images[..batch * PIXELS], &mut logits);
+                    session.logits(&images[..batch * PIXELS], &mut logits);
                     logits[0]
                 }
             });
@@ -46,7 +48,7 @@ fn train(model: Model, run: Run) {
     };
     let recipe = Recipe {
         name: "benchmark".into(),
-        // More than any time is enough for.
+        // More than fit into any measurement.
         epochs: 1000,
         batch_size: BATCH,
         schedule: Schedule::Constant,
@@ -55,7 +57,7 @@ fn train(model: Model, run: Run) {
         ..Recipe::default()
     };
     let data = lenet_mnist::train();
-    let mut trainer = Trainer::new(network(architecture), &data, recipe, 0).expect("a good recipe");
+    let mut trainer = Trainer::new(network(architecture), &data, recipe, 0).expect("a valid recipe");
     let (mut start, mut images, mut time) = (None, 0, None);
     while time.is_none() {
         trainer.epoch(|progress| {

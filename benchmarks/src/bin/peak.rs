@@ -1,4 +1,4 @@
-//! The machine's peak: independent fused multiply-adds in the widest registers that the CPU has.
+//! Measures the machine's peak: independent fused multiply-adds in the CPU's widest vector registers.
 
 use std::{
     hint::black_box,
@@ -11,9 +11,10 @@ use clap::Parser;
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch};
 use serde_json::json;
 
-/// More than the latency of a multiply-add times those started in a cycle, so that none waits for another.
-const SUMS: usize = 12;
-const ROUNDS: usize = 100_000;
+/// Independent accumulators. More than the latency of a multiply-add times the number started per cycle, so that none waits
+/// for another.
+const ACCUMULATORS: usize = 12;
+const ITERATIONS: usize = 100_000;
 
 #[derive(Parser)]
 struct Args {
@@ -21,18 +22,18 @@ struct Args {
     run: Run,
 }
 
-/// Multiply-adds that it did.
+/// Runs [`ITERATIONS`] of the loop and returns the number of multiply-adds.
 #[inline(always)]
 fn multiply_add<S: Simd>(simd: S) -> usize {
     let factor = S::f32s::splat(simd, black_box(0.999));
-    let mut sums: [S::f32s; SUMS] = std::array::from_fn(|i| S::f32s::splat(simd, i as f32));
-    for _ in 0..ROUNDS {
+    let mut sums: [S::f32s; ACCUMULATORS] = std::array::from_fn(|i| S::f32s::splat(simd, i as f32));
+    for _ in 0..ITERATIONS {
         for sum in &mut sums {
             *sum = sum.mul_add(factor, factor);
         }
     }
     black_box(sums);
-    ROUNDS * SUMS * S::f32s::LEN
+    ITERATIONS * ACCUMULATORS * S::f32s::LEN
 }
 
 fn main() {

@@ -1,4 +1,4 @@
-//! rten, which takes the number of threads from RTEN_NUM_THREADS.
+//! rten, which reads the number of threads from `RTEN_NUM_THREADS`.
 
 use benchmarks::{Work, infer, test_images};
 use clap::Parser;
@@ -6,7 +6,7 @@ use rten::{LoadError, ModelOptions};
 use rten_tensor::{NdTensor, prelude::*};
 
 fn main() -> Result<(), LoadError> {
-    let Work::Infer { onnx, run } = Work::parse() else { panic!("rten only infers") };
+    let Work::Infer { onnx, run } = Work::parse() else { panic!("rten has no training") };
     let model = ModelOptions::with_all_ops().prepack_weights(true).load_file(onnx)?;
     let model = &model;
     infer(run, |batch| {

@@ -1,11 +1,11 @@
-//! tract, with a model optimised for each batch size.
+//! tract, with a model optimized for each batch size.
 
 use benchmarks::{Work, infer, test_images};
 use clap::Parser;
 use tract_onnx::prelude::{multithread::*, *};
 
 fn main() -> TractResult<()> {
-    let Work::Infer { onnx: path, run } = Work::parse() else { panic!("tract only infers") };
+    let Work::Infer { onnx: path, run } = Work::parse() else { panic!("tract has no training") };
     if run.threads > 1 {
         set_default_executor(Executor::multithread(run.threads));
     }
