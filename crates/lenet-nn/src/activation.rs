@@ -3,16 +3,10 @@
 
 use fearless_simd::{Level, Select, Simd};
 
-use super::lanes::{Lanes, Vector, kernel};
-
-/// An element-wise function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Activation {
-    /// `max(x, 0)`
-    Relu,
-    /// Hyperbolic tangent
-    Tanh,
-}
+use super::{
+    lanes::{Lanes, Vector, kernel},
+    operator::Activation,
+};
 
 impl Activation {
     pub fn forward(self, level: Level, y: &mut [Lanes]) {

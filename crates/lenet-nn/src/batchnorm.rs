@@ -7,13 +7,13 @@
 //! gradient: `dx = weight / sqrt(var + eps) * (dy - mean(dy) - n * mean(dy * n))`. In inference mean and variance are
 //! the running averages of those of training.
 
-use fearless_simd::{Simd, SimdFloat};
+use fearless_simd::{Level, Simd, SimdFloat};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
     lanes::{Lanes, Vector, kernel},
-    layer::{Operator, Pass},
+    operator::{BatchStatistics, Direction, Operator, Pass},
 };
 
 /// Batch normalisation of `(batch, num_features, height, width)`, with PyTorch's `eps` and `momentum`; weight, bias,
@@ -38,109 +38,84 @@ const EPS: f64 = 1e-5;
 /// BatchSlice of a batch's mean and variance in their running averages.
 const MOMENTUM: f64 = 0.1;
 
-/// The two passes of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Forward,
-    Backward,
-}
-
-/// What a pass needs to know of many images.
+/// Sums over pixels and samples, in one piece of memory: the number of pixels summed, and for each channel the sums of `x` and
+/// `x^2`, or of `dy` and `dy * x`.
 #[derive(Debug, Clone)]
-struct Sums {
-    /// Pixels of a channel.
-    pixels: f64,
-    /// For each channel of `x` and `x^2`, or of `dy` and `dy * x`.
-    channels: Vec<[f64; 2]>,
-}
+struct Sums(Vec<f64>);
 
 impl Sums {
-    fn clear(&mut self) {
-        self.pixels = 0.0;
-        self.channels.fill([0.0; 2]);
+    fn new(channels: usize) -> Self {
+        Self(vec![0.0; 1 + 2 * channels])
     }
 
-    fn add(&mut self, other: &Self) {
-        self.pixels += other.pixels;
-        for (sum, other) in self.channels.iter_mut().zip(&other.channels) {
-            *sum = [sum[0] + other[0], sum[1] + other[1]];
-        }
+    fn pixels(&self) -> f64 {
+        self.0[0]
+    }
+
+    fn channel(&self, channel: usize) -> [f64; 2] {
+        [self.0[1 + 2 * channel], self.0[2 + 2 * channel]]
     }
 }
 
-/// [`BatchNorm2d`] at work on one thread.
-pub(super) struct Normalization {
+/// [`BatchNorm2d`] on one thread.
+pub(super) struct BatchNormOp {
     shape: Shape,
-    /// Of each direction, over this thread's share of the batch and over all of it; the latter stays empty in inference.
-    own: [Sums; 2],
-    all: [Sums; 2],
+    /// Sums over this thread's slice of the batch, for each direction.
+    local: [Sums; 2],
+    /// Sums over the whole batch.
+    batch: [Sums; 2],
 }
 
-impl Normalization {
-    /// For maps of `shape`.
+impl BatchNormOp {
+    /// Allocates the sums of maps of `shape`.
     pub fn new(shape: Shape) -> Self {
-        let sums = || {
-            let sums = Sums { pixels: 0.0, channels: vec![[0.0; 2]; shape.channels] };
-            [sums.clone(), sums]
-        };
-        Self { shape, own: sums(), all: sums() }
+        let sums = || [Sums::new(shape.channels), Sums::new(shape.channels)];
+        Self { shape, local: sums(), batch: sums() }
     }
 
-    /// Adds blocks to the sums over this thread's share: forward, or with `dy` backward.
-    pub fn gather(&mut self, pass: Pass, x: &[Lanes], dy: Option<&[Lanes]>) {
+    /// Returns mean and variance of a channel over the batch.
+    fn moments(&self, channel: usize) -> (f64, f64) {
+        let sums = &self.batch[Direction::Forward as usize];
+        let (pixels, [sum, squares]) = (sums.pixels(), sums.channel(channel));
+        let mean = sum / pixels;
+        (mean, (squares / pixels - mean * mean).max(0.0))
+    }
+}
+
+impl BatchStatistics for BatchNormOp {
+    fn accumulate(&mut self, pass: Pass, x: &[Lanes], dy: Option<&[Lanes]>) {
         let plane = self.shape.height * self.shape.width;
         let direction = if dy.is_some() { Direction::Backward } else { Direction::Forward };
-        let sums = &mut self.own[direction as usize];
-        sums.pixels += (pass.samples * plane) as f64;
+        let Sums(sums) = &mut self.local[direction as usize];
+        sums[0] += (pass.samples * plane) as f64;
         let planes = x.chunks_exact(plane).zip(dy.unwrap_or(x).chunks_exact(plane));
         for (i, (x, dy)) in planes.enumerate() {
             let (block, channel) = (i / self.shape.channels, i % self.shape.channels);
-            let mut found = [Lanes::default(); 2];
-            kernel!(pass.level, sum_products(dy, x, &mut found));
-            for (sum, lanes) in sums.channels[channel].iter_mut().zip(found) {
+            let mut totals = [Lanes::default(); 2];
+            kernel!(pass.level, sum_products(dy, x, &mut totals));
+            for (sum, lanes) in sums[1 + 2 * channel..].iter_mut().zip(totals) {
                 *sum += lanes.0[..pass.filled(block)].iter().map(|&value| f64::from(value)).sum::<f64>();
             }
         }
     }
 
-    /// Begins the sums over the whole batch with those of this thread's share.
-    pub fn begin(&mut self, direction: Direction) {
-        let all = &mut self.all[direction as usize];
-        all.clear();
-        all.add(&self.own[direction as usize]);
+    fn sums(&mut self, direction: Direction) -> (&[f64], &mut [f64]) {
+        (&self.local[direction as usize].0, &mut self.batch[direction as usize].0)
     }
 
-    /// Adds another thread's share to the sums over the whole batch.
-    pub fn add(&mut self, direction: Direction, other: &Self) {
-        self.all[direction as usize].add(&other.own[direction as usize]);
-    }
-
-    /// Takes over the sums over the whole batch.
-    pub fn take(&mut self, direction: Direction, other: &Self) {
-        let all = &mut self.all[direction as usize];
-        all.clear();
-        all.add(&other.all[direction as usize]);
-    }
-
-    /// Mean and variance of a channel over the batch, if it was gathered.
-    fn moments(&self, channel: usize) -> Option<(f64, f64)> {
-        let Sums { pixels, channels } = &self.all[Direction::Forward as usize];
-        let mean = channels[channel][0] / pixels;
-        let var = (channels[channel][1] / pixels - mean * mean).max(0.0);
-        (*pixels > 0.0).then_some((mean, var))
-    }
-
-    /// Moves the running averages towards the mean and the unbiased variance of the batch.
-    pub fn update_running(&self, parameters: &mut [f32]) {
-        let pixels = self.all[Direction::Forward as usize].pixels;
+    /// Mean, and unbiased variance, with [`MOMENTUM`].
+    fn update_running(&self, parameters: &mut [f32]) {
+        let pixels = self.batch[Direction::Forward as usize].pixels();
+        if pixels == 0.0 {
+            return;
+        }
         let (_, running) = parameters.split_at_mut(2 * self.shape.channels);
         let (means, vars) = running.split_at_mut(self.shape.channels);
         for (channel, (running_mean, running_var)) in means.iter_mut().zip(vars).enumerate() {
-            if let Some((mean, var)) = self.moments(channel) {
-                let unbiased = var * pixels / (pixels - 1.0).max(1.0);
-                *running_mean += (MOMENTUM * (mean - f64::from(*running_mean))) as f32;
-                *running_var += (MOMENTUM * (unbiased - f64::from(*running_var))) as f32;
-            }
+            let (mean, var) = self.moments(channel);
+            let unbiased = var * pixels / (pixels - 1.0).max(1.0);
+            *running_mean += (MOMENTUM * (mean - f64::from(*running_mean))) as f32;
+            *running_var += (MOMENTUM * (unbiased - f64::from(*running_var))) as f32;
         }
     }
 }
@@ -227,22 +202,23 @@ fn gradient_plane<S: Simd, V: Vector<S>>(
     }
 }
 
-impl Operator for Normalization {
-    fn normalization(&mut self) -> Option<&mut Self> {
+impl Operator for BatchNormOp {
+    fn batch_statistics(&mut self) -> Option<&mut dyn BatchStatistics> {
         Some(self)
     }
 
-    fn prepare(&mut self, _parameters: &[f32]) {
-        self.own.iter_mut().chain(&mut self.all).for_each(Sums::clear);
+    fn prepare(&mut self, _level: Level, _parameters: &[f32]) {
+        self.local.iter_mut().chain(&mut self.batch).for_each(|Sums(sums)| sums.fill(0.0));
     }
 
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         let plane = self.shape.height * self.shape.width;
         for (i, (x, y)) in x.chunks_exact(plane).zip(y.chunks_exact_mut(plane)).enumerate() {
             let channel = i % self.shape.channels;
-            let (scale, shift) = match self.moments(channel) {
-                None => running_scale(parameters, channel),
-                Some(moments) => scale_by(parameters, channel, moments),
+            let (scale, shift) = if pass.training {
+                scale_by(parameters, channel, self.moments(channel))
+            } else {
+                running_scale(parameters, channel)
             };
             kernel!(pass.level, scale_plane((scale, shift), x, y));
         }
@@ -262,12 +238,13 @@ impl Operator for Normalization {
         let planes = x.chunks_exact(plane).zip(dy.chunks_exact(plane)).zip(dx.chunks_exact_mut(plane));
         for (i, ((x, dy), dx)) in planes.enumerate() {
             let (block, channel) = (i / self.shape.channels, i % self.shape.channels);
-            let Some((mean, var)) = self.moments(channel) else { continue };
-            let Sums { pixels, channels } = &self.all[Direction::Backward as usize];
+            let (mean, var) = self.moments(channel);
+            let sums = &self.batch[Direction::Backward as usize];
+            let (pixels, [sum_dy, sum_dy_x]) = (sums.pixels(), sums.channel(channel));
             let inverse = 1.0 / (var + EPS).sqrt();
             let scale = f64::from(parameters[channel]) * inverse;
-            let mean_dy = channels[channel][0] / pixels;
-            let mean_dy_n = inverse * (channels[channel][1] / pixels - mean * mean_dy);
+            let mean_dy = sum_dy / pixels;
+            let mean_dy_n = inverse * (sum_dy_x / pixels - mean * mean_dy);
             let slope = -scale * inverse * mean_dy_n;
             let factors = [scale, slope, -scale * mean_dy - slope * mean].map(|factor| factor as f32);
             let filled = pass.filled(block);
@@ -275,11 +252,14 @@ impl Operator for Normalization {
         }
     }
 
-    fn finish(&mut self, gradient: &mut [f32]) {
+    fn reduce_gradient(&mut self, _level: Level, gradient: &mut [f32]) {
+        if self.batch[Direction::Forward as usize].pixels() == 0.0 {
+            return;
+        }
         let (weight, bias) = gradient.split_at_mut(self.shape.channels);
         for channel in 0..self.shape.channels {
-            let Some((mean, var)) = self.moments(channel) else { continue };
-            let [dy, dy_x] = self.own[Direction::Backward as usize].channels[channel];
+            let (mean, var) = self.moments(channel);
+            let [dy, dy_x] = self.local[Direction::Backward as usize].channel(channel);
             weight[channel] = ((dy_x - mean * dy) / (var + EPS).sqrt()) as f32;
             bias[channel] = dy as f32;
         }

@@ -7,13 +7,13 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
     lanes::{Buffer, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
-    layer::{Operator, Pass},
+    operator::{Operator, Pass},
 };
 
 /// 2-D convolution with a square kernel; weights `(out_channels, in_channels, kernel_size, kernel_size)`.
@@ -416,7 +416,7 @@ fn weights_tile<S: Simd, V: Vector<S>, const C: usize, const T: usize>(
 }
 
 /// [`Conv2d`] at work on one thread.
-pub(super) struct Convolution {
+pub(super) struct Conv2dOp {
     shape: Geometry,
     /// A block of the input with its padding, which stays zero; empty if there is none.
     padded: Buffer,
@@ -424,7 +424,7 @@ pub(super) struct Convolution {
     gradient: Buffer,
 }
 
-impl Convolution {
+impl Conv2dOp {
     /// For input and output shapes that have been checked.
     pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
         let Conv2d { in_channels, out_channels, kernel_size, padding, .. } = layer;
@@ -453,7 +453,7 @@ pub(super) fn pad<'a>(shape: &Geometry, x: &'a [Lanes], padded: &'a mut [Lanes])
     padded
 }
 
-impl Operator for Convolution {
+impl Operator for Conv2dOp {
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         let (weight, bias) = parameters.split_at(parameters.len() - self.shape.output.channels);
         let xs = x.chunks_exact(self.input_len());
@@ -489,7 +489,7 @@ impl Operator for Convolution {
         }
     }
 
-    fn finish(&mut self, gradient: &mut [f32]) {
+    fn reduce_gradient(&mut self, _level: Level, gradient: &mut [f32]) {
         for (total, lanes) in gradient.iter_mut().zip(self.gradient.iter_mut()) {
             *total = lanes.0.iter().sum();
             *lanes = Lanes::default();

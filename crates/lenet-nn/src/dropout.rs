@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     lanes::{Lanes, Vector, kernel},
-    layer::{Operator, Pass},
+    operator::{Operator, Pass},
 };
 
 /// Zeroes elements at random in training.
@@ -30,16 +30,16 @@ impl Dropout {
 
 /// [`Dropout`] at work. The mask is not kept: backward draws the same numbers again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Dropping {
+pub(super) struct DropoutOp {
     pub p: f32,
     /// Elements of a sample.
     pub len: usize,
 }
 
-impl Dropping {
+impl DropoutOp {
     /// `values = values * mask / (1 - p)`, block by block: of an output, and of its gradient.
     pub fn apply(&self, pass: Pass, values: &mut [Lanes]) {
-        let Some(key) = pass.training else { return };
+        let Some(key) = pass.dropout_key else { return };
         for (block, values) in values.chunks_exact_mut(self.len).enumerate() {
             let seeds = seeds(key, pass.first_block + block);
             let p = self.p;
@@ -96,7 +96,7 @@ fn drop_each<S: Simd, V: Vector<S>>(
 }
 
 /// On a copy, where what comes before needs its output.
-impl Operator for Dropping {
+impl Operator for DropoutOp {
     fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         y.copy_from_slice(x);
         self.apply(pass, y);

@@ -1,17 +1,15 @@
 //! What a layer is: its settings, the shape it makes of its input, its parameters, and who does its work.
 
-use fearless_simd::Level;
 use serde::{Deserialize, Serialize};
 
 use super::{
     AvgPool2d, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, Shape,
-    activation::Activation,
-    batchnorm::Normalization,
-    conv2d::Convolution,
-    dropout::Dropping,
-    lanes::{LANES, Lanes},
-    linear::Product,
-    pool::{Pooled, Pooling},
+    batchnorm::BatchNormOp,
+    conv2d::Conv2dOp,
+    dropout::DropoutOp,
+    linear::LinearOp,
+    operator::{Activation, Operator},
+    pool::{PoolKind, PoolOp},
     winograd::{Filtering, Winograd},
 };
 
@@ -161,21 +159,23 @@ impl Layer {
     /// [`activation`](Self::activation)).
     pub(super) fn operator(&self, input: Shape, output: Shape, blocks: usize) -> Option<Box<dyn Operator>> {
         let pooling =
-            |pooled, kernel_size, stride| Pooling { pooled, input, output, kernel_size, stride, after: None };
+            |kind, kernel_size, stride| PoolOp { kind, input, output, kernel_size, stride, fused: None };
         if let Some(layer) = self.linear(input) {
-            return Some(Box::new(Product::new(layer, blocks)));
+            return Some(Box::new(LinearOp::new(layer, blocks)));
         }
         match *self {
             Self::Conv2d(layer) => Some(match layer.filtering(output) {
                 Some(Filtering::Three) => Box::new(Winograd::<6, 4, 3>::new(layer, input, output)),
                 Some(Filtering::WideThree) => Box::new(Winograd::<9, 7, 3>::new(layer, input, output)),
                 Some(Filtering::Five) => Box::new(Winograd::<9, 5, 5>::new(layer, input, output)),
-                None => Box::new(Convolution::new(layer, input, output)),
+                None => Box::new(Conv2dOp::new(layer, input, output)),
             }),
-            Self::MaxPool2d(layer) => Some(Box::new(pooling(Pooled::Max, layer.kernel_size, layer.stride))),
-            Self::AvgPool2d(layer) => Some(Box::new(pooling(Pooled::Mean, layer.kernel_size, layer.stride))),
-            Self::BatchNorm2d(_) => Some(Box::new(Normalization::new(input))),
-            Self::Dropout(Dropout { p }) => Some(Box::new(Dropping { p, len: input.len() })),
+            Self::MaxPool2d(layer) => Some(Box::new(pooling(PoolKind::Max, layer.kernel_size, layer.stride))),
+            Self::AvgPool2d(layer) => {
+                Some(Box::new(pooling(PoolKind::Mean, layer.kernel_size, layer.stride)))
+            }
+            Self::BatchNorm2d(_) => Some(Box::new(BatchNormOp::new(input))),
+            Self::Dropout(Dropout { p }) => Some(Box::new(DropoutOp { p, len: input.len() })),
             Self::ReLU | Self::Tanh | Self::Flatten | Self::Linear(_) => None,
         }
     }
@@ -216,69 +216,4 @@ fn windows(
         width: (width - kernel_size) / stride + 1,
     };
     Ok(output)
-}
-
-/// What an operator must know of the pass that it takes part in.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pass {
-    /// The SIMD instructions to use.
-    pub level: Level,
-    /// The key of the step's random numbers; `None` in inference.
-    pub training: Option<u64>,
-    /// The index in the batch of the first block.
-    pub first_block: usize,
-    /// Samples in the blocks: the lanes after the last one are idle.
-    pub samples: usize,
-}
-
-impl Pass {
-    /// How many lanes of a block hold samples.
-    pub fn filled(&self, block: usize) -> usize {
-        self.samples.saturating_sub(block * LANES).min(LANES)
-    }
-}
-
-/// A layer at work on one thread, with the memory that it needs. In a step of training: `forward` and
-/// `backward` of all blocks (in one call or several), `finish`.
-pub(super) trait Operator: Send + Sync {
-    /// Takes in `parameters` that are new: before the first pass with them.
-    fn prepare(&mut self, _parameters: &[f32]) {}
-
-    /// `x` (block, input shape) to `y` (block, output shape).
-    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
-
-    /// Gradient `dy` of `y` to gradient `dx` of `x` (not asked of the first layer) and of the parameters, which are
-    /// written to `gradient` here or in `finish`; but see [`wide`](Self::wide).
-    fn backward(
-        &mut self,
-        pass: Pass,
-        parameters: &[f32],
-        x: &[Lanes],
-        dy: &[Lanes],
-        dx: Option<&mut [Lanes]>,
-        gradient: &mut [f32],
-    );
-
-    /// Writes the sums that `backward` kept to itself.
-    fn finish(&mut self, _gradient: &mut [f32]) {}
-
-    /// The operator, if it needs sums over the whole batch, from all threads, before it can do its work.
-    fn normalization(&mut self) -> Option<&mut Normalization> {
-        None
-    }
-
-    /// Whether `backward` goes through the `activation` that made its input too, from now on.
-    fn follow(&mut self, _activation: Activation) -> bool {
-        false
-    }
-
-    /// The layer, if `backward` leaves the gradient of its weights to whoever has the whole batch.
-    fn wide(&self) -> Option<Linear> {
-        None
-    }
-
-    /// Whether the operator takes the whole batch in one call rather than block by block.
-    fn takes_whole_batch(&self) -> bool {
-        false
-    }
 }

@@ -10,6 +10,7 @@
 mod error;
 pub mod optim;
 mod lanes;
+mod operator;
 mod layer;
 mod conv2d;
 mod winograd;

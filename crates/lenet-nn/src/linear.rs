@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, transpose, with_const, zeros},
-    layer::{Operator, Pass},
+    operator::{BatchSlices, DeferredWeightGradient, Operator, Pass},
 };
 
 /// Fully connected layer; weights `(out_features, in_features)`.
@@ -58,14 +58,9 @@ impl Linear {
         self.weights() >= Self::WIDE
     }
 
-    /// How many weights there are.
-    pub(super) fn weights(self) -> usize {
+    /// Returns the number of weights.
+    pub(super) fn weights(&self) -> usize {
         self.in_features * self.out_features
-    }
-
-    /// Weights of a panel, but for the last.
-    pub(super) fn panel(self) -> usize {
-        PANEL * self.out_features
     }
 
     /// The panels: inputs and weights of each.
@@ -202,7 +197,7 @@ fn multiply_tile<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
             sums[r][b] = V::load(simd, &y[place(r, b)..]);
         }
     }
-    let panels = weight[first * out_features..].chunks(layer.panel()).zip(x.chunks(PANEL));
+    let panels = weight[first * out_features..].chunks(layer.panel_len()).zip(x.chunks(PANEL));
     for (weight, x) in panels {
         let mut rows = [[&weight[..0]; 2]; R];
         for r in 0..R {
@@ -353,9 +348,6 @@ fn turned_tile<S: Simd, V: Vector<S>, const C: usize, const L: usize>(
     }
 }
 
-/// Inputs of a layer and gradients of its outputs, of a batch in several parts, one after the other: (block, feature) each.
-pub(super) type Components<'a> = &'a dyn Fn(usize) -> Option<(&'a [Lanes], &'a [Lanes])>;
-
 /// `gradient (output, input) = sum over the samples of dy (sample, output) * x (sample, input)`, `dy` and `x` in blocks, for
 /// the panel that begins with input `first`; `rows` is for its inputs turned.
 #[inline(always)]
@@ -363,7 +355,7 @@ fn multiply_weights<S: Simd, V: Vector<S>>(
     simd: S,
     layer: Linear,
     first: usize,
-    batch: Components,
+    batch: BatchSlices,
     rows: &mut [Lanes],
     gradient: &mut [f32],
 ) {
@@ -426,7 +418,7 @@ fn weights_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
     Linear { out_features, .. }: Linear,
     rows: &[Lanes],
-    batch: Components,
+    batch: BatchSlices,
     gradient: &mut [f32],
     (output, input): (usize, usize),
 ) {
@@ -487,25 +479,25 @@ fn bias_gradient(dy: &[Lanes], gradient: &mut [f32]) {
     }
 }
 
-/// [`Linear`] at work on one thread.
-pub(super) struct Product {
+/// [`Linear`] on one thread.
+pub(super) struct LinearOp {
     layer: Linear,
     /// Inputs of some panels, of a few blocks: (input, block).
     packed: Buffer,
-    /// See [`WeightGradient`].
-    gradient: WeightGradient,
+    /// Scratch memory of the weight gradient; empty for a wide layer.
+    rows: Buffer,
 }
 
-impl Product {
-    /// For batches of at most `blocks`.
+impl LinearOp {
+    /// Allocates memory for batches of at most `blocks`.
     pub fn new(layer: Linear, blocks: usize) -> Self {
-        let gradient = WeightGradient::new(if layer.is_wide() { 0 } else { blocks });
-        Self { layer, packed: zeros(PANELS * PANEL * blocks.min(BLOCKS)), gradient }
+        let rows = if layer.is_wide() { 0 } else { layer.scratch_len(blocks) };
+        Self { layer, packed: zeros(PANELS * PANEL * blocks.min(BLOCKS)), rows: zeros(rows) }
     }
 }
 
-impl Operator for Product {
-    /// The more samples share a pass over the weights, the better.
+impl Operator for LinearOp {
+    /// More samples share a pass over the weights.
     fn takes_whole_batch(&self) -> bool {
         true
     }
@@ -529,9 +521,10 @@ impl Operator for Product {
         let (weight, bias) = gradient.split_at_mut(layer.weights());
         bias_gradient(dy, bias);
         if !layer.is_wide() {
-            let batch = |part| (part == 0).then_some((x, dy));
-            for (inputs, weights) in layer.panels() {
-                self.gradient.write(pass.level, layer, inputs.start, &batch, &mut weight[weights]);
+            let batch = |slice| (slice == 0).then_some((x, dy));
+            for (_, weights) in layer.panels() {
+                let start = weights.start;
+                layer.write_panel(pass.level, start, &batch, &mut self.rows, &mut weight[weights]);
             }
         }
         if let Some(dx) = dx {
@@ -539,32 +532,34 @@ impl Operator for Product {
         }
     }
 
-    fn wide(&self) -> Option<Linear> {
-        self.layer.is_wide().then_some(self.layer)
+    fn deferred_weight_gradient(&self) -> Option<&dyn DeferredWeightGradient> {
+        if self.layer.is_wide() { Some(&self.layer) } else { None }
     }
 }
 
-/// A thread's room to make gradients of weights in.
-pub(super) struct WeightGradient {
-    /// The inputs of a panel by rows: (sample, vector of eight inputs).
-    rows: Buffer,
-}
-
-impl WeightGradient {
-    /// For batches of at most `blocks`.
-    pub fn new(blocks: usize) -> Self {
-        Self { rows: zeros(blocks * PANEL) }
+impl DeferredWeightGradient for Linear {
+    fn weights(&self) -> usize {
+        self.weights()
     }
 
-    /// That of the weights of the panel of `layer` that begins with input `first`, over a batch, to `gradient`.
-    pub fn write(
-        &mut self,
+    fn panel_len(&self) -> usize {
+        PANEL * self.out_features
+    }
+
+    /// Rows `(sample, vector of eight inputs)` of the inputs of a panel.
+    fn scratch_len(&self, blocks: usize) -> usize {
+        blocks * PANEL
+    }
+
+    fn write_panel(
+        &self,
         level: Level,
-        layer: Linear,
-        first: usize,
-        batch: Components,
+        start: usize,
+        batch: BatchSlices,
+        scratch: &mut [Lanes],
         gradient: &mut [f32],
     ) {
-        kernel!(level, multiply_weights(layer, first, batch, &mut self.rows, gradient));
+        let (layer, first) = (*self, start / self.out_features);
+        kernel!(level, multiply_weights(layer, first, batch, scratch, gradient));
     }
 }

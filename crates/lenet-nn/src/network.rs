@@ -379,7 +379,7 @@ impl Network {
         let samples = targets.len();
         assert_eq!(images.len(), samples * PIXELS, "one target for each image");
         let mut shards = DataParallel::new(self, &[samples]);
-        let share = BatchSlice { total: samples, training: None, first_block: 0, none: false };
+        let share = BatchSlice { total: samples, dropout_key: None, first_block: 0, none: false };
         shards.step(self, &mut [()], |_, shard, ()| {
             let rows = (0..samples).map(|sample| targets.row(sample));
             shard.load(self, share, images.chunks_exact(PIXELS), rows);

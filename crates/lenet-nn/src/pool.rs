@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Shape,
-    activation::{Activation, Derivative, Identity, Relu, Tanh},
+    activation::{Derivative, Identity, Relu, Tanh},
     lanes::{Lanes, Vector, kernel},
-    layer::{Operator, Pass},
+    operator::{Activation, Operator, Pass},
 };
 
 /// The largest of each window.
@@ -58,24 +58,24 @@ impl AvgPool2d {
 
 /// What is taken of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pooled {
+pub(super) enum PoolKind {
     Max,
     Mean,
 }
 
 /// [`MaxPool2d`] or [`AvgPool2d`] at work.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pooling {
-    pub pooled: Pooled,
+pub(super) struct PoolOp {
+    pub kind: PoolKind,
     pub input: Shape,
     pub output: Shape,
     pub kernel_size: usize,
     pub stride: usize,
     /// What made its input, if backward goes through that too.
-    pub after: Option<Activation>,
+    pub fused: Option<Activation>,
 }
 
-impl Pooling {
+impl PoolOp {
     /// Height and width of a window: `K`, so that its loops unroll, unless that is 0.
     #[inline(always)]
     fn size<const K: usize>(&self) -> usize {
@@ -126,7 +126,7 @@ impl Pooling {
 
     /// Whether [`backward_overlapping`] does it.
     fn overlap(&self) -> bool {
-        (self.pooled, self.kernel_size, self.stride) == (Pooled::Max, 2, 1)
+        (self.kind, self.kernel_size, self.stride) == (PoolKind::Max, 2, 1)
     }
 
     /// Pixel `v` of `row`, and those a step after each other.
@@ -149,7 +149,7 @@ impl Pooling {
         plane: &[Lanes],
         at: (usize, usize),
     ) -> V {
-        let is_max = self.pooled == Pooled::Max;
+        let is_max = self.kind == PoolKind::Max;
         let mut total = V::splat(simd, if is_max { f32::NEG_INFINITY } else { 0.0 });
         for u in 0..self.size::<K>() {
             let row = &plane[self.window_row::<K, T>(at, u, V::ELEMENTS)];
@@ -169,7 +169,7 @@ impl Pooling {
         at: (usize, usize),
     ) -> V {
         let total = self.fold::<S, V, K, T>(simd, plane, at);
-        if self.pooled == Pooled::Max { total } else { total * self.share() }
+        if self.kind == PoolKind::Max { total } else { total * self.share() }
     }
 
     /// Gives `dy` to the first largest pixel of its window, as PyTorch does, or a share to each: added to `dx` if
@@ -185,12 +185,12 @@ impl Pooling {
         tiles: bool,
     ) {
         let zero = V::splat(simd, 0.0);
-        let (share, max) = match self.pooled {
-            Pooled::Max => {
+        let (share, max) = match self.kind {
+            PoolKind::Max => {
                 let max = self.fold::<S, V, K, T>(simd, plane, at);
                 (F::gradient(simd, max, dy), max)
             }
-            Pooled::Mean => (dy * self.share(), zero),
+            PoolKind::Mean => (dy * self.share(), zero),
         };
         let mut open = share;
         for u in 0..self.size::<K>() {
@@ -198,7 +198,7 @@ impl Pooling {
             let (x, dx) = (&plane[row.clone()], &mut dx[row]);
             for v in 0..self.size::<K>() {
                 let (x, mut gradient) = (self.pixels::<S, V, T>(simd, x, v), share);
-                if self.pooled == Pooled::Max {
+                if self.kind == PoolKind::Max {
                     let here = x.simd_eq(max);
                     gradient = here.select(open, zero);
                     open = here.select(zero, open);
@@ -218,7 +218,7 @@ impl Pooling {
 #[inline(always)]
 fn forward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
     simd: S,
-    pooling: &Pooling,
+    pooling: &PoolOp,
     x: &[Lanes],
     y: &mut [Lanes],
 ) {
@@ -240,7 +240,7 @@ fn forward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
 #[inline(always)]
 fn backward<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize>(
     simd: S,
-    pooling: &Pooling,
+    pooling: &PoolOp,
     x: &[Lanes],
     dy: &[Lanes],
     dx: &mut [Lanes],
@@ -272,7 +272,7 @@ fn backward<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize
 #[inline(always)]
 fn backward_overlapping<S: Simd, V: Vector<S>, F: Derivative>(
     simd: S,
-    pooling: &Pooling,
+    pooling: &PoolOp,
     x: &[Lanes],
     dy: &[Lanes],
     dx: &mut [Lanes],
@@ -341,7 +341,7 @@ fn windows_backward<S: Simd, V: Vector<S>, F: Derivative>(
     )
 }
 
-impl Operator for Pooling {
+impl Operator for PoolOp {
     fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         match (self.kernel_size, self.stride) {
             (2, 1) => kernel!(pass.level, forward[2, 1](self, x, y)),
@@ -360,7 +360,7 @@ impl Operator for Pooling {
         _gradient: &mut [f32],
     ) {
         let Some(dx) = dx else { return };
-        match (self.overlap(), self.kernel_size, self.stride, self.after) {
+        match (self.overlap(), self.kernel_size, self.stride, self.fused) {
             (true, .., None) => kernel!(pass.level, backward_overlapping[Identity](self, x, dy, dx)),
             (true, .., Some(_)) => kernel!(pass.level, backward_overlapping[Relu](self, x, dy, dx)),
             (_, 2, 2, None) => kernel!(pass.level, backward[Identity, 2, 2](self, x, dy, dx)),
@@ -372,12 +372,12 @@ impl Operator for Pooling {
 
     /// Where each pixel is written once, or what many windows give it is all kept or all dropped: that spares a pass over the
     /// larger map.
-    fn follow(&mut self, activation: Activation) -> bool {
-        let follows = match activation {
+    fn fuse_activation(&mut self, activation: Activation) -> bool {
+        let fuses = match activation {
             Activation::Relu if self.overlap() => true,
             _ => self.kernel_size == 2 && self.tiles(),
         };
-        self.after = follows.then_some(activation);
-        follows
+        self.fused = fuses.then_some(activation);
+        fuses
     }
 }

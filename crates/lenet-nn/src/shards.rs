@@ -16,17 +16,16 @@ use rayon::{Yield, prelude::*};
 
 use super::{
     Network,
-    batchnorm::Direction,
-    lanes::blocks,
-    linear::WeightGradient,
-    workspace::{Wide, Worker},
+    lanes::{Buffer, blocks, zeros},
+    operator::{DeferredWeightGradient, Direction},
+    workspace::{Deferred, Worker},
 };
 use crate::optim::{Optimizer, OptimizerState, Update};
 
 /// A network in training, with all the memory that a step needs.
 pub struct DataParallel {
     shards: Vec<Worker>,
-    wide: Vec<Wide>,
+    deferred: Vec<Deferred>,
     /// As many as there are shards.
     updaters: Vec<Updater>,
 }
@@ -38,14 +37,18 @@ impl DataParallel {
     /// A shard for each of `sizes`, the samples that it takes at most.
     pub fn new(network: &Network, sizes: &[usize]) -> Self {
         let shards: Vec<Worker> = sizes.iter().map(|&samples| Worker::new(network, samples)).collect();
-        let wide: Vec<Wide> = shards.first().into_iter().flat_map(Worker::wide).collect();
+        let deferred: Vec<Deferred> = shards.first().into_iter().flat_map(Worker::deferred).collect();
         let all = sizes.iter().map(|&samples| blocks(samples)).sum();
-        let longest = wide.iter().map(|wide| wide.layer.panel()).max().unwrap_or(0);
-        let updaters = sizes.iter().map(|_| Updater {
-            weights: WeightGradient::new(if wide.is_empty() { 0 } else { all }),
-            gradient: vec![0.0; longest.max(CHUNK)],
-        });
-        Self { updaters: updaters.collect(), shards, wide }
+        let gradients = || {
+            let first = shards.first();
+            deferred.iter().filter_map(move |layer| first?.deferred_weight_gradient(layer.step))
+        };
+        let longest = gradients().map(|gradient| gradient.panel_len()).max().unwrap_or(0);
+        let scratch = gradients().map(|gradient| gradient.scratch_len(all)).max().unwrap_or(0);
+        let updaters = sizes
+            .iter()
+            .map(|_| Updater { scratch: zeros(scratch), gradient: vec![0.0; longest.max(CHUNK)] });
+        Self { updaters: updaters.collect(), shards, deferred }
     }
 
     /// How many there are.
@@ -66,20 +69,20 @@ impl DataParallel {
         });
         let barriers = self.shards.first().map_or(0, Worker::barriers);
         for barrier in 0..barriers {
-            add_up(&mut self.shards, barrier, Direction::Forward);
+            all_reduce(&mut self.shards, barrier, Direction::Forward);
             each(self.shards.par_iter_mut(), |_, shard| shard.forward(network, barrier + 1));
         }
         for barrier in (0..barriers).rev() {
-            add_up(&mut self.shards, barrier, Direction::Backward);
+            all_reduce(&mut self.shards, barrier, Direction::Backward);
             each(self.shards.par_iter_mut(), |_, shard| shard.backward(network, barrier));
         }
     }
 
     /// Takes the step `update` of all parameters, along the gradient of the last batch.
     pub fn update(&mut self, level: Level, update: Update) {
-        let Self { shards, wide, updaters } = self;
+        let Self { shards, deferred, updaters } = self;
         let together = Together::new(updaters.len());
-        Batch { level, shards, wide }.share(update, updaters, &together);
+        Batch { level, shards, deferred }.share(update, updaters, &together);
     }
 
     /// The gradient of the last batch, in the order of the parameters of `network`.
@@ -107,7 +110,7 @@ impl DataParallel {
 
 /// A thread's room for the gradients of the parameters that it updates next.
 struct Updater {
-    weights: WeightGradient,
+    scratch: Buffer,
     gradient: Vec<f32>,
 }
 
@@ -116,7 +119,7 @@ struct Updater {
 struct Batch<'a> {
     level: Level,
     shards: &'a [Worker],
-    wide: &'a [Wide],
+    deferred: &'a [Deferred],
 }
 
 impl Batch<'_> {
@@ -128,12 +131,13 @@ impl Batch<'_> {
         let (start, len) = (update.start(), update.len());
         let (first, others) = updaters.split_at_mut(updaters.len() / 2);
         let mut middle = start + len * first.len() / (first.len() + others.len());
-        if let Some(Wide { layer, weights, .. }) =
-            self.wide.iter().find(|wide| wide.weights.contains(&middle))
+        if let Some(Deferred { step, weights }) =
+            self.deferred.iter().find(|layer| layer.weights.contains(&middle))
         {
             // Panels stay whole.
-            let panels = (middle - weights.start + layer.panel() / 2) / layer.panel();
-            middle = (weights.start + panels * layer.panel()).min(weights.end).clamp(start, start + len);
+            let panel = self.gradient_of(*step).panel_len();
+            let panels = (middle - weights.start + panel / 2) / panel;
+            middle = (weights.start + panels * panel).min(weights.end).clamp(start, start + len);
         }
         let (before, after) = update.split_at(middle);
         rayon::join(|| self.share(before, first, together), || self.share(after, others, together));
@@ -143,9 +147,9 @@ impl Batch<'_> {
     fn follow(self, mut update: Update, updater: &mut Updater) {
         while update.len() > 0 {
             let (start, chunk) = (update.start(), update.start() + CHUNK.min(update.len()));
-            let end = match self.wide.iter().find(|wide| start < wide.weights.end) {
-                Some(wide) if wide.weights.start <= start => self.panel(wide, start, updater),
-                Some(wide) => self.sum(start..chunk.min(wide.weights.start), updater),
+            let end = match self.deferred.iter().find(|layer| start < layer.weights.end) {
+                Some(layer) if layer.weights.start <= start => self.panel(layer, start, updater),
+                Some(layer) => self.sum(start..chunk.min(layer.weights.start), updater),
                 None => self.sum(start..chunk, updater),
             };
             let (first, rest) = update.split_at(end);
@@ -155,12 +159,18 @@ impl Batch<'_> {
     }
 
     /// Writes the gradient of the panel of a wide layer that begins with parameter `start`; where it ends.
-    fn panel(self, Wide { layer, step, weights }: &Wide, start: usize, updater: &mut Updater) -> usize {
-        let end = weights.end.min(start + layer.panel());
-        let input = (start - weights.start) / layer.out_features;
+    fn panel(self, Deferred { step, weights }: &Deferred, start: usize, updater: &mut Updater) -> usize {
+        let layer = self.gradient_of(*step);
+        let end = weights.end.min(start + layer.panel_len());
         let batch = |part| self.shards.get(part).map(|shard: &Worker| shard.around(*step));
-        updater.weights.write(self.level, *layer, input, &batch, &mut updater.gradient[..end - start]);
+        let Updater { scratch, gradient } = updater;
+        layer.write_panel(self.level, start - weights.start, &batch, scratch, &mut gradient[..end - start]);
         end
+    }
+
+    fn gradient_of(&self, step: usize) -> &dyn DeferredWeightGradient {
+        let layer = self.shards[0].deferred_weight_gradient(step);
+        layer.expect("all workers have the same layers")
     }
 
     /// Adds up the gradients that the shards have of the parameters in `range`, one after the other; where it ends.
@@ -217,16 +227,19 @@ pub(super) fn each<T: Send>(items: impl IndexedParallelIterator<Item = T>, work:
     items.with_max_len(1).enumerate().for_each(|(i, item)| together.part(|| work(i, item)));
 }
 
-/// Tells every shard the sums of all at a barrier, added in their order.
-fn add_up(shards: &mut [Worker], barrier: usize, direction: Direction) {
+/// Writes the sums of all workers at a barrier, added in the order of the workers, to each of them.
+fn all_reduce(shards: &mut [Worker], barrier: usize, direction: Direction) {
     let Some((first, others)) = shards.split_first_mut() else { return };
-    let Some(total) = first.normalization(barrier) else { return };
-    total.begin(direction);
-    for normalization in others.iter_mut().filter_map(|shard| shard.normalization(barrier)) {
-        total.add(direction, normalization);
+    let Some(first) = first.batch_statistics(barrier) else { return };
+    let (local, total) = first.sums(direction);
+    total.copy_from_slice(local);
+    for statistics in others.iter_mut().filter_map(|shard| shard.batch_statistics(barrier)) {
+        for (total, local) in total.iter_mut().zip(statistics.sums(direction).0) {
+            *total += local;
+        }
     }
-    for normalization in others.iter_mut().filter_map(|shard| shard.normalization(barrier)) {
-        normalization.take(direction, total);
+    for statistics in others.iter_mut().filter_map(|shard| shard.batch_statistics(barrier)) {
+        statistics.sums(direction).1.copy_from_slice(total);
     }
 }
 

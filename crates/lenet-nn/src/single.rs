@@ -19,12 +19,11 @@ use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 
 use super::{
     Conv2d, FeatureMaps, Layer, Network, Shape,
-    activation::Activation,
     batchnorm::running_scale,
     conv2d::{Geometry, pad},
     lanes::{Buffer, LANES, Lanes, TILE, piece, with_const, zeros},
-    layer::{Operator, Pass},
     linear::PANEL,
+    operator::{Activation, Operator, Pass},
     winograd::{Filtering, OneImage},
 };
 use crate::{CLASSES, PIXELS, SIDE};
@@ -355,7 +354,12 @@ impl Single {
                 }
                 Work::Flatten(shape) => flatten(*shape, x, y),
                 Work::Pool(operator) => {
-                    operator.forward(Pass { level, training: None, first_block: 0, samples: 1 }, &[], x, y);
+                    operator.forward(
+                        Pass { level, training: false, dropout_key: None, first_block: 0, samples: 1 },
+                        &[],
+                        x,
+                        y,
+                    );
                 }
                 Work::Scale { scale, shift, plane } => {
                     dispatch!(level, simd => scale_groups(simd, scale, shift, *plane, x));

@@ -28,7 +28,7 @@ use super::{
     Conv2d, Shape,
     conv2d::add_planes,
     lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, transpose, with_const, zeros},
-    layer::{Operator, Pass},
+    operator::{Operator, Pass},
 };
 
 mod points;
@@ -683,8 +683,8 @@ impl<const N: usize, const M: usize, const R: usize> Winograd<N, M, R> {
 }
 
 impl<const N: usize, const M: usize, const R: usize> Operator for Winograd<N, M, R> {
-    fn prepare(&mut self, parameters: &[f32]) {
-        dispatch!(Level::new(), simd => self.weights_to_points(simd, parameters));
+    fn prepare(&mut self, level: Level, parameters: &[f32]) {
+        dispatch!(level, simd => self.weights_to_points(simd, parameters));
     }
 
     fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
@@ -729,7 +729,7 @@ impl<const N: usize, const M: usize, const R: usize> Operator for Winograd<N, M,
         }
     }
 
-    fn finish(&mut self, gradient: &mut [f32]) {
-        dispatch!(Level::new(), simd => self.gradient_from_points(simd, gradient));
+    fn reduce_gradient(&mut self, level: Level, gradient: &mut [f32]) {
+        dispatch!(level, simd => self.gradient_from_points(simd, gradient));
     }
 }

@@ -6,13 +6,11 @@
 use std::ops::Range;
 
 use super::{
-    Dropout, Layer, Linear, Network, Normalize, Shape,
-    activation::Activation,
-    batchnorm::Normalization,
-    dropout::Dropping,
+    Dropout, Layer, Network, Normalize, Shape,
+    dropout::DropoutOp,
     lanes::{Buffer, LANES, Lanes, blocks, zeros},
-    layer::{Operator, Pass},
     loss::cross_entropy,
+    operator::{Activation, BatchStatistics, DeferredWeightGradient, Operator, Pass},
 };
 use crate::{CLASSES, PIXELS, SIDE};
 
@@ -20,9 +18,9 @@ use crate::{CLASSES, PIXELS, SIDE};
 struct Step {
     operator: Box<dyn Operator>,
     activation: Option<Activation>,
-    dropout: Option<Dropping>,
+    dropout: Option<DropoutOp>,
     /// Whether the next step goes back through the activation.
-    followed: bool,
+    fused: bool,
     /// Its part of the network's parameters.
     parameters: Range<usize>,
     input: Shape,
@@ -37,7 +35,7 @@ impl Step {
         input: Shape,
         output: Shape,
     ) -> Self {
-        Self { operator, activation, dropout: None, followed: false, parameters, input, output }
+        Self { operator, activation, dropout: None, fused: false, parameters, input, output }
     }
 
     /// Whether dropout can follow in place: where the derivative of the activation can be told from what it leaves.
@@ -82,6 +80,8 @@ pub(crate) struct Workspace {
     /// In training, the steps that need sums over the whole batch: before each, threads wait for each other.
     barriers: Vec<usize>,
     samples: usize,
+    /// Whether it keeps what a backward pass needs.
+    training: bool,
 }
 
 impl Workspace {
@@ -103,7 +103,7 @@ impl Workspace {
             if let (&Layer::Dropout(Dropout { p }), Some(step)) = (row.layer, steps.last_mut())
                 && step.takes_dropout()
             {
-                step.dropout = Some(Dropping { p, len: input.len() });
+                step.dropout = Some(DropoutOp { p, len: input.len() });
                 continue;
             }
             let operator = row.layer.operator(input, output, blocks);
@@ -120,7 +120,7 @@ impl Workspace {
                 },
             };
             if let Some(mut operator) = operator {
-                if steps.is_empty() && operator.normalization().is_some() {
+                if steps.is_empty() && operator.batch_statistics().is_some() {
                     // Sums are gathered from what a step has made.
                     steps.push(Step::new(copy(input), None, 0..0, input, input));
                 }
@@ -130,7 +130,7 @@ impl Workspace {
                     && let Some(activation) = step.activation
                     && step.dropout.is_none()
                 {
-                    step.followed = operator.follow(activation);
+                    step.fused = operator.fuse_activation(activation);
                 }
                 let activation = row.layer.activation();
                 steps.push(Step::new(operator, activation, parameters, input, output));
@@ -138,13 +138,13 @@ impl Workspace {
             input = output;
         }
         let whole = steps.iter().position(|step| step.operator.takes_whole_batch()).unwrap_or(steps.len());
-        let barriers = steps.iter_mut().map(|step| step.operator.normalization().is_some()).enumerate();
+        let barriers = steps.iter_mut().map(|step| step.operator.batch_statistics().is_some()).enumerate();
         let barriers: Vec<usize> = barriers.filter_map(|(i, waits)| (keep && waits).then_some(i)).collect();
         let kept: Vec<bool> = (0..=steps.len()).map(|i| keep || i == 0 || i >= whole).collect();
         let lens = std::iter::once(PIXELS).chain(steps.iter().map(|step| step.output.len()));
         let values =
             lens.zip(&kept).map(|(len, &kept)| zeros(if kept { blocks * len } else { len })).collect();
-        Self { steps, whole, values, kept, barriers, samples: 0 }
+        Self { steps, whole, values, kept, barriers, samples: 0, training: keep }
     }
 
     /// Takes in `images`, each (row, column), scaled.
@@ -164,7 +164,7 @@ impl Workspace {
     /// Takes in the network's parameters: before the first pass with them.
     pub fn prepare(&mut self, network: &Network) {
         for step in &mut self.steps {
-            step.operator.prepare(&network.parameters()[step.parameters.clone()]);
+            step.operator.prepare(network.level(), &network.parameters()[step.parameters.clone()]);
         }
     }
 
@@ -178,12 +178,18 @@ impl Workspace {
     fn pass(
         &self,
         network: &Network,
-        training: Option<u64>,
+        dropout_key: Option<u64>,
         first_block: usize,
         blocks: &Range<usize>,
     ) -> Pass {
         let samples = self.samples.min(blocks.end * LANES) - blocks.start * LANES;
-        Pass { level: network.level(), training, first_block: first_block + blocks.start, samples }
+        Pass {
+            level: network.level(),
+            training: self.training,
+            dropout_key,
+            first_block: first_block + blocks.start,
+            samples,
+        }
     }
 
     /// The steps from one barrier on to the next.
@@ -192,16 +198,16 @@ impl Workspace {
         start..self.barriers.get(stage).copied().unwrap_or(self.steps.len())
     }
 
-    fn forward(&mut self, network: &Network, training: Option<u64>, first_block: usize, stage: usize) {
+    fn forward(&mut self, network: &Network, dropout_key: Option<u64>, first_block: usize, stage: usize) {
         let (blocks, steps) = (blocks(self.samples), self.stage(stage));
         let whole = self.whole.clamp(steps.start, steps.end);
         for block in 0..blocks {
             for i in steps.start..whole {
-                self.forward_step(i, network, training, first_block, block..block + 1);
+                self.forward_step(i, network, dropout_key, first_block, block..block + 1);
             }
         }
         for i in whole..steps.end {
-            self.forward_step(i, network, training, first_block, 0..blocks);
+            self.forward_step(i, network, dropout_key, first_block, 0..blocks);
         }
     }
 
@@ -209,11 +215,11 @@ impl Workspace {
         &mut self,
         i: usize,
         network: &Network,
-        training: Option<u64>,
+        dropout_key: Option<u64>,
         first_block: usize,
         blocks: Range<usize>,
     ) {
-        let pass = self.pass(network, training, first_block, &blocks);
+        let pass = self.pass(network, dropout_key, first_block, &blocks);
         let step = &mut self.steps[i];
         let x = part(blocks.clone(), self.kept[i], step.input);
         let y = part(blocks, self.kept[i + 1], step.output);
@@ -221,16 +227,16 @@ impl Workspace {
         let y = &mut after[0][y];
         step.forward(network, pass, &before[i][x], y);
         if self.barriers.contains(&(i + 1))
-            && let Some(normalization) = self.steps[i + 1].operator.normalization()
+            && let Some(statistics) = self.steps[i + 1].operator.batch_statistics()
         {
-            normalization.gather(pass, y, None);
+            statistics.accumulate(pass, y, None);
         }
     }
 }
 
 /// Who passes on what it gets.
 fn copy(shape: Shape) -> Box<dyn Operator> {
-    Box::new(Dropping { p: 0.0, len: shape.len() })
+    Box::new(DropoutOp { p: 0.0, len: shape.len() })
 }
 
 /// Where `blocks` of an activation are.
@@ -244,16 +250,15 @@ pub struct BatchSlice {
     /// Samples in the whole batch.
     pub total: usize,
     /// The key of the step's random numbers, none for no dropout.
-    pub training: Option<u64>,
+    pub dropout_key: Option<u64>,
     /// The place of the share's first block in the batch.
     pub first_block: usize,
     /// Whether the network learns what is of no class.
     pub none: bool,
 }
 
-/// A wide layer at work.
-pub(super) struct Wide {
-    pub layer: Linear,
+/// A layer whose weights' gradient is computed over the whole batch when they are updated.
+pub(super) struct Deferred {
     pub step: usize,
     /// The place of the weights among the network's parameters.
     pub weights: Range<usize>,
@@ -293,7 +298,7 @@ impl Worker {
             workspace,
             gradients,
             kept,
-            share: BatchSlice { total: 0, training: None, first_block: 0, none: false },
+            share: BatchSlice { total: 0, dropout_key: None, first_block: 0, none: false },
             targets: Vec::with_capacity(samples),
             gradient: vec![0.0; network.parameters().len()],
             loss: 0.0,
@@ -318,8 +323,8 @@ impl Worker {
 
     /// Goes forward from the barrier before `stage`, and after the last one back to the barrier behind it.
     pub fn forward(&mut self, network: &Network, stage: usize) {
-        let BatchSlice { training, first_block, total, none } = self.share;
-        self.workspace.forward(network, training, first_block, stage);
+        let BatchSlice { dropout_key, first_block, total, none } = self.share;
+        self.workspace.forward(network, dropout_key, first_block, stage);
         if stage == self.workspace.barriers.len() {
             let len = blocks(self.workspace.samples) * CLASSES;
             let (logits, gradient) = (self.workspace.values.last(), self.gradients.last_mut());
@@ -353,7 +358,7 @@ impl Worker {
         }
         if stage == 0 {
             for step in &mut self.workspace.steps {
-                step.operator.finish(&mut self.gradient[step.parameters.clone()]);
+                step.operator.reduce_gradient(network.level(), &mut self.gradient[step.parameters.clone()]);
             }
         }
     }
@@ -364,8 +369,8 @@ impl Worker {
         if !self.workspace.barriers.contains(&i) {
             self.through_activation(i, network, blocks.clone());
         }
-        let BatchSlice { training, first_block, .. } = self.share;
-        let pass = self.workspace.pass(network, training, first_block, &blocks);
+        let BatchSlice { dropout_key, first_block, .. } = self.share;
+        let pass = self.workspace.pass(network, dropout_key, first_block, &blocks);
         let Workspace { steps, values, kept, .. } = &mut self.workspace;
         let step = &mut steps[i];
         let x = &values[i][part(blocks.clone(), kept[i], step.input)];
@@ -380,8 +385,8 @@ impl Worker {
 
     /// Makes the gradient of what step `i` puts out that of what its operator does.
     fn through_activation(&mut self, i: usize, network: &Network, blocks: Range<usize>) {
-        let BatchSlice { training, first_block, .. } = self.share;
-        let pass = self.workspace.pass(network, training, first_block, &blocks);
+        let BatchSlice { dropout_key, first_block, .. } = self.share;
+        let pass = self.workspace.pass(network, dropout_key, first_block, &blocks);
         let Workspace { steps, values, kept, barriers, .. } = &mut self.workspace;
         let step = &mut steps[i];
         let y = &values[i + 1][part(blocks.clone(), kept[i + 1], step.output)];
@@ -390,15 +395,15 @@ impl Worker {
             dropout.apply(pass, dy);
         }
         if let Some(activation) = step.activation
-            && !step.followed
+            && !step.fused
         {
             activation.backward(pass.level, y, dy);
         }
         if barriers.contains(&i)
-            && let Some(normalization) = step.operator.normalization()
+            && let Some(statistics) = step.operator.batch_statistics()
         {
             let x = &values[i][part(blocks, kept[i], step.input)];
-            normalization.gather(pass, x, Some(dy));
+            statistics.accumulate(pass, x, Some(dy));
         }
     }
 
@@ -408,17 +413,23 @@ impl Worker {
     }
 
     /// What needs sums over the whole batch at a barrier.
-    pub(super) fn normalization(&mut self, barrier: usize) -> Option<&mut Normalization> {
+    pub(super) fn batch_statistics(&mut self, barrier: usize) -> Option<&mut dyn BatchStatistics> {
         let step = self.workspace.barriers[barrier];
-        self.workspace.steps[step].operator.normalization()
+        self.workspace.steps[step].operator.batch_statistics()
     }
 
     /// The wide layers, in the order of their parameters.
-    pub(super) fn wide(&self) -> impl Iterator<Item = Wide> {
+    pub(super) fn deferred(&self) -> impl Iterator<Item = Deferred> {
         self.workspace.steps.iter().enumerate().filter_map(|(i, step)| {
-            let (layer, start) = (step.operator.wide()?, step.parameters.start);
-            Some(Wide { layer, step: i, weights: start..start + layer.weights() })
+            let (weights, start) =
+                (step.operator.deferred_weight_gradient()?.weights(), step.parameters.start);
+            Some(Deferred { step: i, weights: start..start + weights })
         })
+    }
+
+    /// How to compute the gradient of the weights of a step's deferred layer.
+    pub(super) fn deferred_weight_gradient(&self, step: usize) -> Option<&dyn DeferredWeightGradient> {
+        self.workspace.steps[step].operator.deferred_weight_gradient()
     }
 
     /// The input of a step that takes the whole batch, and the gradient of its output: (block, shape) each.
@@ -433,8 +444,8 @@ impl Worker {
     pub fn update_running(&mut self, parameters: &mut [f32]) {
         for &barrier in &self.workspace.barriers {
             let step = &mut self.workspace.steps[barrier];
-            if let Some(normalization) = step.operator.normalization() {
-                normalization.update_running(&mut parameters[step.parameters.clone()]);
+            if let Some(statistics) = step.operator.batch_statistics() {
+                statistics.update_running(&mut parameters[step.parameters.clone()]);
             }
         }
     }

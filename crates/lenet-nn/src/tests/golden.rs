@@ -119,7 +119,7 @@ pub fn architectures() -> [Architecture; 3] {
                 architecture = architecture.layer("flatten", nn::Layer::Flatten);
                 flat = true;
             }
-            let key = if key.is_empty() { format!("layer{i}") } else { (*key).to_owned() };
+            let key = if key.is_empty() { format!("unnamed{i}") } else { (*key).to_owned() };
             architecture = architecture.layer(key, super::fast(layer).expect("no dropout"));
         }
         architecture
@@ -340,7 +340,8 @@ fn fast_batch_normalisation() {
     let (first, second) = (11, IMAGES - 11);
     let mut shards = DataParallel::new(&network, &[first, second]);
     shards.step(&network, &mut [0..first, first..IMAGES], |i, shard, samples| {
-        let share = BatchSlice { total: IMAGES, training: None, first_block: i * blocks(first), none: false };
+        let share =
+            BatchSlice { total: IMAGES, dropout_key: None, first_block: i * blocks(first), none: false };
         let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
         shard.load(&network, share, pixels.chunks_exact(PIXELS), samples.clone().map(|i| targets.row(i)));
     });

@@ -10,11 +10,9 @@ use self::naive::{Parameters, Tensor, distinct, random_layers};
 use super::{
     Architecture, AvgPool2d, BatchNorm2d, BatchSlice, Conv2d, DataParallel, Dropout, Layer, Linear,
     MaxPool2d, Network, Normalize, Shape, Single, Targets,
-    activation::Activation,
-    batchnorm::Direction,
     lanes::{Buffer, LANES, Lanes, blocks, zeros},
-    layer::Pass,
     loss::{cross_entropy, smooth},
+    operator::{Activation, Direction, Pass},
 };
 use crate::{CLASSES, PIXELS, SIDE};
 
@@ -114,7 +112,7 @@ fn check_layer(
     let mut gradient = vec![f32::NAN; parameters.len()];
     let (fast_x, fast_dy) = (to_lanes(&x.data, input.len()), to_lanes(&dy.data, output.len()));
     let (mut fast_y, mut fast_dx);
-    let pass = Pass { level, training: None, first_block: 0, samples };
+    let pass = Pass { level, training: true, dropout_key: None, first_block: 0, samples };
     if let Some(activation) = layer.activation() {
         (fast_y, fast_dx) = (fast_x, fast_dy);
         activation.forward(level, &mut fast_y);
@@ -132,27 +130,29 @@ fn check_layer(
         };
         // The second step shows what the first has left behind.
         for _ in 0..2 {
-            operator.prepare(&parameters);
-            if let Some(normalization) = operator.normalization() {
+            operator.prepare(level, &parameters);
+            if let Some(statistics) = operator.batch_statistics() {
                 for (pass, x) in passes().zip(fast_x.chunks(inputs)) {
-                    normalization.gather(pass, x, None);
+                    statistics.accumulate(pass, x, None);
                 }
-                normalization.begin(Direction::Forward);
+                let (local, batch) = statistics.sums(Direction::Forward);
+                batch.copy_from_slice(local);
             }
             for (pass, (x, y)) in passes().zip(fast_x.chunks(inputs).zip(fast_y.chunks_mut(outputs))) {
                 operator.forward(pass, &parameters, x, y);
             }
-            if let Some(normalization) = operator.normalization() {
+            if let Some(statistics) = operator.batch_statistics() {
                 for (pass, (x, dy)) in passes().zip(fast_x.chunks(inputs).zip(fast_dy.chunks(outputs))) {
-                    normalization.gather(pass, x, Some(dy));
+                    statistics.accumulate(pass, x, Some(dy));
                 }
-                normalization.begin(Direction::Backward);
+                let (local, batch) = statistics.sums(Direction::Backward);
+                batch.copy_from_slice(local);
             }
             let xs = fast_x.chunks(inputs).zip(fast_dx.chunks_mut(inputs));
             for (pass, ((x, dx), dy)) in passes().zip(xs.zip(fast_dy.chunks(outputs))) {
                 operator.backward(pass, &parameters, x, dy, Some(dx), &mut gradient);
             }
-            operator.finish(&mut gradient);
+            operator.reduce_gradient(level, &mut gradient);
         }
         let idle =
             fast_dx.iter().skip(samples / LANES * input.len()).flat_map(|lanes| &lanes.0[samples % LANES..]);
@@ -396,7 +396,7 @@ fn dropout_keeps_the_mean_and_repeats_its_mask() {
     let mut operator = layer.operator(shape, shape, 3).unwrap();
     let ones = vec![Lanes([1.0; LANES]); 3000];
     for level in levels() {
-        let pass = Pass { level, training: Some(7), first_block: 4, samples: 24 };
+        let pass = Pass { level, training: true, dropout_key: Some(7), first_block: 4, samples: 24 };
         let (mut y, mut dx) = (zeros(3000), zeros(3000));
         operator.forward(pass, &[], &ones, &mut y);
         operator.backward(pass, &[], &ones, &ones, Some(&mut dx), &mut []);
@@ -412,7 +412,7 @@ fn dropout_keeps_the_mean_and_repeats_its_mask() {
         operator.forward(Pass { first_block: 6, ..pass }, &[], &ones[..1000], &mut last);
         assert_eq!(last[..], y[2000..]);
 
-        operator.forward(Pass { training: None, ..pass }, &[], &ones, &mut y);
+        operator.forward(Pass { dropout_key: None, ..pass }, &[], &ones, &mut y);
         assert_eq!(y[..], ones[..]);
     }
 }
@@ -511,7 +511,7 @@ fn dropout_in_place_is_that_of_a_copy() {
         let network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
         let samples = labels.len();
         let mut shards = DataParallel::new(&network, &[samples]);
-        let share = BatchSlice { total: samples, training: Some(7), first_block: 0, none: false };
+        let share = BatchSlice { total: samples, dropout_key: Some(7), first_block: 0, none: false };
         shards.step(&network, &mut [()], |_, shard, ()| {
             let rows = (0..samples).map(|i| Targets::Labels(&labels).row(i));
             shard.load(&network, share, images.chunks_exact(PIXELS), rows);
@@ -584,7 +584,7 @@ fn wide_layers_have_the_same_gradient_in_shares() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| {
             shards.step(&network, &mut [0..8, 8..13, 13..13], |i, shard, samples| {
-                let share = BatchSlice { total: 13, training: None, first_block: i, none: false };
+                let share = BatchSlice { total: 13, dropout_key: None, first_block: i, none: false };
                 let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
                 let rows = samples.clone().map(|i| targets.row(i));
                 shard.load(&network, share, pixels.chunks_exact(PIXELS), rows);

@@ -13,8 +13,7 @@ use crate::SIDE;
 use crate::{
     Architecture, Shape,
     lanes::{LANES, Lanes, zeros},
-    layer::Pass,
-    linear::{PANEL, WeightGradient},
+    operator::Pass,
 };
 
 const BLOCKS: usize = 7;
@@ -67,9 +66,9 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
         "backward us",
         "peak"
     );
-    let pass = Pass { level, training: Some(1), first_block: 0, samples: IMAGES };
+    let pass = Pass { level, training: true, dropout_key: Some(1), first_block: 0, samples: IMAGES };
     let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
-    let (mut total, mut work, mut weights) = (0.0, 0, WeightGradient::new(BLOCKS));
+    let (mut total, mut work) = (0.0, 0);
     for (i, row) in architecture.summary().unwrap().into_iter().enumerate() {
         let output = row.output;
         let (mut x, mut dx) = (zeros(BLOCKS * input.len()), zeros(BLOCKS * input.len()));
@@ -89,9 +88,11 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
                 }),
             )
         } else if let Some(mut operator) = row.layer.operator(input, output, BLOCKS) {
+            let scratch = operator.deferred_weight_gradient().map_or(0, |layer| layer.scratch_len(BLOCKS));
+            let mut scratch = zeros(scratch);
             let blocks = if operator.takes_whole_batch() { BLOCKS } else { 1 };
             let forward = seconds(|| {
-                operator.prepare(&parameters);
+                operator.prepare(level, &parameters);
                 for (x, y) in x.chunks(blocks * input.len()).zip(y.chunks_mut(blocks * output.len())) {
                     operator.forward(pass, &parameters, x, y);
                 }
@@ -101,12 +102,12 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
                 for ((x, dx), dy) in xs.zip(dy.chunks(blocks * output.len())) {
                     operator.backward(pass, &parameters, x, dy, (!first).then_some(dx), &mut gradient);
                 }
-                operator.finish(&mut gradient);
-                if let Some(layer) = operator.wide() {
-                    let batch = |part| (part == 0).then_some((&x[..], &dy[..]));
-                    for (panel, gradient) in gradient[..layer.weights()].chunks_mut(layer.panel()).enumerate()
-                    {
-                        weights.write(level, layer, panel * PANEL, &batch, gradient);
+                operator.reduce_gradient(level, &mut gradient);
+                if let Some(layer) = operator.deferred_weight_gradient() {
+                    let batch = |slice| (slice == 0).then_some((&x[..], &dy[..]));
+                    let panel = layer.panel_len();
+                    for (i, gradient) in gradient[..layer.weights()].chunks_mut(panel).enumerate() {
+                        layer.write_panel(level, i * panel, &batch, &mut scratch, gradient);
                     }
                 }
             });

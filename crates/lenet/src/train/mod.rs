@@ -314,7 +314,7 @@ impl<'a> Trainer<'a> {
                     .map_or_else(|| targets.row(index as usize), |substitute| substitute.target(targets));
                 smooth(row, label_smoothing)
             });
-            let share = BatchSlice { total: batch.len(), training: Some(key), first_block, none };
+            let share = BatchSlice { total: batch.len(), dropout_key: Some(key), first_block, none };
             match warper {
                 Some(warper) => shard.load(reader, share, warper.warp(data, images, key, first), rows),
                 None => shard.load(reader, share, images, rows),

@@ -1,0 +1,136 @@
+//! The interface between a layer and the code that runs it on one thread: [`Operator`].
+//!
+//! Nothing here names a layer. What an operator needs beyond its own forward and backward pass is expressed as data
+//! ([`Activation`]) or as a trait ([`BatchStatistics`], [`DeferredWeightGradient`]).
+
+use fearless_simd::Level;
+
+use super::lanes::{LANES, Lanes};
+
+/// One pass over some blocks of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pass {
+    /// SIMD instructions to use.
+    pub level: Level,
+    /// Whether batch statistics are those of the batch; otherwise the running averages are used.
+    pub training: bool,
+    /// Key of the step's dropout masks; `None` disables dropout.
+    pub dropout_key: Option<u64>,
+    /// Index in the batch of the first block.
+    pub first_block: usize,
+    /// Samples in the blocks. The lanes after the last sample are idle.
+    pub samples: usize,
+}
+
+impl Pass {
+    /// Returns the number of lanes of `block`, counted from the first block of the pass, that hold samples.
+    pub fn filled(&self, block: usize) -> usize {
+        self.samples.saturating_sub(block * LANES).min(LANES)
+    }
+}
+
+/// An element-wise function that follows an operator, in place on its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// `max(x, 0)`
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+/// A layer on one thread, with the memory that it needs.
+///
+/// The calls of a training step are, in this order: [`prepare`](Self::prepare); [`forward`](Self::forward) of all blocks, in
+/// one call or several; [`backward`](Self::backward) of all blocks; [`reduce_gradient`](Self::reduce_gradient). An operator
+/// with [`batch_statistics`](Self::batch_statistics) has its sums accumulated before `forward` and before `backward`.
+pub(crate) trait Operator: Send + Sync {
+    /// Transforms new `parameters` into the form that the kernels read, and resets sums over a batch.
+    fn prepare(&mut self, _level: Level, _parameters: &[f32]) {}
+
+    /// Computes `y` `(block, output shape)` of `x` `(block, input shape)`.
+    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
+
+    /// Computes the gradient `dx` of `x` and that of the parameters from the gradient `dy` of `y`.
+    ///
+    /// `dx` is `None` in the first layer. The gradient of the parameters is written to `gradient`, here or in
+    /// [`reduce_gradient`](Self::reduce_gradient); that of the weights is left out if there is a
+    /// [`deferred_weight_gradient`](Self::deferred_weight_gradient).
+    fn backward(
+        &mut self,
+        pass: Pass,
+        parameters: &[f32],
+        x: &[Lanes],
+        dy: &[Lanes],
+        dx: Option<&mut [Lanes]>,
+        gradient: &mut [f32],
+    );
+
+    /// Writes gradients that `backward` accumulated in the operator's own memory to `gradient`, and resets them.
+    fn reduce_gradient(&mut self, _level: Level, _gradient: &mut [f32]) {}
+
+    /// Returns the sums over the whole batch that the operator needs before it can run, if any.
+    fn batch_statistics(&mut self) -> Option<&mut dyn BatchStatistics> {
+        None
+    }
+
+    /// Offers the operator to apply the derivative of the `activation` that made its input in `backward`. Returns whether it
+    /// does from now on.
+    fn fuse_activation(&mut self, _activation: Activation) -> bool {
+        false
+    }
+
+    /// Returns how to compute the gradient of the weights over the whole batch, if `backward` leaves it out.
+    fn deferred_weight_gradient(&self) -> Option<&dyn DeferredWeightGradient> {
+        None
+    }
+
+    /// Returns whether the operator takes the whole batch in one call rather than block by block.
+    fn takes_whole_batch(&self) -> bool {
+        false
+    }
+}
+
+/// The two directions through a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Forward,
+    Backward,
+}
+
+/// Sums over the whole batch, which all threads contribute to.
+pub(crate) trait BatchStatistics {
+    /// Adds blocks to this thread's sums: forward those of `x`, backward (with `dy`) those of the gradient.
+    fn accumulate(&mut self, pass: Pass, x: &[Lanes], dy: Option<&[Lanes]>);
+
+    /// Returns this thread's sums, and the memory for those of the whole batch, of the same length.
+    fn sums(&mut self, direction: Direction) -> (&[f64], &mut [f64]);
+
+    /// Moves the running averages among the layer's `parameters` towards the statistics of the last batch.
+    fn update_running(&self, parameters: &mut [f32]);
+}
+
+/// Returns the input of a layer and the gradient of its output, `(block, features)` each, of one thread's slice of a batch;
+/// `None` after the last slice.
+pub(crate) type BatchSlices<'a> = &'a dyn Fn(usize) -> Option<(&'a [Lanes], &'a [Lanes])>;
+
+/// The gradient of a layer's weights, computed over the whole batch at once, a panel of the weights at a time.
+pub(crate) trait DeferredWeightGradient {
+    /// Returns the number of weights, which are the first of the layer's parameters.
+    fn weights(&self) -> usize;
+
+    /// Returns the number of weights in a panel; the last panel may have fewer.
+    fn panel_len(&self) -> usize;
+
+    /// Returns the length of the scratch memory for a batch of at most `blocks`.
+    fn scratch_len(&self, blocks: usize) -> usize;
+
+    /// Writes the gradient of a panel, which begins with weight `start`, to `gradient`.
+    fn write_panel(
+        &self,
+        level: Level,
+        start: usize,
+        batch: BatchSlices,
+        scratch: &mut [Lanes],
+        gradient: &mut [f32],
+    );
+}
