@@ -114,7 +114,9 @@ fn main() {
         Work::Train { model, run } => {
             let device = device.autodiff();
             match model {
-                Model::Lenet5 => train_network(run, &device, LeNet5::new(&device), AdamConfig::new().init(), 0.001),
+                Model::Lenet5 => {
+                    train_network(run, &device, LeNet5::new(&device), AdamConfig::new().init(), 0.001)
+                }
                 Model::Cnn => train_network(run, &device, Cnn::new(&device), AdamConfig::new().init(), 0.001),
                 Model::Mlp => train_network(run, &device, Mlp::new(&device), SgdConfig::new().init(), 0.01),
             }

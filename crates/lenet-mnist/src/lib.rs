@@ -16,6 +16,10 @@ use lenet::Dataset;
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tutorial.md")]
+mod tutorial {}
+
 /// The 60,000 training images. Decodes them anew on each call (0.2 s).
 pub fn train() -> Dataset {
     decode(
