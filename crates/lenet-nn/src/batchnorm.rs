@@ -154,11 +154,11 @@ fn sum_products<S: Simd, V: Vector<S>>(simd: S, dy: &[Lanes], x: &[Lanes], total
         }
     }
     for (dy, x) in rests {
-        let dy = V::load_one(simd, dy);
-        sums[0] = [sums[0][0] + dy, dy.mul_add(V::load_one(simd, x), sums[0][1])];
+        let dy = V::load_first(simd, dy);
+        sums[0] = [sums[0][0] + dy, dy.mul_add(V::load_first(simd, x), sums[0][1])];
     }
     for (part, total) in totals.iter_mut().enumerate() {
-        total.store(((sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part])).sum());
+        total.store(((sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part])).sum_elements());
     }
 }
 

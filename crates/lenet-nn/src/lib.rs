@@ -9,16 +9,21 @@
 
 mod error;
 pub mod optim;
-mod lanes;
+mod layout;
+mod simd;
+mod partition;
+// Until all paths are moved.
+mod lanes {
+    pub(crate) use crate::{layout::*, partition::even_chunk, simd::*};
+}
 mod operator;
 mod layer;
-mod conv2d;
-mod winograd;
+mod ops;
+use ops::{conv2d, conv2d::winograd, linear};
 mod batchnorm;
 mod pool;
 mod activation;
 mod dropout;
-mod linear;
 mod loss;
 mod workspace;
 mod shards;
@@ -34,13 +39,14 @@ pub use batchnorm::BatchNorm2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use error::Error;
-pub use lanes::{LANES, blocks, piece};
 pub use layer::Layer;
+pub use layout::{LANES, blocks};
 pub use linear::Linear;
 pub use loss::{Targets, argmax};
 pub use loss::{smooth, softmax};
 pub use network::{Architecture, FeatureMaps, LayerSummary, Network, Normalize, Session, Tensor};
 pub use network::{CHUNK, Memory};
+pub use partition::even_chunk;
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use shards::DataParallel;
 pub(crate) use single::Single;

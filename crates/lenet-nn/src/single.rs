@@ -21,7 +21,7 @@ use super::{
     Conv2d, FeatureMaps, Layer, Network, Shape,
     batchnorm::running_scale,
     conv2d::{Geometry, pad},
-    lanes::{Buffer, LANES, Lanes, TILE, piece, with_const, zeros},
+    lanes::{Buffer, LANES, Lanes, MAX_TILE, even_chunk, with_const, zeros},
     linear::PANEL,
     operator::{Activation, Operator, Pass},
     winograd::{Filtering, OneImage},
@@ -43,7 +43,7 @@ fn correlate<S: Simd>(
     for i in 0..height {
         for group in (0..bias.len()).step_by(2) {
             for tile in 0..tiles {
-                let (j, columns) = piece(width, tiles, tile);
+                let (j, columns) = even_chunk(width, tiles, tile);
                 let at = (group, i, j);
                 if group + 1 < bias.len() {
                     with_const!(P = columns => correlate_tile::<S, 2, P>(simd, shape, weight, bias, x, y, at));
@@ -109,9 +109,9 @@ fn correlate_tile<S: Simd, const G: usize, const P: usize>(
 #[inline(always)]
 fn multiply<S: Simd>(simd: S, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
     let outputs = bias.len();
-    let tiles = outputs.div_ceil(TILE);
+    let tiles = outputs.div_ceil(MAX_TILE);
     for tile in 0..tiles {
-        let (first, rows) = piece(outputs, tiles, tile);
+        let (first, rows) = even_chunk(outputs, tiles, tile);
         with_const!(R = rows => multiply_rows::<S, R>(simd, weight, bias, x, y, first));
     }
 }

@@ -18,9 +18,9 @@ use crate::{
     data::synthetic::SyntheticData,
     error::ensure,
     nn::{
-        BatchSlice, DataParallel, LANES, Network, Normalize, Targets, Worker, blocks,
+        BatchSlice, DataParallel, LANES, Network, Normalize, Targets, Worker, blocks, even_chunk,
         optim::{Average, Optimizer, Schedule},
-        piece, smooth,
+        smooth,
     },
 };
 
@@ -198,7 +198,7 @@ impl<'a> Trainer<'a> {
     fn on(data: &'a Dataset, checkpoint: Checkpoint) -> Result<Self, Error> {
         ensure("data", !data.is_empty(), "at least one image", "none")?;
         let (all, count) = (blocks(checkpoint.recipe.batch_size), checkpoint.threads);
-        let sizes: Vec<usize> = (0..count).map(|i| piece(all, count, i).1 * LANES).collect();
+        let sizes: Vec<usize> = (0..count).map(|i| even_chunk(all, count, i).1 * LANES).collect();
         let shards = DataParallel::new(&checkpoint.network, &sizes);
         let Recipe { mixture, augmentation, .. } = checkpoint.recipe;
         let augmenter = augmentation.map(Augmenter::new).transpose()?;
@@ -299,7 +299,7 @@ impl<'a> Trainer<'a> {
         let none = reader.threshold().is_some();
         let (all, count) = (blocks(batch.len()), shards.len());
         let load = |i, shard: &mut Worker, warper: &mut Option<Warper>| {
-            let (first_block, len) = piece(all, count, i);
+            let (first_block, len) = even_chunk(all, count, i);
             let first = first_block * LANES;
             let indices = &batch[first.min(batch.len())..batch.len().min(first + len * LANES)];
             // They lie anywhere in memory: asked for all together, none is waited for alone.

@@ -3,13 +3,12 @@
 use fearless_simd::{Level, Simd, dispatch};
 
 use super::{
-    Frame, PAIR, Tiling, Winograd, column, gather, lanes_pitch,
-    points::{OfInput, OfOutput, scale},
-    spread,
+    Frame, PAIR, Tiling, Winograd, column, gather, lanes_pitch, spread,
+    transform::{OfInput, OfOutput, scale},
 };
 use crate::{
     Conv2d, Shape,
-    lanes::{Buffer, LANES, Lanes, Vector, kernel, piece, with_const, zeros},
+    lanes::{Buffer, LANES, Lanes, Vector, even_chunk, kernel, with_const, zeros},
 };
 
 /// A [`Conv2d`] of stride 1 with kernels of `R x R` at work on one image, by tiles of `M x M` outputs.
@@ -95,7 +94,7 @@ fn multiply<S: Simd, V: Vector<S>>(
         for (at, weights) in weights.chunks(V::ELEMENTS * channels).enumerate() {
             let first = at * V::ELEMENTS * PAIR;
             for tile in 0..tiles {
-                let (pair, count) = piece(pairs, tiles, tile);
+                let (pair, count) = even_chunk(pairs, tiles, tile);
                 let values = &values[pair * inputs..][..count * inputs];
                 let products = &mut products[pair * outputs..][..count * outputs];
                 with_const!(P = count, [1 2] else 3 => if V::WIDE && weights.len() == channels {

@@ -21,18 +21,18 @@ use std::ops::Range;
 
 use fearless_simd::{Level, Simd, SimdBase, dispatch, f32x8};
 
-use points::{OfInput, OfOutput, Transform, kernel_matrix, scale, transpose_matrix};
-pub(super) use single::OneImage;
+pub(crate) use single_sample::OneImage;
+use transform::{OfInput, OfOutput, Transform, kernel_matrix, scale, transpose_matrix};
 
-use super::{
+use crate::{
     Conv2d, Shape,
     conv2d::add_planes,
-    lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, transpose, with_const, zeros},
+    lanes::{Buffer, LANES, Lanes, MAX_TILE, Vector, even_chunk, kernel, transpose, with_const, zeros},
     operator::{Operator, Pass},
 };
 
-mod points;
-mod single;
+mod transform;
+mod single_sample;
 
 /// Tiles side by side in memory: a cache line.
 const PAIR: usize = 2;
@@ -54,7 +54,7 @@ const fn weights_pitch(kernels: usize) -> usize {
 }
 
 /// Tiles of `M x M` outputs that depend on `N x N` inputs, for kernels of `R x R`.
-pub(super) enum Filtering {
+pub(crate) enum Filtering {
     /// 6, 4, 3
     Three,
     /// 9, 7, 3
@@ -66,7 +66,7 @@ pub(super) enum Filtering {
 impl Conv2d {
     /// Whether it is quicker so: with few channels to sum over, the way to the points and back takes longer than what it
     /// saves.
-    pub(super) fn filtering(&self, output: Shape) -> Option<Filtering> {
+    pub(crate) fn filtering(&self, output: Shape) -> Option<Filtering> {
         // Multiplications for each pair of channels, a pair of tiles at a time.
         let work = |n: usize, m: usize| {
             n * n * (output.height.div_ceil(m) * output.width.div_ceil(m)).next_multiple_of(PAIR)
@@ -305,7 +305,7 @@ fn gather_tiles<S: Simd, V: Vector<S>, T: Transform<N, O>, const N: usize, const
 /// Rows of a register tile and its columns, pairs of tiles where vectors are wide and otherwise the tiles of a pair: the
 /// sums, the columns' operands and one of the rows' are fifteen registers of sixteen, or 29 of 32. With two more the
 /// compiler moves sums to memory and back at each step.
-const ROWS: usize = TILE;
+const ROWS: usize = MAX_TILE;
 const COLUMNS: usize = PAIR;
 const WIDE_COLUMNS: usize = 4;
 
@@ -314,7 +314,7 @@ const WIDE_COLUMNS: usize = 4;
 fn weight_place(rows: usize, channels: usize, row: usize, channel: usize) -> usize {
     let groups = rows.div_ceil(ROWS);
     let group = row * groups / rows;
-    let (first, count) = piece(rows, groups, group);
+    let (first, count) = even_chunk(rows, groups, group);
     first * channels + channel * count + row - first
 }
 
@@ -346,10 +346,10 @@ fn multiply_points<S: Simd, V: Vector<S>>(
         let values = tiling.at(point, channels, values);
         let products = &mut products[point * tiling.pitch(rows)..].as_chunks_mut().0[..pairs * rows];
         for group in 0..groups {
-            let (pair, count) = piece(pairs, groups, group);
+            let (pair, count) = even_chunk(pairs, groups, group);
             let values = &values[pair * channels..][..count * channels];
             for row_group in 0..row_groups {
-                let (row, count) = piece(rows, row_groups, row_group);
+                let (row, count) = even_chunk(rows, row_groups, row_group);
                 let weights = &weights[row * channels..][..count * channels];
                 let products = &mut products[pair * rows + row..];
                 with_const!(R = count => if V::WIDE {
@@ -427,10 +427,10 @@ fn weight_gradient<S: Simd, V: Vector<S>>(
         let du = &mut du[point * lanes_pitch(inputs * groups)..][..inputs * groups];
         turn::<S, V>(simd, outputs, dm, rows);
         for row_group in 0..row_groups {
-            let (row, count) = piece(inputs, row_groups, row_group);
+            let (row, count) = even_chunk(inputs, row_groups, row_group);
             with_const!(R = count => {
                 for column_group in 0..column_groups {
-                    let (vector, columns) = piece(vectors, column_groups, column_group);
+                    let (vector, columns) = even_chunk(vectors, column_groups, column_group);
                     let at = (row, vector * V::ELEMENTS);
                     if V::WIDE {
                         with_const!(C = columns, [1 2 3] else WIDE_COLUMNS => {
@@ -573,7 +573,7 @@ fn place(inner: Shape, outer: Shape, offset: usize, row: usize) -> usize {
 }
 
 /// A [`Conv2d`] of stride 1 with kernels of `R x R` at work on one thread, by tiles of `M x M` outputs.
-pub(super) struct Winograd<const N: usize, const M: usize, const R: usize> {
+pub(crate) struct Winograd<const N: usize, const M: usize, const R: usize> {
     tiling: Tiling,
     /// `u` for the output, and turned for the gradient of the input: see [`weight_place`].
     weights: Vec<f32>,

@@ -20,8 +20,8 @@ use std::{hint::black_box, ops::Range};
 use fearless_simd::{Level, Select, Simd, SimdBase, SimdFloat, SimdMask, f32x8};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    lanes::{Buffer, LANES, Lanes, TILE, Vector, kernel, piece, transpose, with_const, zeros},
+use crate::{
+    lanes::{Buffer, LANES, Lanes, MAX_TILE, Vector, even_chunk, kernel, transpose, with_const, zeros},
     operator::{BatchSlices, DeferredWeightGradient, Operator, Pass},
 };
 
@@ -36,7 +36,7 @@ pub struct Linear {
 }
 
 /// Inputs of a panel, but for the last: three vectors of sixteen.
-pub(super) const PANEL: usize = 48;
+pub(crate) const PANEL: usize = 48;
 /// Panels done at a time in [`multiply`]: as many vectors of a few blocks stay in the first-level cache.
 const PANELS: usize = 3;
 /// Inputs that a step of the loop in [`multiply`] takes where vectors are narrow: processors foresee the end of a panel of few
@@ -59,7 +59,7 @@ impl Linear {
     }
 
     /// Returns the number of weights.
-    pub(super) fn weights(&self) -> usize {
+    pub(crate) fn weights(&self) -> usize {
         self.in_features * self.out_features
     }
 
@@ -82,14 +82,14 @@ impl Linear {
     }
 
     /// Weights in panels to PyTorch's rows.
-    pub(super) fn to_rows(self, panels: &[f32], rows: &mut [f32]) {
+    pub(crate) fn to_rows(self, panels: &[f32], rows: &mut [f32]) {
         for (row, panel) in self.places() {
             rows[row].copy_from_slice(&panels[panel]);
         }
     }
 
     /// Weights in PyTorch's rows to panels.
-    pub(super) fn to_panels(self, rows: &[f32], panels: &mut [f32]) {
+    pub(crate) fn to_panels(self, rows: &[f32], panels: &mut [f32]) {
         for (row, panel) in self.places() {
             panels[panel].copy_from_slice(&rows[row]);
         }
@@ -115,9 +115,9 @@ fn multiply<S: Simd, V: Vector<S>>(
     let blocks = y.len() / layer.out_features;
     for first in (0..layer.in_features).step_by(PANELS * PANEL) {
         let depth = layer.in_features.min(first + PANELS * PANEL) - first;
-        let tiles = blocks.div_ceil(if V::WIDE { BLOCKS } else { TILE });
+        let tiles = blocks.div_ceil(if V::WIDE { BLOCKS } else { MAX_TILE });
         for tile in 0..tiles {
-            let (block, count) = piece(blocks, tiles, tile);
+            let (block, count) = even_chunk(blocks, tiles, tile);
             let packed = &mut packed[..depth * count];
             let x = x[block * layer.in_features..].chunks_exact(layer.in_features).take(count);
             for (b, x) in x.enumerate() {
@@ -144,7 +144,7 @@ fn multiply<S: Simd, V: Vector<S>>(
 /// value's; of 32 two more are for weights that are blended of two outputs.
 const fn tile_rows(registers: usize, blocks: usize) -> usize {
     let rows = registers / (blocks + 1);
-    if rows < TILE { rows } else { TILE }
+    if rows < MAX_TILE { rows } else { MAX_TILE }
 }
 
 /// Adds the products of the inputs `packed` (input, block of the tile), from `first` on, to `y` of the blocks from `block` on.
@@ -279,7 +279,7 @@ fn multiply_turned<S: Simd, V: Vector<S>>(
             // whose sums and operands are sixteen registers, all that there are.
             let tiles = vectors.div_ceil(3);
             for tile in 0..tiles {
-                let (vector, count) = piece(vectors, tiles, tile);
+                let (vector, count) = even_chunk(vectors, tiles, tile);
                 let first = vector * V::LEN;
                 with_const!(C = count, [1 2] else 3 => if V::WIDE {
                     turned_tile::<S, V, C, LANES>(simd, weight, dy, dx, first);
@@ -377,7 +377,7 @@ fn multiply_weights<S: Simd, V: Vector<S>>(
     for output in (0..out_features).step_by(most_outputs) {
         let outputs = most_outputs.min(out_features - output);
         for tile in 0..tiles {
-            let (vector, count) = piece(vectors, tiles, tile);
+            let (vector, count) = even_chunk(vectors, tiles, tile);
             let at = (output, vector * V::LEN);
             if V::WIDE {
                 with_const!(C = count, [1 2] else 3 =>
@@ -480,7 +480,7 @@ fn bias_gradient(dy: &[Lanes], gradient: &mut [f32]) {
 }
 
 /// [`Linear`] on one thread.
-pub(super) struct LinearOp {
+pub(crate) struct LinearOp {
     layer: Linear,
     /// Inputs of some panels, of a few blocks: (input, block).
     packed: Buffer,

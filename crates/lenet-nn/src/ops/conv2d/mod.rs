@@ -5,14 +5,16 @@
 //! Three kernels, each with a tile of sums that stays in registers: [`correlate`] for the output,
 //! [`correlate_weights`] for the gradient of the weights, [`scatter`] for the gradient of the input.
 
+pub(crate) mod winograd;
+
 use std::ops::Range;
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
     Shape,
-    lanes::{Buffer, Lanes, TILE, Vector, kernel, piece, with_const, zeros},
+    lanes::{Buffer, Lanes, MAX_TILE, Vector, even_chunk, kernel, with_const, zeros},
     operator::{Operator, Pass},
 };
 
@@ -49,14 +51,14 @@ impl Conv2d {
     }
 
     /// Whether a kernel covers the whole of `input`: a fully connected layer by another name.
-    pub(super) fn covers(&self, input: Shape) -> bool {
+    pub(crate) fn covers(&self, input: Shape) -> bool {
         [input.height, input.width] == [self.kernel_size; 2] && self.padding == 0
     }
 }
 
 /// The shapes of a convolution.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Geometry {
+pub(crate) struct Geometry {
     /// The input with its padding to the left and right, and without that above and below, which is never read.
     pub input: Shape,
     pub output: Shape,
@@ -83,7 +85,7 @@ impl Geometry {
     /// is one column.
     #[inline(always)]
     pub fn tiles(&self) -> usize {
-        if self.stride == 1 { self.output.width.div_ceil(TILE) } else { self.output.width }
+        if self.stride == 1 { self.output.width.div_ceil(MAX_TILE) } else { self.output.width }
     }
 
     /// Whole vectors of so many `elements` in a row of the output: neighbours must read neighbouring pixels.
@@ -125,7 +127,7 @@ fn correlate<S: Simd, V: Vector<S>>(
     let groups = channels.div_ceil(if V::WIDE { 3 } else { 2 });
     for i in 0..height {
         for group in 0..groups {
-            let (first, channels) = piece(channels, groups, group);
+            let (first, channels) = even_chunk(channels, groups, group);
             with_const!(K = shape.kernel_size, [5] else 0 => if V::WIDE {
                 with_const!(C = channels, [1 2] else 3 => {
                     correlate_row::<S, V, C, K>(simd, shape, weight, bias, x, y, (first, i));
@@ -152,9 +154,9 @@ fn correlate_row<S: Simd, V: Vector<S>, const C: usize, const K: usize>(
     let vectors = shape.vectors(V::ELEMENTS);
     // Neighbouring taps share their pixels, so the compiler keeps all of them in registers: with eight sums and two weights they
     // are fourteen of sixteen.
-    let tiles = vectors.div_ceil(if V::WIDE { TILE } else { 4 });
+    let tiles = vectors.div_ceil(if V::WIDE { MAX_TILE } else { 4 });
     for tile in 0..tiles {
-        let (vector, columns) = piece(vectors, tiles, tile);
+        let (vector, columns) = even_chunk(vectors, tiles, tile);
         let at = (first, i, vector * V::ELEMENTS);
         if V::WIDE {
             with_const!(P = columns => correlate_tile::<S, V, C, P, K>(simd, shape, weight, bias, x, y, at));
@@ -228,7 +230,7 @@ fn correlate_tile<S: Simd, V: Vector<S>, const C: usize, const P: usize, const K
 /// they belong: exactly the multiplications that the forward pass has, whatever the edges.
 #[inline(always)]
 fn scatter<S: Simd>(simd: S, shape: &Geometry, weight: &[f32], dy: &[Lanes], dx: &mut [Lanes]) {
-    let tiles = shape.output.width.div_ceil(TILE);
+    let tiles = shape.output.width.div_ceil(MAX_TILE);
     dx.fill(Lanes::default());
     for i in 0..shape.output.height {
         for channel in 0..shape.input.channels {
@@ -237,7 +239,7 @@ fn scatter<S: Simd>(simd: S, shape: &Geometry, weight: &[f32], dy: &[Lanes], dx:
             for tap in (start..end).step_by(2) {
                 let (u, v) = (tap / shape.kernel_size, tap % shape.kernel_size);
                 for tile in 0..tiles {
-                    let (j, columns) = piece(shape.output.width, tiles, tile);
+                    let (j, columns) = even_chunk(shape.output.width, tiles, tile);
                     let at = (channel, i, j, u, v);
                     if tap + 1 < end {
                         with_const!(P = columns => scatter_tile::<S, 2, P>(simd, shape, weight, dy, dx, at));
@@ -302,7 +304,7 @@ fn correlate_weights<S: Simd, V: Vector<S>>(
     gradient: &mut [Lanes],
 ) {
     let Geometry { input, output, kernel_size, .. } = *shape;
-    let tiles = kernel_size.div_ceil(TILE);
+    let tiles = kernel_size.div_ceil(MAX_TILE);
     // Six sums hide too little latency, so where the kernel is narrow the tile takes more channels; and twice the
     // registers hold twice the tile, which then loads less.
     let most_channels = if V::WIDE {
@@ -314,11 +316,11 @@ fn correlate_weights<S: Simd, V: Vector<S>>(
     };
     let groups = output.channels.div_ceil(most_channels);
     for group in 0..groups {
-        let (first, channels) = piece(output.channels, groups, group);
+        let (first, channels) = even_chunk(output.channels, groups, group);
         for channel in 0..input.channels {
             for u in 0..kernel_size {
                 for tile in 0..tiles {
-                    let (v, columns) = piece(kernel_size, tiles, tile);
+                    let (v, columns) = even_chunk(kernel_size, tiles, tile);
                     let at = (first, channel, u, v);
                     with_const!(T = columns => if V::WIDE {
                         with_const!(C = channels, [1 2 3] else 4 => {
@@ -387,10 +389,10 @@ fn weights_tile<S: Simd, V: Vector<S>, const C: usize, const T: usize>(
             for j in 0..vectors {
                 let mut dys = [V::splat(simd, 0.0); C];
                 for c in 0..C {
-                    dys[c] = V::load_one(simd, &gradients[c][j]);
+                    dys[c] = V::load_first(simd, &gradients[c][j]);
                 }
                 for t in 0..T {
-                    let pixel = V::load_one(simd, &pixels[t][j]);
+                    let pixel = V::load_first(simd, &pixels[t][j]);
                     for c in 0..C {
                         sums[c][t] = dys[c].mul_add(pixel, sums[c][t]);
                     }
@@ -399,9 +401,9 @@ fn weights_tile<S: Simd, V: Vector<S>, const C: usize, const T: usize>(
         }
         for j in vectors * V::ELEMENTS..output.width {
             for t in 0..T {
-                let pixel = V::load_one(simd, &row[j * stride + t]);
+                let pixel = V::load_first(simd, &row[j * stride + t]);
                 for c in 0..C {
-                    sums[c][t] = V::load_one(simd, &gradients[c][j]).mul_add(pixel, sums[c][t]);
+                    sums[c][t] = V::load_first(simd, &gradients[c][j]).mul_add(pixel, sums[c][t]);
                 }
             }
         }
@@ -410,13 +412,13 @@ fn weights_tile<S: Simd, V: Vector<S>, const C: usize, const T: usize>(
         let start = (((first + c) * input.channels + channel) * kernel_size + u) * kernel_size + v;
         for t in 0..T {
             let total = &mut gradient[start + t];
-            total.store(total.load(simd) + sums[c][t].sum());
+            total.store(total.load(simd) + sums[c][t].sum_elements());
         }
     }
 }
 
 /// [`Conv2d`] at work on one thread.
-pub(super) struct Conv2dOp {
+pub(crate) struct Conv2dOp {
     shape: Geometry,
     /// A block of the input with its padding, which stays zero; empty if there is none.
     padded: Buffer,
@@ -443,7 +445,7 @@ impl Conv2dOp {
 }
 
 /// A block of the input with its padding, in `padded` unless there is none.
-pub(super) fn pad<'a>(shape: &Geometry, x: &'a [Lanes], padded: &'a mut [Lanes]) -> &'a [Lanes] {
+pub(crate) fn pad<'a>(shape: &Geometry, x: &'a [Lanes], padded: &'a mut [Lanes]) -> &'a [Lanes] {
     if shape.padding == 0 {
         return x;
     }
@@ -499,20 +501,20 @@ impl Operator for Conv2dOp {
 
 /// Adds the pixels of each channel of `dy` to `sums`: the gradient of the bias.
 #[inline(always)]
-pub(super) fn add_planes<S: Simd, V: Vector<S>>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
+pub(crate) fn add_planes<S: Simd, V: Vector<S>>(simd: S, shape: Shape, dy: &[Lanes], sums: &mut [Lanes]) {
     for (plane, sum) in dy.chunks_exact(shape.height * shape.width).zip(sums) {
         // Several sums, so that no addition waits for the one before it.
-        let mut parts = [V::splat(simd, 0.0); TILE];
-        let rows = plane.chunks_exact(TILE * V::ELEMENTS);
+        let mut parts = [V::splat(simd, 0.0); MAX_TILE];
+        let rows = plane.chunks_exact(MAX_TILE * V::ELEMENTS);
         let rest = rows.remainder();
         for row in rows {
-            for p in 0..TILE {
+            for p in 0..MAX_TILE {
                 parts[p] += V::load(simd, &row[p * V::ELEMENTS..]);
             }
         }
         let mut total = sum.load(simd);
         for part in parts {
-            total += part.sum();
+            total += part.sum_elements();
         }
         for pixel in rest {
             total += pixel.load(simd);
