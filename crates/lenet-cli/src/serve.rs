@@ -16,10 +16,7 @@ use lenet::{
 };
 use tokio::{runtime, signal};
 
-use crate::{
-    output::print,
-    weights_file::{self, FormatArgs},
-};
+use crate::{args::WeightsArgs, catalog::DEFAULT_RECOGNIZER, output::print};
 
 mod api;
 mod connections;
@@ -37,10 +34,10 @@ pub struct Args {
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// The network: lenet5 or vgg, which are inside the program, or a .safetensors file
-    #[arg(long, value_name = "FILE", default_value = weights_file::RECOGNIZER)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_RECOGNIZER)]
     model: PathBuf,
     #[command(flatten)]
-    format: FormatArgs,
+    weights_args: WeightsArgs,
     #[command(flatten)]
     limits: Limits,
     /// Write no line to stderr for each request
@@ -87,7 +84,7 @@ impl Limits {
 
 /// Serves until it is told to stop, by Ctrl-C or SIGTERM.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let network = args.format.load(&args.model)?;
+    let network = args.weights_args.load(&args.model)?;
     // The page reads with the server's own network, where it can.
     let file = weights::to_bytes(&network, &Provenance::default())?;
     if !args.quiet {

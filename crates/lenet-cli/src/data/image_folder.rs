@@ -1,67 +1,76 @@
-//! Digits of one's own: a folder with a folder of pictures for each digit.
+//! A folder with a subfolder of image files for each digit, such as digits in the user's own handwriting.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use lenet::{CLASSES, Dataset, PIXELS, pretrained, recognize::Recognizer};
 use rayon::prelude::*;
 
-use super::Split;
-use crate::{decode, output::tell, terminal::pictures_bar};
+use super::{Split, test_len};
+use crate::{decode, output::warn, terminal::image_files_bar};
 
-/// Whether there is a folder for a digit.
-pub fn is_own(folder: &Path) -> bool {
+/// Returns whether `folder` has a subfolder for a digit.
+pub(super) fn has_digit_folders(folder: &Path) -> bool {
     (0..CLASSES).any(|digit| folder.join(digit.to_string()).is_dir())
 }
 
-/// Reads one split, each picture as one digit: of every digit the last sixth of the pictures, by name, is the test split. What
-/// can't be read, and where nothing is written, is told and left out.
+/// Reads one split. Each file is read as one digit. Of each digit, the last sixth of the files, ordered by name, is the test
+/// split.
 ///
-/// Neighbours are of different digits, so that the last images, which may be held out, are some of each.
-pub fn read(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
-    // Place in the digit's folder, as a part of what is taken of it; digit; file.
-    let mut files = Vec::new();
-    for digit in 0..CLASSES as u8 {
-        let folder = folder.join(digit.to_string());
-        let mut pictures = if folder.is_dir() { decode::list(&folder) } else { Vec::new() };
-        let train = pictures.len() - pictures.len().div_ceil(6);
-        match split {
-            Split::Train => pictures.truncate(train.max(1)),
-            Split::Test => drop(pictures.drain(..train.max(1).min(pictures.len()))),
-        }
-        let count = pictures.len() as f64;
-        files
-            .extend((0..).zip(pictures).map(|(index, path)| ((f64::from(index) + 0.5) / count, digit, path)));
-    }
-    files.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-
-    // What it answers doesn't matter here: the image that a network is shown is the same for all.
+/// A warning is printed for each file that can't be decoded or has no ink, and the file is left out.
+pub(super) fn read(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
+    let files = list(folder, split);
+    let bar = image_files_bar(files.len());
+    // Any network will do, because only the normalized image of the digit is used, not the prediction.
     let recognizer = Recognizer::new(pretrained::lenet5().0);
-    let image = |path: &Path| -> anyhow::Result<[u8; PIXELS]> {
-        let decoded = decode::open(path, decode::MEGAPIXELS)?;
-        let reading = recognizer.read_single(&decoded.picture()?);
-        match reading.digits.first() {
-            Some(digit) => Ok(digit.tile),
-            None => bail!("{}", reading.remarks.join(", ")),
-        }
-    };
-    let bar = pictures_bar(files.len());
-    let images: Vec<_> = files.par_iter().map(|(.., path)| image(path)).inspect(|_| bar.inc(1)).collect();
+    let images: Vec<_> =
+        files.par_iter().map(|(_, path)| normalized(&recognizer, path)).inspect(|_| bar.inc(1)).collect();
     bar.finish_and_clear();
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for ((_, digit, path), image) in files.iter().zip(images) {
+    for ((digit, path), image) in files.iter().zip(images) {
         match image {
             Ok(image) => {
                 pixels.extend(image);
                 labels.push(*digit);
             }
-            Err(error) => tell(format_args!("left out: {}: {error:#}", path.display())),
+            Err(error) => warn(format_args!("left out: {}: {error:#}", path.display())),
         }
     }
-    let least = match split {
-        Split::Train => "at least 1 to learn from",
-        Split::Test => "at least 2 of a digit, the last of them to be measured on",
+    let expected = match split {
+        Split::Train => "at least 1 to train on",
+        Split::Test => "at least 2 of a digit, the last of which is a test image",
     };
-    ensure!(!labels.is_empty(), "{}: pictures: expected {least}, found none", folder.display());
+    ensure!(!labels.is_empty(), "{}: images: expected {expected}, found none", folder.display());
     Ok(Dataset::new(pixels, labels)?)
+}
+
+/// Lists the labels and the files of a split.
+///
+/// The files of each digit are spread evenly over the list, so that the last ones, which may be held out, are of all digits.
+fn list(folder: &Path, split: Split) -> Vec<(u8, PathBuf)> {
+    // Position in the list, as a fraction of its length; digit; file.
+    let mut entries = Vec::new();
+    for digit in 0..CLASSES as u8 {
+        let folder = folder.join(digit.to_string());
+        let mut files = if folder.is_dir() { decode::list_files(&folder) } else { Vec::new() };
+        let train_len = (files.len() - test_len(files.len())).max(1);
+        match split {
+            Split::Train => files.truncate(train_len),
+            Split::Test => drop(files.drain(..train_len.min(files.len()))),
+        }
+        let count = files.len() as f64;
+        entries.extend((0..).zip(files).map(|(index, path)| ((f64::from(index) + 0.5) / count, digit, path)));
+    }
+    entries.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    entries.into_iter().map(|(_, digit, path)| (digit, path)).collect()
+}
+
+/// Decodes a file and returns all ink in it as one normalized digit (row, column).
+fn normalized(recognizer: &Recognizer, path: &Path) -> anyhow::Result<[u8; PIXELS]> {
+    let decoded = decode::open(path, decode::DEFAULT_MAX_MEGAPIXELS)?;
+    let reading = recognizer.read_single(&decoded.view()?);
+    match reading.digits.first() {
+        Some(digit) => Ok(digit.tile),
+        None => bail!("{}", reading.remarks.join(", ")),
+    }
 }

@@ -1,4 +1,4 @@
-//! Files that are whole and files that are not: what each gives, and how the error reads.
+//! Valid and malformed datasets.
 
 use std::{fs, io::Write};
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A folder with `files` in it.
+/// Creates a folder with `files`.
 fn folder(files: &[(&str, Vec<u8>)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
@@ -27,16 +27,16 @@ fn load(path: &Path, split: Split) -> anyhow::Result<Dataset> {
     Source::from(path.as_os_str().to_owned()).load(split)
 }
 
-/// The error's line, less the folder's name.
-fn refusal(folder: &TempDir, result: anyhow::Result<impl std::fmt::Debug>) -> String {
+/// Returns the message of an error without the path of the folder.
+fn error_message(folder: &TempDir, result: anyhow::Result<impl std::fmt::Debug>) -> String {
     let error = format!("{:#}", result.unwrap_err());
     let folder = folder.path().display().to_string();
-    error.strip_prefix(&folder).expect("an error begins with the path").trim_start_matches('/').to_string()
+    error.strip_prefix(&folder).expect("the message begins with the path").trim_start_matches('/').to_string()
 }
 
-/// Kaggle's form: a header, then a line for each of `rows`.
-fn csv(labelled: bool, rows: &[&str]) -> Vec<u8> {
-    let mut text = if labelled { "label,".to_string() } else { String::new() };
+/// Returns a file in the format of Kaggle: a header, then a line for each of `rows`.
+fn csv_file(labeled: bool, rows: &[&str]) -> Vec<u8> {
+    let mut text = if labeled { "label,".to_string() } else { String::new() };
     text += &(0..PIXELS).map(|pixel| format!("pixel{pixel}")).collect::<Vec<_>>().join(",");
     for row in rows {
         text += "\n";
@@ -45,22 +45,22 @@ fn csv(labelled: bool, rows: &[&str]) -> Vec<u8> {
     (text + "\n").into_bytes()
 }
 
-/// A line whose pixels are all `pixel`.
+/// Returns a line whose pixels are all `pixel`.
 fn row(label: Option<&str>, pixel: &str) -> String {
     let pixels = [pixel; PIXELS].join(",");
     label.map_or(pixels.clone(), |label| format!("{label},{pixels}"))
 }
 
 #[test]
-fn a_value_is_a_name_a_csv_file_or_a_folder() {
+fn source_is_a_known_name_a_csv_file_or_a_folder() {
     let source = |value: &str| Source::from(OsString::from(value));
-    assert_eq!(source("fashion-mnist"), Source::Published(Published::FashionMnist));
+    assert_eq!(source("fashion-mnist"), Source::Known(KnownDataset::FashionMnist));
     assert_eq!(source("./mnist"), Source::Folder("./mnist".into()));
     assert_eq!(source("some/Train.CSV"), Source::Csv("some/Train.CSV".into()));
 }
 
 #[test]
-fn a_folder_gives_both_splits_under_every_name() {
+fn reads_idx_files_raw_or_gzip_under_all_names() {
     let [train, test] = [[3_u8, 7].as_slice(), &[1]].map(|labels| {
         (idx::write_images(&vec![9; labels.len() * PIXELS]), idx::write_labels(labels), labels.to_vec())
     });
@@ -78,7 +78,7 @@ fn a_folder_gives_both_splits_under_every_name() {
 }
 
 #[test]
-fn malformed_files_are_named_in_the_error() {
+fn error_names_the_malformed_file() {
     let images = idx::write_images(&vec![9; 200 * PIXELS]);
     let labels = idx::write_labels(&[7; 200]);
     let zipped = gzip(&images);
@@ -122,13 +122,13 @@ fn malformed_files_are_named_in_the_error() {
     for (images, labels, expected) in table {
         let folder =
             folder(&[("train-images-idx3-ubyte.gz", images), ("train-labels-idx1-ubyte", labels.to_vec())]);
-        let error = refusal(&folder, load(folder.path(), Split::Train));
+        let error = error_message(&folder, load(folder.path(), Split::Train));
         assert!(error.starts_with(expected), "{error}");
     }
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn error_names_the_missing_file() {
     let folder = folder(&[("picture.png", Vec::new())]);
     for (name, expected) in [
         (
@@ -139,16 +139,16 @@ fn what_is_not_there_is_named() {
         ("picture.png", "picture.png: expected a folder with t10k-images-idx3-ubyte"),
         ("none.csv", "none.csv: could not be read: "),
     ] {
-        let error = refusal(&folder, load(&folder.path().join(name), Split::Test));
+        let error = error_message(&folder, load(&folder.path().join(name), Split::Test));
         assert!(error.starts_with(expected), "{error}");
     }
 }
 
 #[test]
-fn the_last_sixth_of_a_csv_file_is_for_testing() {
+fn last_sixth_of_a_csv_file_is_the_test_split() {
     let rows: Vec<String> = (0..10).map(|label| row(Some(&label.to_string()), "255")).collect();
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    let folder = folder(&[("train.csv", csv(true, &rows))]);
+    let folder = folder(&[("train.csv", csv_file(true, &rows))]);
     let path = folder.path().join("train.csv");
     let [train, test] = [Split::Train, Split::Test].map(|split| load(&path, split).unwrap());
     assert_eq!(train.labels(), [0, 1, 2, 3, 4, 5, 6, 7]);
@@ -157,30 +157,33 @@ fn the_last_sixth_of_a_csv_file_is_for_testing() {
 }
 
 #[test]
-fn malformed_csv_files_are_refused() {
-    let good = row(Some("7"), "0");
+fn rejects_malformed_csv_files() {
+    let valid = row(Some("7"), "0");
     let table: &[(Vec<u8>, &str)] = &[
         (Vec::new(), "images: expected at least 2, found 0"),
-        (csv(true, &[&good]), "images: expected at least 2, found 1"),
-        (csv(false, &[]), "line 1: expected 785 values, found 784"),
-        (good.clone().into_bytes(), "line 1: expected label, found \"7\""),
-        (csv(true, &[&good, "7,0"]), "line 3: expected 785 values, found 2"),
-        (csv(true, &[&good, &row(Some("7"), "256")]), "line 3, pixel0: expected 0 to 255, found \"256\""),
-        (csv(true, &[&row(Some("x"), "0")]), "line 2, label: expected 0 to 255, found \"x\""),
-        (csv(true, &[&good, &row(Some("10"), "0")]), "label 1: expected 0 to 9, found 10"),
+        (csv_file(true, &[&valid]), "images: expected at least 2, found 1"),
+        (csv_file(false, &[]), "line 1: expected 785 values, found 784"),
+        (valid.clone().into_bytes(), "line 1: expected label, found \"7\""),
+        (csv_file(true, &[&valid, "7,0"]), "line 3: expected 785 values, found 2"),
+        (
+            csv_file(true, &[&valid, &row(Some("7"), "256")]),
+            "line 3, pixel0: expected 0 to 255, found \"256\"",
+        ),
+        (csv_file(true, &[&row(Some("x"), "0")]), "line 2, label: expected 0 to 255, found \"x\""),
+        (csv_file(true, &[&valid, &row(Some("10"), "0")]), "label 1: expected 0 to 9, found 10"),
         (vec![b'9'; 1 << 20], "line 1: expected 785 values, found 1"),
         (vec![0xff; 100], "stream did not contain valid UTF-8"),
     ];
     for (bytes, expected) in table {
         let folder = folder(&[("train.csv", bytes.clone())]);
-        let error = refusal(&folder, load(&folder.path().join("train.csv"), Split::Train));
+        let error = error_message(&folder, load(&folder.path().join("train.csv"), Split::Train));
         assert_eq!(error, format!("train.csv: {expected}"));
     }
 }
 
 #[test]
-fn images_without_labels_are_csv_or_idx() {
-    let text = csv(false, &[&row(None, "1"), &row(None, "2")]);
+fn reads_unlabeled_images_from_csv_or_idx() {
+    let text = csv_file(false, &[&row(None, "1"), &row(None, "2")]);
     let windows = String::from_utf8(text.clone()).unwrap().replace('\n', "\r\n").into_bytes();
     let pixels = [[1; PIXELS], [2; PIXELS]].concat();
     let raw = idx::write_images(&pixels);
@@ -190,13 +193,13 @@ fn images_without_labels_are_csv_or_idx() {
         ("zipped.gz", gzip(&raw)),
         ("raw", raw),
         ("none", idx::write_images(&[])),
-        ("none.csv", csv(false, &[])),
+        ("none.csv", csv_file(false, &[])),
     ]);
     for name in ["test.csv", "windows.csv", "raw", "zipped.gz"] {
         assert_eq!(read_images(&folder.path().join(name)).unwrap(), pixels, "{name}");
     }
     for name in ["none", "none.csv"] {
-        let error = refusal(&folder, read_images(&folder.path().join(name)));
+        let error = error_message(&folder, read_images(&folder.path().join(name)));
         assert_eq!(error, format!("{name}: images: expected at least 1, found 0"));
     }
 }

@@ -1,112 +1,148 @@
-//! From the bytes of a file to pixels.
+//! Decoding the bytes of an image file.
 
 use std::io::{self, BufRead, Seek};
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use lenet::image::ImageView;
 
-/// A picture upright, in 8 bits a channel.
+/// An upright image with 8 bits a channel.
 pub struct Decoded(DynamicImage);
 
-/// Why a picture can't be decoded.
+/// Errors of [`decode`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing that begins so is known.
+    /// The file begins like none of the known formats.
     #[error("format: expected PNG, JPEG, BMP, GIF, WebP, PNM or TIFF, found none of them")]
-    Format,
-    /// It has no pixels.
+    UnknownFormat,
+    /// The image has no pixels.
     #[error("size: expected pixels, found {width} x {height}")]
-    Empty { width: u32, height: u32 },
-    /// It has more pixels than are allowed.
-    #[error("size: expected at most {megapixels} megapixels, found {width} x {height}")]
-    Large { megapixels: u32, width: u32, height: u32 },
-    /// Its pixels take more memory than is allowed.
-    #[error("size: expected at most {most} bytes of pixels, found {found}")]
-    Deep { most: u64, found: u64 },
-    /// It is a part of a picture.
+    Empty {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// The image has more pixels than allowed.
+    #[error("size: expected at most {max_megapixels} megapixels, found {width} x {height}")]
+    TooManyPixels {
+        /// The limit, in millions of pixels.
+        max_megapixels: u32,
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// The decoded image would take more memory than allowed.
+    #[error("size: expected at most {max} bytes of pixels, found {found}")]
+    TooManyBytes {
+        /// The limit, in bytes.
+        max: u64,
+        /// Size of the decoded image, in bytes.
+        found: u64,
+    },
+    /// The file is truncated.
     #[error("could not be decoded: the file ends too soon")]
-    Short,
-    /// It is not what its format asks for, or what can be decoded of it. (The error's text has that of its source in it.)
+    Truncated,
+    /// The file is malformed, or has a feature that the decoder doesn't support. The message includes that of the decoder.
     #[error("could not be decoded: {0}")]
-    Undecodable(ImageError),
-    /// Its bytes could not be had.
+    Malformed(ImageError),
+    /// The bytes could not be read.
     #[error("could not be read")]
-    Unread(#[from] io::Error),
+    Io(#[from] io::Error),
 }
 
 impl From<ImageError> for Error {
     fn from(error: ImageError) -> Self {
         match error {
-            ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Short,
-            error => Self::Undecodable(error),
+            ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Truncated,
+            error => Self::Malformed(error),
         }
     }
 }
 
 impl Decoded {
-    /// Its pixels.
-    pub fn picture(&self) -> anyhow::Result<ImageView<'_>> {
+    /// Returns a view of the pixels.
+    ///
+    /// # Errors
+    /// If the library accepts no image of this size.
+    pub fn view(&self) -> anyhow::Result<ImageView<'_>> {
         Ok(ImageView::new(self.0.width() as usize, self.0.height() as usize, self.0.as_bytes())?)
     }
 }
 
-/// Decodes a picture of at most so many million pixels: the first one, of several in a file. It takes no more memory than ten bytes
-/// for each pixel and [`SPARE`].
-pub fn decode(bytes: impl BufRead + Seek, megapixels: u32) -> Result<Decoded, Error> {
+/// Bytes that decoding may allocate for each pixel: four channels of 16 bits, and 2 more.
+const MAX_BYTES_PER_PIXEL: u64 = 10;
+/// Bytes that decoding may allocate beyond [`MAX_BYTES_PER_PIXEL`].
+const MAX_EXTRA_BYTES: u64 = 256 << 20;
+
+/// Decodes an image of at most `max_megapixels` million pixels, the first one if the file has several.
+///
+/// Decoding allocates at most 10 bytes a pixel and 256 MiB.
+///
+/// # Errors
+/// If the file is no image of a known format, is truncated or malformed, or exceeds a limit.
+pub fn decode(bytes: impl BufRead + Seek, max_megapixels: u32) -> Result<Decoded, Error> {
     let reader = ImageReader::new(bytes).with_guessed_format()?;
-    let format = reader.format().ok_or(Error::Format)?;
+    let format = reader.format().ok_or(Error::UnknownFormat)?;
     let mut bytes = reader.into_inner();
     if format == ImageFormat::Jpeg {
-        // Decoding would show what there is, and grey instead of the rest.
-        if !has_end(&mut bytes)? {
-            return Err(Error::Short);
+        // The decoder accepts a truncated JPEG file and fills the missing part with gray.
+        if !has_end_of_image(&mut bytes)? {
+            return Err(Error::Truncated);
         }
         bytes.rewind()?;
     }
     let mut decoder = ImageReader::with_format(bytes, format).into_decoder()?;
     let (width, height) = decoder.dimensions();
-    let (pixels, limit) = (u64::from(width) * u64::from(height), u64::from(megapixels) * 1_000_000);
+    let (pixels, limit) = (u64::from(width) * u64::from(height), u64::from(max_megapixels) * 1_000_000);
     if pixels == 0 {
         return Err(Error::Empty { width, height });
     }
     if pixels > limit {
-        return Err(Error::Large { megapixels, width, height });
+        return Err(Error::TooManyPixels { max_megapixels, width, height });
     }
-    let memory = 10 * pixels + SPARE;
-    // That of TIFF decodes to one place and copies to another.
-    let (found, most) =
-        (decoder.total_bytes(), if format == ImageFormat::Tiff { memory / 2 } else { memory });
-    if found > most {
-        return Err(Error::Deep { most, found });
+    let memory = MAX_BYTES_PER_PIXEL * pixels + MAX_EXTRA_BYTES;
+    // The TIFF decoder decodes into one buffer and copies to another.
+    let (found, max) = (decoder.total_bytes(), if format == ImageFormat::Tiff { memory / 2 } else { memory });
+    if found > max {
+        return Err(Error::TooManyBytes { max, found });
     }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(memory);
     decoder.set_limits(limits)?;
     let orientation = decoder.orientation()?;
     let image = DynamicImage::from_decoder(decoder)?;
-    // Before it is turned, which takes a copy.
+    // Reduced to 8 bits before it is rotated, because rotating copies the image.
     let mut image = match image.color() {
         ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => image,
-        colour if colour.has_alpha() => DynamicImage::ImageLumaA8(image.into_luma_alpha8()),
+        color if color.has_alpha() => DynamicImage::ImageLumaA8(image.into_luma_alpha8()),
         _ => DynamicImage::ImageLuma8(image.into_luma8()),
     };
     image.apply_orientation(orientation);
     Ok(Decoded(image))
 }
 
-/// Bytes that decoding may take beside ten for each pixel.
-const SPARE: u64 = 256 << 20;
+/// Returns the number of pixels according to the header, or 0 if the bytes are no image of a known format.
+pub(crate) fn pixel_count(bytes: impl BufRead + Seek) -> u64 {
+    let reader = ImageReader::new(bytes).with_guessed_format().ok();
+    let size = reader.and_then(|reader| reader.into_dimensions().ok());
+    size.map_or(0, |(width, height)| u64::from(width) * u64::from(height))
+}
 
-/// Whether a JPEG file has the marker of its end (ITU-T T.81, annex B), elsewhere than in a segment, which may hold a small copy of the
-/// picture.
-fn has_end(jpeg: impl BufRead) -> io::Result<bool> {
+/// Returns whether a JPEG file has an end-of-image marker (EOI; ITU-T T.81, annex B).
+///
+/// Marker segments are skipped, because an application segment may hold a thumbnail that has an EOI marker of its own.
+fn has_end_of_image(jpeg: impl BufRead) -> io::Result<bool> {
+    const MARKER: u8 = 0xff;
+    const EOI: u8 = 0xd9;
     let mut bytes = jpeg.bytes();
-    let mut before = 0;
+    let mut previous = 0;
     while let Some(byte) = bytes.next().transpose()? {
-        match (before, byte) {
-            (0xff, 0xd9) => return Ok(true),
-            // A segment, the first two bytes of which are its length. All other pairs are without one, or of the picture itself.
-            (0xff, 0x02..=0xcf | 0xda..=0xfe) => {
+        match (previous, byte) {
+            (MARKER, EOI) => return Ok(true),
+            // A segment that begins with its length, two bytes. All other markers stand alone (RST, SOI, TEM), or the pair is a
+            // stuffed byte of the entropy-coded data.
+            (MARKER, 0x02..=0xcf | 0xda..=0xfe) => {
                 let mut length = || bytes.next().unwrap_or(Ok(0));
                 let length = u16::from_be_bytes([length()?, length()?]);
                 bytes
@@ -116,7 +152,7 @@ fn has_end(jpeg: impl BufRead) -> io::Result<bool> {
             }
             _ => (),
         }
-        before = byte;
+        previous = byte;
     }
     Ok(false)
 }

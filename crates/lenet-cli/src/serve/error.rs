@@ -51,12 +51,12 @@ impl Refusal {
 impl From<decode::Error> for Refusal {
     fn from(error: decode::Error) -> Self {
         let status = match &error {
-            decode::Error::Format | decode::Error::Undecodable(ImageError::Unsupported(_)) => {
+            decode::Error::UnknownFormat | decode::Error::Malformed(ImageError::Unsupported(_)) => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            decode::Error::Large { .. }
-            | decode::Error::Deep { .. }
-            | decode::Error::Undecodable(ImageError::Limits(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            decode::Error::TooManyPixels { .. }
+            | decode::Error::TooManyBytes { .. }
+            | decode::Error::Malformed(ImageError::Limits(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
         Self::new(status, format!("{:#}", anyhow::Error::from(error)))

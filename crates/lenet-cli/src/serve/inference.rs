@@ -92,7 +92,7 @@ impl Work {
         let reading = match input {
             Input::Picture(bytes) => {
                 let decoded = decode::decode(Cursor::new(bytes), self.megapixels)?;
-                let picture = decoded.picture().map_err(Refusal::malformed)?;
+                let picture = decoded.view().map_err(Refusal::malformed)?;
                 self.recognizer.trace(&picture, options.single).reading
             }
             Input::Drawing(json) => {
@@ -130,7 +130,7 @@ impl Input {
     fn is_large(&self) -> bool {
         match self {
             Self::Picture(bytes) => {
-                bytes.len() > LARGE_FILE || decode::pixels(Cursor::new(bytes)) > LARGE_PICTURE
+                bytes.len() > LARGE_FILE || decode::pixel_count(Cursor::new(bytes)) > LARGE_PICTURE
             }
             Self::Drawing(_) => false,
         }

@@ -1,4 +1,4 @@
-//! Malformed datasets: the error names the file, what was expected and what was found.
+//! Malformed datasets: the error names the file, the expected and the found value.
 
 use std::{fs, io::Write};
 
@@ -8,7 +8,7 @@ use lenet::{PIXELS, data::idx};
 use crate::{error, folder, lenet, pixels};
 
 #[test]
-fn malformed_files_are_named_with_what_was_found() {
+fn rejects_malformed_idx_files() {
     let images = idx::write_images(&pixels(30));
     let header = |[count, rows, columns]: [u32; 3]| {
         let sizes = [count, rows, columns].map(u32::to_be_bytes);

@@ -1,4 +1,4 @@
-//! `lenet eval`, and files that hold no network.
+//! `lenet eval` on datasets, and malformed weights files.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use snapbox::str;
 use crate::{error, folder_with_network, lenet, png_size};
 
 #[test]
-fn prints_what_is_right_and_wrong() {
+fn prints_metrics_and_confusion_matrix() {
     let folder = folder_with_network();
     let arguments = ["eval", "net.safetensors", "--data", "data"];
     lenet(folder.path()).args(arguments).assert().success().stderr_eq("").stdout_eq(str![[r#"
@@ -25,10 +25,10 @@ digit  precision   recall  images
 ...
     9  [..]       0
 
-answer      0      1      2      3      4      5      6      7      8      9
-true 0 [..]
+predicted      0      1      2      3      4      5      6      7      8      9
+label 0 [..]
 ...
-true 9      .      .      .      .      .      .      .      .      .      .
+label 9        .      .      .      .      .      .      .      .      .      .
 
 "#]]);
     let all = lenet(folder.path()).args(arguments).args(["--split", "train"]).assert().success();
@@ -36,9 +36,9 @@ true 9      .      .      .      .      .      .      .      .      .      .
 }
 
 #[test]
-fn json_and_pictures() {
+fn writes_json_and_figures() {
     let folder = folder_with_network();
-    let arguments = ["eval", "net.safetensors", "--data", "data", "--json", "--out", "pictures"];
+    let arguments = ["eval", "net.safetensors", "--data", "data", "--json", "--out", "figures"];
     let output = lenet(folder.path()).args(arguments).assert().success().get_output().stdout.clone();
     let result: Value = serde_json::from_slice(&output).unwrap();
     let keys = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
@@ -59,13 +59,13 @@ fn json_and_pictures() {
     assert_eq!(result["total"], 7);
     let mistakes = 7 - result["correct"].as_i64().unwrap();
 
-    assert_eq!(png_size(&folder.path().join("pictures/confusion.png")), (708, 700));
-    let (_, height) = png_size(&folder.path().join("pictures/mistakes.png"));
+    assert_eq!(png_size(&folder.path().join("figures/confusion.png")), (708, 700));
+    let (_, height) = png_size(&folder.path().join("figures/mistakes.png"));
     assert!(height > if mistakes > 0 { 100 } else { 50 });
 }
 
 #[test]
-fn several_networks_are_measured_each_and_together() {
+fn evaluates_several_networks_separately_and_as_an_ensemble() {
     let folder = folder_with_network();
     let train = ["train", "mlp", "--data", "data", "--epochs", "2", "--out", "other.safetensors"];
     lenet(folder.path()).args(train).assert().success();
@@ -84,7 +84,7 @@ fn several_networks_are_measured_each_and_together() {
         assert_eq!(found["network"], *network);
         assert_eq!((&found["accuracy"], &found["halves"]), (&alone["accuracy"], &alone["halves"]));
     }
-    // The mean of a network with itself is the network.
+    // The ensemble of a network with itself is the network.
     assert_eq!(json(&[networks[1]; 4])["confusion"], other["confusion"]);
     eval(&networks, &[]).stdout_eq(str![[r#"
 accuracy  first half  second half  network
@@ -93,14 +93,14 @@ accuracy  first half  second half  network
 [..]%  [..]%  [..]%  mean
 [..]%  [..]%  [..]%  standard deviation
 
-together
+ensemble
 accuracy [..] of 7
 ...
 "#]]);
 }
 
 #[test]
-fn the_networks_inside_are_as_accurate_as_they_say() {
+fn built_in_networks_have_the_accuracy_of_their_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let json = |arguments: &[&str]| -> Value {
         let eval = lenet(folder.path()).args(["eval", "--json"]).args(arguments).assert().success();
@@ -110,16 +110,16 @@ fn the_networks_inside_are_as_accurate_as_they_say() {
         [(&[][..], pretrained::lenet5()), (&["lenet5"], pretrained::lenet5()), (&["vgg"], pretrained::vgg())]
     {
         let found = json(arguments)["accuracy"].as_f64().unwrap();
-        // Another SIMD level may tip an image that is on the edge.
+        // Rounding depends on the SIMD level and can change the prediction of an ambiguous image.
         assert!((found - provenance.test_accuracy.unwrap()).abs() < 2.5e-4, "{arguments:?}: {found}");
     }
 }
 
 #[test]
-fn files_without_a_network_are_refused() {
+fn rejects_malformed_weights_files() {
     let folder = folder_with_network();
     let network = fs::read(folder.path().join("net.safetensors")).unwrap();
-    let not_whole = "content: expected a safetensors file, found [..]";
+    let malformed = "content: expected a safetensors file, found [..]";
     let mut nan = network.clone();
     let last = nan.len() - 4;
     nan[last..].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -127,10 +127,10 @@ fn files_without_a_network_are_refused() {
     let name = other.windows(5).position(|window| window == b"conv2").unwrap();
     other[name..name + 5].copy_from_slice(b"conv9");
     for (content, wrong) in [
-        (&b""[..], not_whole),
-        (b"weights, honestly\n", not_whole),
-        (&network[..network.len() / 2], not_whole),
-        (&[&network[..], b"more"].concat(), not_whole),
+        (&b""[..], malformed),
+        (b"no weights\n", malformed),
+        (&network[..network.len() / 2], malformed),
+        (&[&network[..], b"more"].concat(), malformed),
         (&nan, "[..]: expected finite numbers, found NaN"),
         (&other, "[..]: expected [..], found [..]"),
     ] {
@@ -143,7 +143,7 @@ fn files_without_a_network_are_refused() {
 }
 
 #[test]
-fn a_state_dict_needs_its_architecture() {
+fn state_dict_needs_architecture_option() {
     let folder = folder_with_network();
     let path = folder.path().join("net.safetensors");
     let network = fs::read(&path).unwrap();
@@ -160,15 +160,15 @@ fn a_state_dict_needs_its_architecture() {
         "net.safetensors: parameters: expected 623290 for mlp, found at most [..]"
     );
     eval(&["--architecture", "lenet5"]).assert().success();
-    eval(&["--architecture", "lenet5", "--scaling", "-0.5,2"]).assert().success();
+    eval(&["--architecture", "lenet5", "--normalize", "-0.5,2"]).assert().success();
     for normalize in ["0.5", "0,0", "0,-1", "NaN,1", "0,inf", "a,b"] {
-        eval(&["--architecture", "lenet5", "--scaling", normalize]).assert().code(2).stdout_eq("");
+        eval(&["--architecture", "lenet5", "--normalize", normalize]).assert().code(2).stdout_eq("");
     }
-    eval(&["--scaling", "0,1"]).assert().code(2);
+    eval(&["--normalize", "0,1"]).assert().code(2);
     eval(&["--architecture", "lenet4"]).assert().code(2);
 }
 
-/// A safetensors file as PyTorch writes it: the same tensors, nothing else.
+/// Removes the metadata from a safetensors file, as in a file that PyTorch wrote.
 fn without_metadata(file: &[u8]) -> Vec<u8> {
     let (len, rest) = file.split_first_chunk().unwrap();
     let (header, tensors) = rest.split_at(u64::from_le_bytes(*len) as usize);

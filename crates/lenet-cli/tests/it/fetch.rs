@@ -1,5 +1,5 @@
-//! `lenet fetch`: exit status and error line when the mirrors fail. Whole downloads are tested beside its source, where
-//! the checksum can be chosen.
+//! `lenet fetch`: exit status and error line when the mirrors fail. Successful downloads are tested in `download.rs`, where the
+//! checksum can be chosen.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::{
     mock_server::{MockServer, Response},
 };
 
-/// Fetches MNIST into `folder` from `mirrors` instead of the published ones.
+/// Returns the command that downloads MNIST into `folder` from `mirrors`.
 fn fetch(folder: &tempfile::TempDir, mirrors: &[&str]) -> Command {
     let mut command = lenet(folder.path())
         .args(["fetch", "mnist", "--retries", "0", "--timeout", "1", "--dir"])
@@ -22,7 +22,7 @@ fn fetch(folder: &tempfile::TempDir, mirrors: &[&str]) -> Command {
 }
 
 #[test]
-fn each_mirrors_failure_is_in_the_error_and_nothing_is_left() {
+fn error_names_the_failure_of_each_mirror_and_no_file_is_left() {
     let mirrors = [
         (MockServer::start(&[Response::Status(404)]), "expected status 200, found 404"),
         (MockServer::start(&[Response::Status(500)]), "expected status 200, found 500"),
@@ -43,7 +43,7 @@ fn each_mirrors_failure_is_in_the_error_and_nothing_is_left() {
 }
 
 #[test]
-fn no_network_is_one_line() {
+fn no_network_is_a_one_line_error() {
     let folder = tempfile::tempdir().unwrap();
     // Nothing listens on port 1.
     let output = fetch(&folder, &["http://127.0.0.1:1"]).output().unwrap();
@@ -55,7 +55,7 @@ fn no_network_is_one_line() {
 }
 
 #[test]
-fn what_is_broken_off_is_not_taken_for_good() {
+fn truncated_download_stays_a_part() {
     let folder = tempfile::tempdir().unwrap();
     for responses in [&[Response::Truncated(b"some of it", 4)][..], &[Response::Stalled(b"some of it", 4)]] {
         let server = MockServer::start(responses);
@@ -66,7 +66,7 @@ fn what_is_broken_off_is_not_taken_for_good() {
 }
 
 #[test]
-fn an_unknown_dataset_is_a_usage_error() {
+fn unknown_dataset_is_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
     lenet(folder.path()).args(["fetch", "cifar"]).assert().code(2);
 }

@@ -1,4 +1,4 @@
-//! The program `lenet`, run as its users run it.
+//! Integration tests: each runs the program `lenet` as a user does.
 
 use std::{fs, io::BufReader, path::Path};
 
@@ -9,30 +9,31 @@ use tempfile::TempDir;
 mod browser;
 mod checkpoint;
 mod data;
+mod download;
 mod eval;
 mod fetch;
+mod image_folder;
 #[cfg(unix)]
 mod interrupt;
+mod mock_server;
 mod output;
-mod own;
 mod predict;
 mod recipe;
 mod recognize;
 mod report;
 mod serve;
-mod mock_server;
 mod show;
 mod suite;
 mod summary;
 mod train;
 mod tutorial;
 
-/// `lenet`, to be run in `folder`.
+/// Returns the command `lenet`, run in `folder`.
 fn lenet(folder: &Path) -> Command {
     Command::new(cargo_bin!("lenet")).current_dir(folder)
 }
 
-/// The one line on stderr, without `error: `, of a command that fails.
+/// Runs a command that must fail, and returns its only line on stderr without `error: `.
 fn error(command: Command) -> String {
     let output = command.output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
@@ -40,7 +41,7 @@ fn error(command: Command) -> String {
     error.strip_prefix("error: ").expect(&error).trim_end().to_owned()
 }
 
-/// A folder with a dataset in its folder `data`: 30 training images, 7 test images, labels 0, 1, 2, 0, 1, ...
+/// Creates a folder with a dataset in its subfolder `data`: 30 training images, 7 test images, labels 0, 1, 2, 0, 1, ...
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -53,12 +54,12 @@ fn folder() -> TempDir {
     folder
 }
 
-/// (image, row, column): as different as images are.
+/// Returns images (image, row, column) that all differ.
 fn pixels(count: usize) -> Vec<u8> {
     (0..count * PIXELS).map(|index| (index % 251) as u8).collect()
 }
 
-/// [`folder`] with a network in its file `net.safetensors`.
+/// Creates a [`folder`] with a trained network in its file `net.safetensors`.
 fn folder_with_network() -> TempDir {
     let folder = folder();
     let arguments = ["train", "--data", "data", "--epochs", "1", "--out", "net.safetensors"];
@@ -66,7 +67,7 @@ fn folder_with_network() -> TempDir {
     folder
 }
 
-/// Width and height of a PNG file, after all of it was decoded.
+/// Decodes a PNG file and returns its width and height.
 fn png_size(path: &Path) -> (u32, u32) {
     let mut reader = png::Decoder::new(BufReader::new(fs::File::open(path).unwrap())).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];

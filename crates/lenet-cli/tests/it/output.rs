@@ -1,4 +1,4 @@
-//! Where output goes: stdout that fails, files that can't be written, links and pipes.
+//! Output to a closed pipe, a full disk, an unwritable path, a symbolic link, and a named pipe.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use snapbox::str;
 
 use crate::{error, folder, folder_with_network, lenet};
 
-/// Commands that write a file `--out`.
+/// Commands with an option `--out`.
 const WRITERS: [&[&str]; 3] = [
     &["train", "--data", "data", "--epochs", "1"],
     &["show", "--data", "data"],
@@ -14,7 +14,7 @@ const WRITERS: [&[&str]; 3] = [
 ];
 
 #[test]
-fn without_a_command_there_is_help() {
+fn prints_help_without_a_command() {
     let folder = folder();
     lenet(folder.path()).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
 Handwritten digits: [..]
@@ -28,7 +28,7 @@ Commands:
 }
 
 #[test]
-fn nobody_need_read_to_the_end() {
+fn closed_pipe_exits_141_without_a_message() {
     let folder = folder_with_network();
     for arguments in [
         &["summary", "mlp"][..],
@@ -47,7 +47,7 @@ fn nobody_need_read_to_the_end() {
 }
 
 #[test]
-fn what_cannot_be_written_is_named() {
+fn error_names_the_unwritable_path() {
     let folder = folder_with_network();
     for arguments in WRITERS {
         for out in ["nowhere/out", "net.safetensors/out", "data"] {
@@ -60,10 +60,10 @@ fn what_cannot_be_written_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_leaves_the_old_file_and_nothing_else() {
+fn full_disk_keeps_the_old_file_and_no_temporary_file() {
     let folder = folder();
     fs::write(folder.path().join("out"), "old").unwrap();
-    // A file may have one block, and what is beyond it fails as on a full disk.
+    // Limits the size of a file to one block, so that writes beyond it fail as on a full disk.
     let command = snapbox::cmd::Command::new("sh")
         .current_dir(folder.path())
         .args(["-c", r#"trap '' XFSZ; ulimit -f 1; exec "$@""#, "sh"])
@@ -77,7 +77,7 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
 
 #[cfg(unix)]
 #[test]
-fn links_and_pipes_stay_what_they_are() {
+fn writes_through_links_and_into_pipes() {
     use std::{
         io::Read,
         os::unix::fs::{FileTypeExt, symlink},
@@ -89,7 +89,7 @@ fn links_and_pipes_stay_what_they_are() {
     fs::write(&target, "old").unwrap();
     symlink("target", &link).unwrap();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Open at both ends, so that neither side waits for the other.
+    // Open for reading and writing, so that opening does not wait for the other end.
     let mut reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
     for out in ["link", "pipe"] {
         let predict = lenet(folder.path()).args(WRITERS[2]).args(["--out", out]);

@@ -1,4 +1,4 @@
-//! `lenet predict`
+//! `lenet predict`: formats of input and output, malformed input.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{error, folder_with_network, lenet, pixels};
 
-/// Kaggle's test.csv with the images of [`pixels`].
+/// Returns the images of [`pixels`] in the format of Kaggle's test.csv.
 fn csv(count: usize) -> String {
     let line = |cells: Vec<String>| cells.join(",") + "\n";
     let mut text = line((0..PIXELS).map(|pixel| format!("pixel{pixel}")).collect());
@@ -18,7 +18,7 @@ fn csv(count: usize) -> String {
 }
 
 #[test]
-fn every_image_gets_its_answer_from_a_csv_or_an_idx_file() {
+fn predicts_each_image_of_a_csv_or_an_idx_file() {
     let folder = folder_with_network();
     fs::write(folder.path().join("test.csv"), csv(7)).unwrap();
     let network = fs::read(folder.path().join("net.safetensors")).unwrap();
@@ -40,15 +40,15 @@ fn every_image_gets_its_answer_from_a_csv_or_an_idx_file() {
     assert_eq!(lines.lines().count(), 7);
     for (index, (line, row)) in lines.lines().zip(&logits).enumerate() {
         let line: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(line["ImageId"], index + 1);
-        assert_eq!(line["Label"], argmax(row));
+        assert_eq!(line["image_id"], index + 1);
+        assert_eq!(line["label"], argmax(row));
         let found: Vec<f32> = serde_json::from_value(line["logits"].clone()).unwrap();
         assert_eq!(found, row);
     }
 }
 
 #[test]
-fn images_that_are_none_are_refused() {
+fn rejects_malformed_images() {
     let folder = folder_with_network();
     let header = csv(0);
     for (name, content, wrong) in [
@@ -59,8 +59,9 @@ fn images_that_are_none_are_refused() {
         ("note.txt", "no image at all", "header: expected 16 bytes, found 15"),
     ] {
         fs::write(folder.path().join(name), content).unwrap();
-        let predict = lenet(folder.path()).args(["predict", "net.safetensors", name, "--out", "answers.csv"]);
+        let predict =
+            lenet(folder.path()).args(["predict", "net.safetensors", name, "--out", "predictions.csv"]);
         assert_eq!(error(predict), format!("{name}: {wrong}"));
     }
-    assert!(!folder.path().join("answers.csv").exists());
+    assert!(!folder.path().join("predictions.csv").exists());
 }

@@ -1,4 +1,4 @@
-//! Recipes: `lenet train --recipe` and `--print-recipe`
+//! `lenet train --recipe` and `--print-recipe`.
 
 use std::{fs, path::Path};
 
@@ -7,12 +7,12 @@ use snapbox::{cmd::Command, str};
 
 use crate::{error, folder, lenet};
 
-/// `lenet train --print-recipe` in `folder`, with more arguments.
+/// Returns the command `lenet train --print-recipe`, run in `folder` with more arguments.
 fn print_recipe(folder: &Path, arguments: &str) -> Command {
     lenet(folder).args(["train", "--print-recipe"]).args(arguments.split_whitespace())
 }
 
-/// All keys that a recipe may have, but for the other optimisers and schedules.
+/// A recipe with all optional keys, one of the schedules and one of the optimizers.
 const FULL: &str = r#"
 name = "mine"
 epochs = 4
@@ -37,7 +37,7 @@ weight_decay = 0.05
 "#;
 
 #[test]
-fn the_effective_recipe_is_printed() {
+fn prints_the_effective_recipe() {
     let folder = folder();
     print_recipe(folder.path(), "--epochs 3 --batch-size 50").assert().success().stderr_eq("").stdout_eq(
         str![[r#"
@@ -75,7 +75,7 @@ lr = 0.01
 }
 
 #[test]
-fn what_is_printed_can_be_read_and_followed() {
+fn printed_recipe_can_be_read_back_and_trained_with() {
     let folder = folder();
     fs::write(folder.path().join("full.toml"), FULL).unwrap();
     let printed = |arguments| {
@@ -102,7 +102,7 @@ fn what_is_printed_can_be_read_and_followed() {
 }
 
 #[test]
-fn dropout_of_the_recipe_goes_before_that_of_the_architecture() {
+fn dropout_of_the_recipe_overrides_that_of_the_architecture() {
     let folder = folder();
     let recipe = FULL.replace("dropout = 0.3", "dropout = 0.75").replace("epochs = 4", "epochs = 1");
     fs::write(folder.path().join("my.toml"), recipe).unwrap();
@@ -115,7 +115,7 @@ fn dropout_of_the_recipe_goes_before_that_of_the_architecture() {
 }
 
 #[test]
-fn errors_name_file_line_and_key() {
+fn errors_name_the_file_the_line_and_the_key() {
     let folder = folder();
     for (from, to, expected) in [
         ("epochs = 4", "epochs = 'x'", "line 3, epochs = 'x': invalid type: string \"x\", expected usize"),
@@ -145,7 +145,7 @@ fn errors_name_file_line_and_key() {
     }
     fs::write(folder.path().join("my.toml"), b"name = '\xff'").unwrap();
     let found = error(print_recipe(folder.path(), "--recipe my.toml"));
-    assert!(found.starts_with("my.toml: content: expected text: invalid utf-8"), "{found}");
+    assert!(found.starts_with("my.toml: content: expected UTF-8 text: invalid utf-8"), "{found}");
     let found = error(print_recipe(folder.path(), "--recipe none"));
     assert_eq!(found, "none: expected default, fast, best, tutorial or a file, found none of them");
     let found = error(print_recipe(folder.path(), "--recipe data"));

@@ -1,4 +1,4 @@
-//! `lenet recognize`
+//! `lenet recognize` and `lenet eval --pictures`: image formats, malformed files, formats of output.
 
 use std::{fs, io::Cursor, path::Path};
 
@@ -8,7 +8,7 @@ use snapbox::str;
 
 use crate::{folder_with_network, lenet};
 
-/// Two bars on a page of 60 x 40, the left one longer: an L lies on its side if the page does.
+/// Draws two bars on a page of 60 x 40 pixels, the left one longer, so that a rotated page can be told from an upright one.
 fn page() -> DynamicImage {
     let ink = |x: u32, y: u32| {
         ((20..24).contains(&x) && (8..32).contains(&y)) || ((38..42).contains(&x) && (10..32).contains(&y))
@@ -22,22 +22,22 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// What `lenet recognize --model net.safetensors` with `arguments` writes to stdout, its errors and its exit status.
+/// Runs `lenet recognize --weights net.safetensors` with `arguments`. Returns stdout, stderr and the exit status.
 fn recognize(folder: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
     let output =
-        lenet(folder).args(["recognize", "--model", "net.safetensors"]).args(arguments).output().unwrap();
+        lenet(folder).args(["recognize", "--weights", "net.safetensors"]).args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(output.stderr), output.status.code())
 }
 
-/// The boxes of the digits in a line of JSON.
+/// Returns the bounding boxes in a line of JSON.
 fn boxes(line: &str) -> Vec<Value> {
     let object: Value = serde_json::from_str(line).unwrap();
     object["digits"].as_array().unwrap().iter().map(|digit| digit["box"].clone()).collect()
 }
 
-/// Files of the page that the encoders at hand don't write: PNG of four colours, interlaced; lossy WebP; animated WebP, whose second
-/// picture is blank; and progressive JPEG.
+/// The page in formats that the crate `image` can decode but not encode: PNG with four colors, interlaced; lossy WebP; animated
+/// WebP, whose second frame is blank; and progressive JPEG.
 const FILES: [&str; 4] = [
     "\
 89504e470d0a1a0a0000000d494844520000003c000000280203000001a8d241fa0000000c504c5445000000e6e6e6000000\
@@ -69,14 +69,14 @@ fn from_hex(text: &str) -> Vec<u8> {
     text.as_bytes().chunks(2).map(byte).collect()
 }
 
-/// The page as a PNG file of so many bits a pixel, or with a palette.
+/// Encodes the page as PNG with `bits` bits a pixel, gray or with a palette.
 fn png_of(bits: usize, palette: bool) -> Vec<u8> {
     let (mut bytes, page) = (Vec::new(), page().to_luma8());
     let mut encoder = png::Encoder::new(&mut bytes, page.width(), page.height());
     encoder.set_depth(png::BitDepth::from_u8(bits as u8).unwrap());
     encoder.set_color(if palette { png::ColorType::Indexed } else { png::ColorType::Grayscale });
     if palette {
-        // Ink is 0, paper the last: of these colours, and nothing of the paper is seen.
+        // Index 0 is the color of ink. The last index is that of paper, which is transparent.
         let last = (1 << bits) - 1;
         encoder.set_palette([[10, 20, 30].repeat(last), vec![0, 0, 0]].concat());
         encoder.set_trns([vec![255; last], vec![0]].concat());
@@ -96,7 +96,7 @@ fn png_of(bits: usize, palette: bool) -> Vec<u8> {
     bytes
 }
 
-/// The page as PNM, of numbers up to `most`: the magic number, and the values of ink and paper.
+/// Encodes the page as plain PNM with a header and the values of ink and paper.
 fn pnm_of(header: &str, [ink, paper]: [u8; 2]) -> Vec<u8> {
     let values = page()
         .to_luma8()
@@ -106,7 +106,7 @@ fn pnm_of(header: &str, [ink, paper]: [u8; 2]) -> Vec<u8> {
     format!("{header}{values}\n").into_bytes()
 }
 
-/// An animation of the page and of nothing.
+/// Encodes an animated GIF whose first frame is the page and whose second frame is blank.
 fn animation() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
@@ -117,7 +117,7 @@ fn animation() -> Vec<u8> {
 }
 
 #[test]
-fn every_format_is_known_by_its_content() {
+fn identifies_every_format_by_its_content() {
     let folder = folder_with_network();
     let (page, mut files) = (page(), Vec::new());
     let deep = |page: &DynamicImage| DynamicImage::from(page.to_luma16());
@@ -169,7 +169,7 @@ fn every_format_is_known_by_its_content() {
     }
 }
 
-/// A black bar on white, 32 x 32, in CMYK as Adobe writes it: inverted.
+/// A JPEG file with a black bar on white, 32 x 32 pixels, in the inverted CMYK of Adobe.
 const CMYK: &str = "\
 ffd8ffee000e41646f626500640000000000ffdb0043001b12141714111b1716171e1c1b2028422b28252528513a3d30\
 42605565645f555d5b6a7899816a7190735b5d85b586909ea3abadab6780bcc9baa6c799a8aba4ffc000140800200020\
@@ -180,7 +180,7 @@ ffd8ffee000e41646f626500640000000000ffdb0043001b12141714111b1716171e1c1b2028422b
 c58631d8de37496ab56b7d80094fffd9";
 
 #[test]
-fn cmyk_and_orientation_are_heeded() {
+fn decodes_cmyk_and_applies_the_exif_orientation() {
     let folder = folder_with_network();
     fs::write(folder.path().join("cmyk.jpg"), from_hex(CMYK)).unwrap();
     let (stdout, ..) = recognize(folder.path(), &["--json", "cmyk.jpg"]);
@@ -188,34 +188,34 @@ fn cmyk_and_orientation_are_heeded() {
     let doubt = "[\"refused by confidence alone: the network has not learned what is no digit\"]";
     assert_eq!((boxes(&stdout).len(), object["remarks"].to_string().as_str()), (1, doubt), "{stdout}");
 
-    // An Exif segment that says: to be seen upright, turn by 90 degrees to the right.
+    // An Exif segment with the orientation 6: rotate by 90 degrees clockwise.
     let mut jpeg = encoded(&page().rotate270(), ImageFormat::Jpeg);
     let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     jpeg.splice(2..2, *exif);
-    fs::write(folder.path().join("turned.jpg"), jpeg).unwrap();
-    let turned = |name: &str| -> Vec<_> {
+    fs::write(folder.path().join("rotated.jpg"), jpeg).unwrap();
+    let rotated = |name: &str| -> Vec<_> {
         let (stdout, ..) = recognize(folder.path(), &["--json", name]);
         boxes(&stdout).iter().map(|found| found[0].as_i64().unwrap()).collect()
     };
-    assert_eq!(turned("turned.jpg"), [20, 38]);
+    assert_eq!(rotated("rotated.jpg"), [20, 38]);
 
-    // The same segment in a PNG file of 16 bits, behind its header.
+    // The same orientation in a PNG file with 16 bits, in a chunk behind its header.
     let mut png = encoded(&page().rotate270().to_rgba16().into(), ImageFormat::Png);
     let mut check = flate2::Crc::new();
     let chunk = [b"eXIf", &exif[10..]].concat();
     check.update(&chunk);
     let len = (chunk.len() as u32 - 4).to_be_bytes();
     png.splice(33..33, [&len, &chunk[..], &check.sum().to_be_bytes()].concat());
-    fs::write(folder.path().join("turned.png"), png).unwrap();
-    assert_eq!(turned("turned.png"), [20, 38]);
+    fs::write(folder.path().join("rotated.png"), png).unwrap();
+    assert_eq!(rotated("rotated.png"), [20, 38]);
 }
 
 #[test]
-fn bad_files_are_reported_and_the_others_read() {
+fn reports_malformed_files_and_reads_the_others() {
     let folder = folder_with_network();
     let png = encoded(&page(), ImageFormat::Png);
     let jpeg = encoded(&page(), ImageFormat::Jpeg);
-    // The end of a small copy in a segment is not that of the picture.
+    // The end marker of a thumbnail in a segment is not the end of the image.
     let mut copied = jpeg[..jpeg.len() - 2].to_vec();
     copied.splice(2..2, *b"\xff\xe1\0\x06\xff\xd8\xff\xd9");
     let mut bomb = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
@@ -263,34 +263,34 @@ fn bad_files_are_reported_and_the_others_read() {
     let object: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((status, object.as_object().unwrap().len()), (Some(1), 2));
     assert!(object["error"].as_str().unwrap().starts_with("format: "), "{stdout}");
-    let (_, stderr, _) = recognize(folder.path(), &["--megapixels", "0", "pictures/a.png"]);
+    let (_, stderr, _) = recognize(folder.path(), &["--max-megapixels", "0", "pictures/a.png"]);
     assert_eq!(stderr, "error: pictures/a.png: size: expected at most 0 megapixels, found 60 x 40\n");
 }
 
-/// Whoever may read everything, as root, can't be refused.
+/// Root can read every folder, so that there is no error for root.
 #[cfg(unix)]
 #[test]
-fn a_folder_that_cannot_be_read_is_an_answer_too() {
+fn reports_an_unreadable_folder() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder_with_network();
     let closed = folder.path().join("pictures/closed");
     fs::create_dir_all(&closed).unwrap();
     fs::write(folder.path().join("pictures/a.png"), encoded(&page(), ImageFormat::Png)).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
-    let refused = fs::read_dir(&closed).is_err();
+    let unreadable = fs::read_dir(&closed).is_err();
     let (stdout, stderr, status) = recognize(folder.path(), &["--json", "pictures"]);
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
     let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((lines.len(), status), if refused { (2, Some(1)) } else { (1, Some(0)) });
+    assert_eq!((lines.len(), status), if unreadable { (2, Some(1)) } else { (1, Some(0)) });
     assert_eq!(lines[0]["path"], "pictures/a.png");
-    if refused {
+    if unreadable {
         assert_eq!(lines[1]["path"], "pictures/closed");
         assert!(stderr.starts_with("error: pictures/closed: could not be read: "), "{stderr}");
     }
 }
 
 #[test]
-fn text_csv_stdin_and_one_digit() {
+fn prints_text_and_csv_and_reads_stdin_and_single_digits() {
     let folder = folder_with_network();
     let blank = GrayImage::from_pixel(50, 50, Luma([200]));
     fs::write(folder.path().join("blank, white.png"), encoded(&blank.into(), ImageFormat::Png)).unwrap();
@@ -298,7 +298,7 @@ fn text_csv_stdin_and_one_digit() {
     fs::write(folder.path().join("a.png"), &png).unwrap();
     let (stdout, ..) = recognize(folder.path(), &["a.png", "blank, white.png"]);
     let (first, second) = stdout.split_once('\n').unwrap();
-    assert!(first.starts_with("a.png: ") && first.contains(" (weakest digit "), "{first}");
+    assert!(first.starts_with("a.png: ") && first.contains(" (lowest confidence "), "{first}");
     assert_eq!(second, "blank, white.png: (blank)\n");
     let (stdout, ..) = recognize(folder.path(), &["--csv", "blank, white.png", "a.png"]);
     let lines: Vec<_> = stdout.lines().collect();
@@ -308,8 +308,8 @@ fn text_csv_stdin_and_one_digit() {
         "{stdout}"
     );
 
-    let recognize = || lenet(folder.path()).args(["recognize", "--model", "net.safetensors"]);
-    // A pipe that has a name, as a shell gives one to the output of a command.
+    let recognize = || lenet(folder.path()).args(["recognize", "--weights", "net.safetensors"]);
+    // A pipe with a path, as the shell passes for `<(command)`.
     #[cfg(unix)]
     recognize().arg("/dev/stdin").stdin(png.clone()).assert().success();
     let output = recognize().args(["--json", "--single", "-"]).stdin(png).assert().success();
@@ -321,23 +321,23 @@ fn text_csv_stdin_and_one_digit() {
 }
 
 #[test]
-fn steps_are_explained() {
+fn trace_writes_the_intermediate_images() {
     let folder = folder_with_network();
     fs::write(folder.path().join("a.png"), encoded(&page(), ImageFormat::Png)).unwrap();
-    recognize(folder.path(), &["--explain", "steps", "a.png"]);
-    let mut names: Vec<_> = fs::read_dir(folder.path().join("steps"))
+    recognize(folder.path(), &["--trace", "trace", "a.png"]);
+    let mut names: Vec<_> = fs::read_dir(folder.path().join("trace"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
     assert_eq!(names, ["a.png.boxes.png", "a.png.grey.png", "a.png.ink.png", "a.png.tiles.png"]);
     for name in &names[..3] {
-        assert_eq!(crate::png_size(&folder.path().join("steps").join(name)), (60, 40));
+        assert_eq!(crate::png_size(&folder.path().join("trace").join(name)), (60, 40));
     }
 }
 
 #[test]
-fn pictures_are_evaluated_by_source() {
+fn evaluates_image_files_by_source() {
     let folder = folder_with_network();
     let pictures = folder.path().join("pictures");
     fs::create_dir(&pictures).unwrap();
@@ -350,16 +350,16 @@ fn pictures_are_evaluated_by_source() {
     .unwrap();
     let arguments = ["eval", "net.safetensors", "--pictures", "pictures"];
     lenet(folder.path()).args(arguments).assert().success().stdout_eq(str![[r#"
-pictures    right   single  refused  source
+  images  correct   single rejected  source
        1  100.00%  100.00%    0.00%  one
        1    0.00%    0.00%    0.00%  two
        2   50.00%   50.00%    0.00%  mean of 2 sources
        2   50.00%   50.00%    0.00%  all
 
-a.png: 7 read as nothing, as one digit nothing
+a.png: 7 read as nothing, as a single digit nothing
 
 "#]]);
-    // A large picture and a small one come to the same room.
+    // Large and small images are scaled to the same cell.
     for (name, side) in [("b.png", 900), ("c.png", 9)] {
         let blank = GrayImage::from_pixel(side, side, Luma([200]));
         fs::write(pictures.join(name), encoded(&blank.into(), ImageFormat::Png)).unwrap();
@@ -369,8 +369,8 @@ a.png: 7 read as nothing, as one digit nothing
     let sheet = lenet(folder.path()).args(arguments).args(["--out", "sheet"]).assert().success();
     sheet.stdout_eq(str![[r#"
 ...
-b.png: 1|2 read as nothing, as one digit nothing
-c.png: 3 read as nothing, as one digit nothing
+b.png: 1|2 read as nothing, as a single digit nothing
+c.png: 3 read as nothing, as a single digit nothing
 
 mistakes.png written to sheet
 
@@ -383,6 +383,6 @@ mistakes.png written to sheet
         crate::error(lenet(folder.path()).args(arguments)),
         "pictures/labels.tsv: line 2: expected file, label and source between tabs, found \"c.png 3 one\""
     );
-    let without = lenet(folder.path()).args(arguments).args(["--without", "magic"]);
-    assert_eq!(crate::error(without), "--without: expected a step, found magic");
+    let unknown = lenet(folder.path()).args(arguments).args(["--skip-stage", "magic"]);
+    assert_eq!(crate::error(unknown), "--skip-stage: expected a stage, found magic");
 }

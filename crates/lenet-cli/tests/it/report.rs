@@ -1,4 +1,4 @@
-//! `lenet train --report`
+//! `lenet train --report`: content and well-formedness of the page.
 
 use std::{fs, path::Path};
 
@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use crate::{folder, lenet, pixels};
 
-/// What `lenet train --data data --json` says of its end, and the page that it writes.
+/// Runs `lenet train --report`, and returns its last line of JSON and the page.
 fn report(folder: &Path, arguments: &str) -> (Value, String) {
     let train = lenet(folder).args(["train", "--data", "data", "--json", "--report", "page.html"]);
     let output = train.args(arguments.split_whitespace()).assert().success().stderr_eq("");
-    let said = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let stdout = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     let page = fs::read_to_string(folder.join("page.html")).unwrap();
     assert_well_formed(&page);
-    (serde_json::from_str(said.lines().last().unwrap()).unwrap(), page)
+    (serde_json::from_str(stdout.lines().last().unwrap()).unwrap(), page)
 }
 
-/// Each element ends in the one in which it began, what is special is escaped, and nothing else is loaded.
+/// Asserts that elements are nested properly, special characters are escaped, and the page loads nothing from elsewhere.
 #[track_caller]
 fn assert_well_formed(page: &str) {
     let mut open = Vec::new();
@@ -42,16 +42,16 @@ fn assert_well_formed(page: &str) {
     assert_eq!(page.matches("src=").count(), page.matches("src=\"data:image/png;base64,").count());
 }
 
-/// What stands between `start` and the next `end`, everywhere.
+/// Returns each text between `start` and the next `end`.
 fn between<'a>(page: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     page.split(start).skip(1).map(|rest| rest.split(end).next().unwrap()).collect()
 }
 
 #[test]
-fn the_page_has_all_parts() {
+fn page_has_all_sections_facts_and_mistakes() {
     let folder = folder();
-    let (said, page) = report(folder.path(), "mlp --epochs 2 --seed 42 --threads 1 --batch-size 16");
-    let accuracy = said["test_accuracy"].as_f64().unwrap();
+    let (result, page) = report(folder.path(), "mlp --epochs 2 --seed 42 --threads 1 --batch-size 16");
+    let accuracy = result["test_accuracy"].as_f64().unwrap();
     let title = format!("mlp, test accuracy {:.2}%", 100.0 * accuracy);
     assert_eq!(between(&page, "<title>", "</title>"), [title.as_str()]);
     assert_eq!(page.matches("<svg").count(), 3);
@@ -61,8 +61,8 @@ fn the_page_has_all_parts() {
         "<dt>Epochs</dt><dd>2</dd>",
         "<dt>Seed</dt><dd>42</dd>",
         "<dt>Threads</dt><dd>1</dd>",
-        "<dt>Learnt from</dt><dd>30 images</dd>",
-        "<dt>Measured on</dt><dd>7 test images</dd>",
+        "<dt>Trained on</dt><dd>30 images</dd>",
+        "<dt>Evaluated on</dt><dd>7 test images</dd>",
         concat!("<dt>Program</dt><dd>lenet ", env!("CARGO_PKG_VERSION"), "</dd>"),
         "batch_size = 16\n",
         "2 steps an epoch",
@@ -75,12 +75,12 @@ fn the_page_has_all_parts() {
         .sum();
     assert_eq!(counts, 7);
 
-    let pictures = between(&page, "src=\"data:image/png;base64,", "\"");
+    let images = between(&page, "src=\"data:image/png;base64,", "\"");
     let mistakes = 7 - (7.0 * accuracy).round() as usize;
     assert!(mistakes > 0);
-    assert_eq!(pictures.len(), mistakes);
-    for (picture, index) in pictures.iter().zip(between(&page, "alt=\"Image ", ",")) {
-        let png = BASE64_STANDARD.decode(picture).unwrap();
+    assert_eq!(images.len(), mistakes);
+    for (image, index) in images.iter().zip(between(&page, "alt=\"Image ", ",")) {
+        let png = BASE64_STANDARD.decode(image).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
         let mut decoded = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut decoded).unwrap();
@@ -91,7 +91,7 @@ fn the_page_has_all_parts() {
 }
 
 #[test]
-fn names_from_files_are_text() {
+fn escapes_names_from_files() {
     let folder = folder();
     let recipe = lenet(folder.path()).args(["train", "--print-recipe", "--epochs", "1"]).output().unwrap();
     let recipe = String::from_utf8(recipe.stdout).unwrap();
@@ -102,7 +102,7 @@ fn names_from_files_are_text() {
     assert!(page.contains(&format!("<dt>Recipe</dt><dd>{name}</dd>")), "{page}");
     assert!(between(&page, "<pre>", "</pre>")[0].contains(name), "{page}");
 
-    // The name of the network is in the state.
+    // The name of the architecture is in the checkpoint.
     let path = folder.path().join("state/state.safetensors");
     let mut state = fs::read(&path).unwrap();
     let at = state.windows(6).position(|window| window == b"lenet5").unwrap();
@@ -113,10 +113,10 @@ fn names_from_files_are_text() {
 }
 
 #[test]
-fn after_resuming_all_epochs_are_there() {
+fn resumed_training_reports_all_epochs() {
     let folder = folder();
-    let (_, whole) = report(folder.path(), "--epochs 3 --threads 2 --validate 5 --checkpoint state");
-    let (_, resumed) = report(folder.path(), "--resume state --validate 5");
+    let (_, whole) = report(folder.path(), "--epochs 3 --threads 2 --holdout 5 --checkpoint state");
+    let (_, resumed) = report(folder.path(), "--resume state --holdout 5");
     let epochs = |page| between(page, "<tbody>", "</tbody>")[1].to_owned();
     assert_eq!(epochs(&whole).matches("<tr>").count(), 3);
     assert_eq!(epochs(&whole), epochs(&resumed));
@@ -124,7 +124,7 @@ fn after_resuming_all_epochs_are_there() {
 }
 
 #[test]
-fn measured_once_or_never_wrong_it_is_a_page() {
+fn renders_a_training_evaluated_once_and_without_mistakes() {
     let folder = folder();
     for name in ["train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"] {
         let path = folder.path().join("data").join(name);
@@ -132,8 +132,8 @@ fn measured_once_or_never_wrong_it_is_a_page() {
         labels[8..].fill(1);
         fs::write(path, labels).unwrap();
     }
-    let (said, page) = report(folder.path(), "--epochs 20 --test-once");
-    assert_eq!(said["test_accuracy"], 1.0);
+    let (result, page) = report(folder.path(), "--epochs 20 --eval last");
+    assert_eq!(result["test_accuracy"], 1.0);
     assert!(page.contains("There are none."));
     assert_eq!(page.matches("<circle class=\"measured\"").count(), 1);
     assert_eq!(page.matches("<td>-</td>").count(), 19);

@@ -1,4 +1,4 @@
-//! `lenet show`
+//! `lenet show`: shapes and counts, the PNG file, augmentations.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use snapbox::str;
 use crate::{error, folder, lenet, png_size};
 
 #[test]
-fn prints_shapes_and_counts_and_draws_nothing_into_a_pipe() {
+fn prints_shapes_and_counts_without_images_into_a_pipe() {
     let folder = folder();
     lenet(folder.path()).args(["show", "--data", "data"]).assert().success().stderr_eq("").stdout_eq(str![[
         r#"
@@ -22,26 +22,26 @@ test       3      2      2      0      0      0      0      0      0      0
 }
 
 #[test]
-fn writes_the_grid() {
+fn writes_the_requested_images_to_a_png_file() {
     let folder = folder();
     let grid = |arguments: &[&str]| {
         let arguments = [&["show", "--data", "data", "--out", "grid.png"], arguments].concat();
-        let said = lenet(folder.path()).args(arguments).assert().success().get_output().stdout.clone();
-        let said = String::from_utf8(said).unwrap().lines().last().unwrap().to_owned();
-        (said, png_size(&folder.path().join("grid.png")))
+        let stdout = lenet(folder.path()).args(arguments).assert().success().get_output().stdout.clone();
+        let last_line = String::from_utf8(stdout).unwrap().lines().last().unwrap().to_owned();
+        (last_line, png_size(&folder.path().join("grid.png")))
     };
-    let said = |count| format!("{count} images written to grid.png");
-    assert_eq!(grid(&[]), (said(16), (658, 738)));
-    assert_eq!(grid(&["--rows", "1", "--columns", "2"]), (said(2), (350, 216)));
-    // More than there are.
-    assert_eq!(grid(&["--columns", "100", "--rows", "100"]), (said(30), (4662, 216)));
-    assert_eq!(grid(&["--split", "test"]), (said(7), (658, 390)));
-    assert_eq!(grid(&["--split", "test", "--index", "5"]), (said(2), (350, 216)));
-    assert_eq!(grid(&["--split", "test", "--index", "5", "--augment"]), (said(16), (658, 738)));
+    let message = |count| format!("{count} images written to grid.png");
+    assert_eq!(grid(&[]), (message(16), (658, 738)));
+    assert_eq!(grid(&["--rows", "1", "--columns", "2"]), (message(2), (350, 216)));
+    // More images than the split has.
+    assert_eq!(grid(&["--columns", "100", "--rows", "100"]), (message(30), (4662, 216)));
+    assert_eq!(grid(&["--split", "test"]), (message(7), (658, 390)));
+    assert_eq!(grid(&["--split", "test", "--index", "5"]), (message(2), (350, 216)));
+    assert_eq!(grid(&["--split", "test", "--index", "5", "--augment"]), (message(16), (658, 738)));
 }
 
 #[test]
-fn warps_follow_from_the_image_and_the_seed() {
+fn augmentations_depend_on_image_and_seed_only() {
     let folder = folder();
     let grid = |arguments: &[&str]| {
         let arguments = [&["show", "--data", "data", "--out", "grid.png", "--augment"], arguments].concat();
@@ -55,7 +55,7 @@ fn warps_follow_from_the_image_and_the_seed() {
 }
 
 #[test]
-fn bad_usage_exits_2_and_failure_1() {
+fn wrong_usage_exits_2_and_failure_1() {
     let folder = folder();
     for arguments in
         [["--rows", "0"], ["--rows", "101"], ["--columns", "x"], ["--split", "both"], ["--seed", "1"]]

@@ -6,12 +6,12 @@ use snapbox::{cmd::OutputAssert, str};
 
 use crate::lenet;
 
-fn summary(model: &str) -> OutputAssert {
-    lenet(Path::new(".")).args(["summary", model]).assert()
+fn summary(architecture: &str) -> OutputAssert {
+    lenet(Path::new(".")).args(["summary", architecture]).assert()
 }
 
 #[test]
-fn layers_of_the_models() {
+fn prints_the_layers_of_each_architecture() {
     summary("mlp").success().stdout_eq(str![[r#"
 mlp
 
@@ -92,7 +92,7 @@ total                                   61,706        416,520
 }
 
 #[test]
-fn the_models() {
+fn lists_architectures_and_built_in_networks() {
     lenet(Path::new(".")).arg("models").assert().success().stderr_eq("").stdout_eq(str![[r#"
 model       parameters multiply-adds     bytes  test accuracy  trained with
 mlp            623,290       622,496         -              -  (lenet train mlp)

@@ -1,4 +1,4 @@
-//! `lenet train`
+//! `lenet train`: output, saved weights, options.
 
 use std::{fs, path::Path};
 
@@ -11,13 +11,13 @@ use snapbox::{cmd::Command, str};
 
 use crate::{error, folder, lenet};
 
-/// `lenet train --data data` in `folder`, with more arguments.
+/// Returns the command `lenet train --data data`, run in `folder` with more arguments.
 fn train(folder: &Path, arguments: &str) -> Command {
     lenet(folder).args(["train", "--data", "data"]).args(arguments.split_whitespace())
 }
 
 #[test]
-fn tells_each_epoch_and_saves_the_network() {
+fn prints_each_epoch_and_saves_the_weights() {
     let folder = folder();
     train(folder.path(), "mlp --epochs 2 --threads 1").assert().success().stderr_eq("").stdout_eq(str![[
         r#"
@@ -38,7 +38,7 @@ saved mlp.safetensors after 2 of 2 epochs, [..] s
 }
 
 #[test]
-fn json_is_an_object_an_epoch_and_the_result() {
+fn json_has_an_object_for_each_epoch_and_one_for_the_result() {
     let folder = folder();
     let arguments =
         "--json --epochs 2 --recipe tutorial --seed 7 --threads 2 --batch-size 16 --out some.file";
@@ -72,14 +72,14 @@ fn json_is_an_object_an_epoch_and_the_result() {
 }
 
 #[test]
-fn validation_holds_out_the_last_images_and_needs_no_test_images() {
+fn holdout_evaluates_on_the_last_training_images_without_test_images() {
     let folder = folder();
     for name in ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
         fs::remove_file(folder.path().join("data").join(name)).unwrap();
     }
     let labels = idx::write_labels(&[&[1; 25][..], &[2; 5]].concat());
     fs::write(folder.path().join("data/train-labels-idx1-ubyte"), labels).unwrap();
-    train(folder.path(), "--epochs 1 --validate 5 --threads 2").assert().success().stderr_eq("").stdout_eq(
+    train(folder.path(), "--epochs 1 --holdout 5 --threads 2").assert().success().stderr_eq("").stdout_eq(
         str![[r#"
 lenet5: 61706 parameters, 25 training images, 5 validation images (test images not read), threads: 2
 epoch  1/1: loss [..], validation accuracy 0.00%, [..] s
@@ -92,7 +92,7 @@ saved lenet5.safetensors after 1 of 1 epochs, [..] s
         weights::from_bytes(&fs::read(folder.path().join("lenet5.safetensors")).unwrap()).unwrap();
     assert_eq!(provenance.test_accuracy, None);
     assert_eq!(provenance.validation, Some(Validation { images: 5, accuracy: 0.0 }));
-    let output = train(folder.path(), "--epochs 1 --validate 5 --json").output().unwrap().stdout;
+    let output = train(folder.path(), "--epochs 1 --holdout 5 --json").output().unwrap().stdout;
     let output = String::from_utf8(output).unwrap();
     assert_eq!(output.matches(r#""validation_accuracy":0.0"#).count(), 2, "{output}");
     assert!(!output.contains("test_accuracy"), "{output}");
@@ -100,35 +100,38 @@ saved lenet5.safetensors after 1 of 1 epochs, [..] s
 }
 
 #[test]
-fn a_twin_gives_its_temperature_and_half_precision_halves_the_file() {
+fn calibrate_from_copies_the_temperature_and_f16_halves_the_file() {
     let folder = folder();
     let network = |name: &str| weights::from_bytes(&fs::read(folder.path().join(name)).unwrap()).unwrap().0;
-    train(folder.path(), "--epochs 2 --validate 6 --out twin").assert().success();
+    train(folder.path(), "--epochs 2 --holdout 6 --out holdout").assert().success();
     train(folder.path(), "--epochs 2 --out plain").assert().success();
-    train(folder.path(), "--epochs 2 --twin twin --half --out half").assert().success();
-    let [twin, mut plain, half] = ["twin", "plain", "half"].map(network);
-    assert_ne!(twin.temperature(), 1.0);
-    assert_eq!((plain.temperature(), half.temperature()), (1.0, twin.temperature()));
+    train(folder.path(), "--epochs 2 --calibrate-from holdout --f16 --out half").assert().success();
+    let [holdout, mut plain, half] = ["holdout", "plain", "half"].map(network);
+    assert_ne!(holdout.temperature(), 1.0);
+    assert_eq!((plain.temperature(), half.temperature()), (1.0, holdout.temperature()));
     plain.round_to_f16();
     assert_eq!(plain.parameters(), half.parameters());
     let size = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
     assert!(size("half") < size("plain") * 6 / 10);
 
     for (arguments, wrong) in [
-        ("--twin plain", "plain: validation: expected images held out, found none"),
-        ("--twin twin --epochs 3", "twin: recipe: expected the same architecture and recipe, found another"),
+        ("--calibrate-from plain", "plain: holdout: expected a training with --holdout, found one without"),
         (
-            "mlp --epochs 2 --twin twin",
-            "twin: recipe: expected the same architecture and recipe, found another",
+            "--calibrate-from holdout --epochs 3",
+            "holdout: recipe: expected the same architecture and recipe, found another",
         ),
-        ("--twin none", "none: could not be read: [..]"),
+        (
+            "mlp --epochs 2 --calibrate-from holdout",
+            "holdout: recipe: expected the same architecture and recipe, found another",
+        ),
+        ("--calibrate-from none", "none: could not be read: [..]"),
     ] {
         snapbox::assert_data_eq!(error(train(folder.path(), arguments)), wrong);
     }
 }
 
 #[test]
-fn test_once_measures_the_last_network_as_always() {
+fn eval_last_gives_the_same_final_accuracy_as_every_epoch() {
     let folder = folder();
     let lines = |arguments: &str| -> Vec<Value> {
         let output =
@@ -136,16 +139,18 @@ fn test_once_measures_the_last_network_as_always() {
         let lines = String::from_utf8(output.stdout).unwrap();
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let (always, once) = (lines("--out always"), lines("--out once --test-once"));
-    assert_eq!(once.len(), 4);
-    assert!(once[..3].iter().all(|line| line.get("test_accuracy").is_none()));
-    assert_eq!(once[3]["test_accuracy"], always[3]["test_accuracy"]);
-    assert!(fs::read(folder.path().join("once")).unwrap() == fs::read(folder.path().join("always")).unwrap());
+    let (every_epoch, last) = (lines("--out every-epoch"), lines("--out last --eval last"));
+    assert_eq!(last.len(), 4);
+    assert!(last[..3].iter().all(|line| line.get("test_accuracy").is_none()));
+    assert_eq!(last[3]["test_accuracy"], every_epoch[3]["test_accuracy"]);
+    assert!(
+        fs::read(folder.path().join("last")).unwrap() == fs::read(folder.path().join("every-epoch")).unwrap()
+    );
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn any_file_name_will_do() {
+fn accepts_file_names_that_are_not_utf8() {
     use std::os::unix::ffi::OsStrExt;
     let folder = folder();
     let name = std::ffi::OsStr::from_bytes(b"\xff.safetensors");
@@ -154,30 +159,33 @@ fn any_file_name_will_do() {
 }
 
 #[test]
-fn the_same_seed_and_threads_give_the_same_bytes() {
+fn training_is_reproducible_for_a_seed_and_a_number_of_threads() {
     let folder = folder();
     let bytes = |arguments: &str| {
         train(folder.path(), &format!("--epochs 2 --batch-size 16 --out net {arguments}")).assert().success();
         fs::read(folder.path().join("net")).unwrap()
     };
-    for model in ["cnn", "lenet5"] {
+    for architecture in ["cnn", "lenet5"] {
         for threads in 1..=2 {
-            let first = bytes(&format!("{model} --threads {threads}"));
-            assert!(first == bytes(&format!("{model} --threads {threads}")), "{model}, {threads} threads");
+            let first = bytes(&format!("{architecture} --threads {threads}"));
+            assert!(
+                first == bytes(&format!("{architecture} --threads {threads}")),
+                "{architecture}, {threads} threads"
+            );
         }
     }
     assert!(bytes("--seed 1") != bytes("--seed 2"));
 }
 
 #[test]
-fn bad_usage_exits_2_and_failure_1() {
+fn wrong_usage_exits_2_and_failure_1() {
     let folder = folder();
     for arguments in [
         "resnet",
         "mlp cnn",
-        "--validate 0",
-        "--validate 5 --test-once",
-        "--validate 5 --twin x",
+        "--holdout 0",
+        "--test-once --holdout 5",
+        "--holdout 5 --calibrate-from x",
         "--epochs 0",
         "--epochs 2.5",
         "--batch-size 0",
@@ -192,13 +200,13 @@ fn bad_usage_exits_2_and_failure_1() {
         let message = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
         assert!(message.starts_with("error: "), "{message}");
     }
-    for (validate, found) in [("30", "30"), ("4000000000", "4000000000")] {
-        let failed = train(folder.path(), "--validate").arg(validate).assert().code(1).stdout_eq("");
+    for (holdout, found) in [("30", "30"), ("4000000000", "4000000000")] {
+        let failed = train(folder.path(), "--holdout").arg(holdout).assert().code(1).stdout_eq("");
         failed.stderr_eq(format!(
-            "error: --validate: expected fewer than the 30 training images, found {found}\n"
+            "error: --holdout: expected fewer than the 30 training images, found {found}\n"
         ));
     }
-    // Before the work, not after it.
+    // Unwritable files are reported before the training, not after it.
     for (path, wrong) in
         [("data", "expected a file to write, found a folder"), ("nowhere/file", "could not be written: [..]")]
     {
@@ -208,8 +216,6 @@ fn bad_usage_exits_2_and_failure_1() {
         }
     }
     let failed = train(folder.path(), "--out file --report file").assert().code(1).stdout_eq("");
-    failed.stderr_eq(
-        "error: file: expected another file for --report than for the network, found one for both\n",
-    );
+    failed.stderr_eq("error: file: expected different files for --report and --out, found the same\n");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

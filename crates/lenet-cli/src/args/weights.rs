@@ -1,0 +1,56 @@
+//! How a command loads trained networks: values `WEIGHTS`, and the options `--architecture` and `--normalize`.
+
+use std::path::Path;
+
+use anyhow::Context;
+use lenet::{
+    nn::{Network, Normalize},
+    weights,
+};
+
+use crate::{
+    catalog::{ArchitectureName, PretrainedName},
+    input::read_file,
+};
+
+/// The options that describe a weights file without lenet's metadata, such as one saved from PyTorch.
+#[derive(clap::Args)]
+pub struct WeightsArgs {
+    /// Architecture of a weights file that doesn't name it, such as a PyTorch state_dict saved as safetensors
+    #[arg(long)]
+    architecture: Option<ArchitectureName>,
+    /// Normalization of that file's inputs, (pixel / 255 - MEAN) / STD [default: mean and deviation of MNIST, 0.1307,0.3081]
+    #[arg(long, alias = "scaling", value_name = "MEAN,STD", value_parser = parse_normalize, requires = "architecture", allow_hyphen_values = true)]
+    normalize: Option<Normalize>,
+}
+
+fn parse_normalize(text: &str) -> Result<Normalize, String> {
+    let numbers = text.split_once(',').and_then(|(mean, std)| Some((mean.parse().ok()?, std.parse().ok()?)));
+    match numbers {
+        Some((mean, std)) if f32::is_finite(mean) && f32::is_finite(std) && std > 0.0 => {
+            Ok(Normalize { mean, std })
+        }
+        _ => Err("expected two finite numbers such as 0.5,0.25, the second above 0".into()),
+    }
+}
+
+impl WeightsArgs {
+    /// Loads a network: `source` is the name of a built-in one or the path of a .safetensors file.
+    ///
+    /// With `--architecture` it is always a path, so that a file can have the name of a built-in network.
+    pub fn load(&self, source: &Path) -> anyhow::Result<Network> {
+        let built_in = source.to_str().and_then(PretrainedName::from_name);
+        if let (None, Some(name)) = (self.architecture, built_in) {
+            return Ok(name.load().0);
+        }
+        let bytes = read_file(source)?;
+        let network = match self.architecture {
+            Some(name) => {
+                let normalize = self.normalize.unwrap_or(Normalize::MNIST);
+                weights::from_state_dict(&bytes, name.architecture(), normalize)
+            }
+            None => weights::from_bytes(&bytes).map(|(network, _)| network),
+        };
+        network.with_context(|| source.display().to_string())
+    }
+}

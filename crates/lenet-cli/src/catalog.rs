@@ -1,0 +1,113 @@
+//! The architectures and the trained networks that the program has by name.
+
+use clap::ValueEnum;
+use lenet::{
+    models,
+    nn::{Architecture, Network},
+    pretrained,
+    weights::Provenance,
+};
+
+/// A value `ARCHITECTURE` of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ArchitectureName {
+    /// One hidden layer of 784 units: the tutorial's "Baseline"
+    Mlp,
+    /// One convolution, overlapping max pooling, one hidden layer
+    Cnn,
+    /// LeNet-5 (LeCun et al. 1998) in the form that is taught today
+    Lenet5,
+    /// Pairs of 3x3 convolutions with batch normalization: slower and more accurate
+    Vgg,
+    /// vgg with more channels, for other people's handwriting
+    Handwriting,
+}
+
+impl ArchitectureName {
+    /// Returns the name on the command line and in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mlp => "mlp",
+            Self::Cnn => "cnn",
+            Self::Lenet5 => "lenet5",
+            Self::Vgg => "vgg",
+            Self::Handwriting => "handwriting",
+        }
+    }
+
+    /// Returns the architecture with a name that stands in a file, or `None` for an unknown name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+
+    /// Returns the layers.
+    pub fn architecture(self) -> Architecture {
+        match self {
+            Self::Mlp => models::mlp(),
+            Self::Cnn => models::cnn(),
+            Self::Lenet5 => models::lenet5(),
+            Self::Vgg => models::vgg(),
+            Self::Handwriting => models::handwriting(),
+        }
+    }
+
+    /// Returns the built-in network of this architecture, if there is one.
+    pub fn pretrained(self) -> Option<PretrainedName> {
+        PretrainedName::value_variants().iter().copied().find(|weights| weights.architecture() == self)
+    }
+}
+
+/// A trained network inside the program: a value `WEIGHTS` of the command line that is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PretrainedName {
+    Lenet5,
+    Vgg,
+    Handwriting,
+}
+
+impl PretrainedName {
+    /// Returns the network with this name, or `None` for an unknown name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+
+    /// Returns the network and how it was trained.
+    pub fn load(self) -> (Network, Provenance) {
+        match self {
+            Self::Lenet5 => pretrained::lenet5(),
+            Self::Vgg => pretrained::vgg(),
+            Self::Handwriting => pretrained::handwriting(),
+        }
+    }
+
+    fn architecture(self) -> ArchitectureName {
+        match self {
+            Self::Lenet5 => ArchitectureName::Lenet5,
+            Self::Vgg => ArchitectureName::Vgg,
+            Self::Handwriting => ArchitectureName::Handwriting,
+        }
+    }
+}
+
+/// The trained network that recognizes digits in images where the user names none.
+pub const DEFAULT_RECOGNIZER: &str = "handwriting";
+
+/// Returns the number of weights and biases of an architecture, and the multiply-adds for one image.
+///
+/// # Errors
+/// If the shapes of two successive layers don't fit.
+pub fn totals(architecture: &Architecture) -> anyhow::Result<Totals> {
+    let rows = architecture.summary()?;
+    Ok(Totals {
+        parameters: rows.iter().map(|row| row.parameters).sum(),
+        multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),
+    })
+}
+
+/// The size and the work of a network.
+pub struct Totals {
+    /// Weights and biases.
+    pub parameters: usize,
+    /// Multiply-adds of the forward pass of one image.
+    pub multiply_adds: usize,
+}

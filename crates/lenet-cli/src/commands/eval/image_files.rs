@@ -1,0 +1,200 @@
+//! `lenet eval --pictures`: evaluates the recognition of image files, source by source.
+
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+
+use anyhow::{Context, ensure};
+use lenet::{
+    data::idx,
+    image::{GrayImage, ImageView, Stages},
+    nn::Network,
+    recognize::Recognizer,
+};
+use rayon::prelude::*;
+
+use crate::{
+    data::{
+        self,
+        labels::{self, Label},
+    },
+    decode,
+    figure::{self, Canvas, CaptionedImage, MAX_IMAGE_SIDE_PX},
+    format::{MAX_MISTAKES_SHOWN, percent},
+    output::{create_folder, print},
+};
+
+/// Width of a character in the smallest font that is easy to read, in pixels.
+const CHARACTER_WIDTH_PX: usize = 6;
+
+/// Evaluates the recognition of the images in a folder with `labels.tsv`, or in an IDX file. Prints a table, and writes a figure
+/// of the mistakes to the folder `out`.
+pub fn run(
+    network: Network,
+    path: &Path,
+    skipped_stages: &[String],
+    out: Option<&Path>,
+) -> anyhow::Result<()> {
+    let stages = skipped_stages.iter().try_fold(Stages::default(), |stages, name| {
+        stages.without(name).with_context(|| format!("--skip-stage: expected a stage, found {name}"))
+    })?;
+    let recognizer = Recognizer::new(network).with_stages(stages);
+    let samples = if path.is_dir() { read_folder(&recognizer, path)? } else { read_idx(&recognizer, path)? };
+    print(to_text(&samples))?;
+    if let Some(folder) = out {
+        create_folder(folder)?;
+        mistakes_figure(&samples).save(&folder.join("mistakes.png"))?;
+        print(format_args!("\nmistakes.png written to {}\n", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// An image with its label and its readings.
+struct Sample {
+    source: String,
+    /// Digits, with `\n` between lines; empty if the image has no digits.
+    label: String,
+    /// File name or index of the image, for the caption of a mistake.
+    name: String,
+    /// The text that was read.
+    read: String,
+    /// The text that was read as a single digit.
+    read_single: String,
+    /// A thumbnail if one of the readings is wrong: (row, column) with ink bright on dark.
+    mistake: Option<GrayImage>,
+}
+
+impl Sample {
+    fn new(recognizer: &Recognizer, image: &ImageView, source: String, label: String, name: String) -> Self {
+        let (read, read_single) = (recognizer.read(image).text, recognizer.read_single(image).text);
+        let is_one_digit = label.len() == 1;
+        let wrong = !is_correct(&label, &read) || (is_one_digit && !is_correct(&label, &read_single));
+        Self { source, label, name, read, read_single, mistake: wrong.then(|| negative_thumbnail(image)) }
+    }
+
+    /// Returns the thumbnail with a caption, if one of the readings is wrong.
+    fn captioned_mistake(&self) -> Option<CaptionedImage<'_>> {
+        let (thumbnail, [label, read, single]) = (self.mistake.as_ref()?, self.displayed());
+        let max_chars = MAX_IMAGE_SIDE_PX / CHARACTER_WIDTH_PX;
+        let reading =
+            if single == read || self.label.len() > 1 { read } else { format!("{read}, single {single}") };
+        let start = |line: String| line.chars().take(max_chars).collect::<String>();
+        let skipped = self.name.chars().count().saturating_sub(max_chars);
+        let name_end = self.name.chars().skip(skipped).collect();
+        let caption =
+            [start(format!("label {label}")), start(format!("read {reading}")), name_end].join("\n");
+        Some(CaptionedImage::new(&thumbnail.values, thumbnail.width, caption))
+    }
+
+    /// Returns label, reading and reading as a single digit, with `|` between lines.
+    fn displayed(&self) -> [String; 3] {
+        let displayed =
+            |text: &String| if text.is_empty() { "nothing".to_owned() } else { text.replace('\n', "|") };
+        [&self.label, &self.read, &self.read_single].map(displayed)
+    }
+}
+
+/// Returns whether a reading equals its label, or has no digit if the image has none.
+fn is_correct(label: &str, read: &str) -> bool {
+    if label.is_empty() { !read.contains(|c: char| c.is_ascii_digit()) } else { read == label }
+}
+
+/// Returns a small gray copy for a sheet, inverted so that ink is bright.
+fn negative_thumbnail(image: &ImageView) -> GrayImage {
+    let mut gray = figure::shrink(&image.grey(), MAX_IMAGE_SIDE_PX);
+    gray.values.iter_mut().for_each(|value| *value = 255 - *value);
+    gray
+}
+
+fn read_folder(recognizer: &Recognizer, folder: &Path) -> anyhow::Result<Vec<Sample>> {
+    let list = folder.join("labels.tsv");
+    let text = fs::read_to_string(&list).with_context(|| format!("{}: could not be read", list.display()))?;
+    let labels = labels::parse(&text).with_context(|| list.display().to_string())?;
+    labels
+        .into_par_iter()
+        .map(|Label { file, digits, source }| {
+            let decoded = decode::open(&folder.join(file), decode::DEFAULT_MAX_MEGAPIXELS)
+                .with_context(|| file.to_owned())?;
+            Ok(Sample::new(recognizer, &decoded.view()?, source.to_owned(), digits, file.to_owned()))
+        })
+        .collect()
+}
+
+/// Reads an IDX file of images of any size, and the labels from the file beside it. The brightest pixel is scaled to 255, because
+/// some datasets have pixels from 0 to 16.
+fn read_idx(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>> {
+    let labels = path.to_string_lossy().replace("images-idx3", "labels-idx1");
+    let labels = data::read_idx(Path::new(&labels), idx::read_labels)?;
+    let (width, height, mut pixels) = data::read_idx(path, idx::read_any_images)?;
+    ensure!(
+        labels.len() * width * height == pixels.len(),
+        "{}: labels: expected one for each image, found {}",
+        path.display(),
+        labels.len()
+    );
+    let brightest = pixels.iter().copied().max().unwrap_or(0).max(1);
+    pixels.iter_mut().for_each(|value| *value = (u32::from(*value) * 255 / u32::from(brightest)) as u8);
+    let source = path.display().to_string();
+    pixels
+        .par_chunks((width * height).max(1))
+        .zip(&labels)
+        .enumerate()
+        .map(|(index, (pixels, label))| {
+            let image = ImageView::new(width, height, pixels)?;
+            Ok(Sample::new(recognizer, &image, source.clone(), label.to_string(), format!("#{index}")))
+        })
+        .collect()
+}
+
+/// Formats the fractions of correct and of rejected images, source by source, and the first mistakes.
+fn to_text(samples: &[Sample]) -> String {
+    let mut sources: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+    for sample in samples {
+        sources.entry(&sample.source).or_default().push(sample);
+    }
+    let mut text = format!("{:>8} {:>8} {:>8} {:>8}  source\n", "images", "correct", "single", "rejected");
+    let mut row = |count: usize, fractions: [f64; 3], name: &str| {
+        let [correct, single, rejected] = fractions.map(percent);
+        let _ = writeln!(text, "{count:>8} {correct:>8} {single:>8} {rejected:>8}  {name}");
+    };
+    let mut sums = [0.0; 3];
+    for (source, samples) in &sources {
+        let fractions = fractions(samples);
+        row(samples.len(), fractions, source);
+        sums = std::array::from_fn(|column| sums[column] + fractions[column]);
+    }
+    let count = sources.len();
+    if count > 1 {
+        row(samples.len(), sums.map(|sum| sum / count as f64), &format!("mean of {count} sources"));
+    }
+    row(samples.len(), fractions(&samples.iter().collect::<Vec<_>>()), "all");
+    text.push('\n');
+    for sample in mistakes(samples).take(MAX_MISTAKES_SHOWN) {
+        let [label, read, single] = sample.displayed();
+        let _ = writeln!(text, "{}: {label} read as {read}, as a single digit {single}", sample.name);
+    }
+    text
+}
+
+/// Returns the fractions of images that are read correctly, read correctly as a single digit, and rejected in part.
+fn fractions(samples: &[&Sample]) -> [f64; 3] {
+    let fraction = |predicate: fn(&Sample) -> bool| {
+        samples.iter().filter(|sample| predicate(sample)).count() as f64 / samples.len() as f64
+    };
+    [
+        fraction(|sample| is_correct(&sample.label, &sample.read)),
+        fraction(|sample| is_correct(&sample.label, &sample.read_single)),
+        fraction(|sample| sample.read.contains('?')),
+    ]
+}
+
+/// Draws the first mistakes on one sheet.
+fn mistakes_figure(samples: &[Sample]) -> Canvas {
+    let images: Vec<_> =
+        mistakes(samples).take(MAX_MISTAKES_SHOWN).filter_map(Sample::captioned_mistake).collect();
+    let title =
+        format!("{} of {} mistakes in {} images", images.len(), mistakes(samples).count(), samples.len());
+    figure::sheet(&title, &images, 8)
+}
+
+fn mistakes(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
+    samples.iter().filter(|sample| sample.mistake.is_some())
+}

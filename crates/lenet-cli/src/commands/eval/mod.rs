@@ -1,0 +1,65 @@
+//! `lenet eval`: evaluates trained networks on labeled images.
+
+use std::path::PathBuf;
+
+use clap::builder::ArgPredicate;
+
+use crate::{
+    args::{DataArgs, WeightsArgs},
+    catalog::DEFAULT_RECOGNIZER,
+    data::Split,
+};
+
+mod dataset;
+mod image_files;
+mod metrics;
+
+/// Evaluate a trained network: accuracy, precision and recall of each digit, confusion matrix
+#[derive(clap::Args)]
+pub struct Args {
+    /// Trained networks: lenet5, vgg or handwriting, which are built in, or .safetensors files
+    ///
+    /// A file is one that `lenet train` wrote, or a PyTorch state_dict (see --architecture). Several networks are evaluated one by
+    /// one, and as an ensemble by the mean of their probabilities.
+    #[arg(
+        default_value = "lenet5",
+        default_value_if("pictures", ArgPredicate::IsPresent, DEFAULT_RECOGNIZER)
+    )]
+    weights: Vec<PathBuf>,
+    #[command(flatten)]
+    weights_args: WeightsArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Evaluate the recognition of image files instead: a folder with labels.tsv (file, label, source), or an IDX file of images
+    ///
+    /// Each image is read by the first network as `lenet recognize` does, once with and once without --single.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data", "json"])]
+    pictures: Option<PathBuf>,
+    /// With --pictures: skip a stage of the recognition, to measure its effect; may be repeated
+    #[arg(long, alias = "without", value_name = "STAGE", requires = "pictures")]
+    skip_stage: Vec<String>,
+    /// Split to evaluate on
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    split: Split,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Also write confusion.png and mistakes.png to a folder, with --pictures only mistakes.png
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Prints the metrics, and writes the figures if `--out` is given.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    match &args.pictures {
+        Some(path) => {
+            let network = args.weights_args.load(&args.weights[0])?;
+            image_files::run(network, path, &args.skip_stage, args.out.as_deref())
+        }
+        None => {
+            let networks =
+                args.weights.iter().map(|path| Ok((path.as_path(), args.weights_args.load(path)?)));
+            dataset::run(networks, &args.data.load(args.split)?, args.json, args.out.as_deref())
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! One module for each command, `lenet serve` excepted.
+
+pub mod eval;
+pub mod fetch;
+pub mod models;
+pub mod predict;
+pub mod recognize;
+pub mod show;
+pub mod summary;
+pub mod train;
+pub mod tutorial;

@@ -1,0 +1,48 @@
+//! `--trace`: writes the intermediate images of a reading as PNG files.
+
+use std::{iter, path::Path};
+
+use lenet::{
+    image::GrayImage,
+    recognize::{Digit, Reading, Trace},
+};
+
+use crate::figure::{self, Canvas, CaptionedImage};
+
+/// Largest side of the image with bounding boxes, in pixels, so that the captions are readable.
+const MAX_BOXES_SIDE_PX: usize = 1000;
+
+/// Writes `NAME.grey.png` (the gray image), `NAME.ink.png` (the binarized image), `NAME.boxes.png` (the gray image with bounding
+/// boxes) and `NAME.tiles.png` (the normalized digits) to `folder`.
+pub fn save(folder: &Path, name: &str, trace: &Trace) -> anyhow::Result<()> {
+    let path = |stage: &str| folder.join(format!("{name}.{stage}.png"));
+    let Trace { grey, ink, reading } = trace;
+    Canvas::from_gray(grey.width, &grey.values).save(&path("grey"))?;
+    if let Some(ink) = ink {
+        let dark: Vec<u8> = ink.values.iter().map(|value| 255 - value).collect();
+        Canvas::from_gray(ink.width, &dark).save(&path("ink"))?;
+    }
+    boxes(grey, reading).save(&path("boxes"))?;
+    let digits: Vec<_> = reading.digits.iter().map(normalized_digit).collect();
+    figure::sheet("", &digits, 8).save(&path("tiles"))
+}
+
+/// Returns the normalized image of a digit, captioned with the prediction and the remarks.
+fn normalized_digit(digit: &Digit) -> CaptionedImage<'_> {
+    let prediction = format!("{} {:.0}%", digit.digit, 100.0 * digit.confidence);
+    let prediction = if digit.rejected { format!("? ({prediction})") } else { prediction };
+    let lines = iter::once(prediction).chain(digit.remarks.iter().cloned());
+    CaptionedImage::digit(&digit.tile, lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Draws the bounding boxes on the gray image, each with its digit, or `?` if it is rejected.
+fn boxes(gray: &GrayImage, reading: &Reading) -> Canvas {
+    let small = figure::shrink(gray, MAX_BOXES_SIDE_PX);
+    let mut canvas = Canvas::from_gray(small.width, &small.values);
+    let scaled = |length: usize| length * small.width / (gray.width * gray.scale).max(1);
+    for digit in &reading.digits {
+        let caption = if digit.rejected { "?".to_owned() } else { digit.digit.to_string() };
+        canvas.draw_box(<[usize; 4]>::from(digit.bounds).map(scaled), &caption, digit.rejected);
+    }
+    canvas
+}

@@ -1,0 +1,162 @@
+//! Sources of labeled images: the built-in MNIST, folders of IDX or image files, CSV files, and downloaded datasets.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
+use flate2::bufread::MultiGzDecoder;
+use lenet::{Dataset, data::idx};
+
+pub mod csv;
+mod image_folder;
+pub(crate) mod known;
+pub mod labels;
+#[cfg(test)]
+mod tests;
+
+use known::KnownDataset;
+
+/// A part of a dataset. The two parts have no image in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Split {
+    /// The training images
+    Train,
+    /// The test images
+    Test,
+}
+
+/// A value of `--data`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Source {
+    #[default]
+    BuiltInMnist,
+    Known(KnownDataset),
+    Folder(PathBuf),
+    Csv(PathBuf),
+}
+
+impl From<OsString> for Source {
+    fn from(value: OsString) -> Self {
+        let path = PathBuf::from(value);
+        if let Some(dataset) = path.to_str().and_then(|name| KnownDataset::from_str(name, false).ok()) {
+            Self::Known(dataset)
+        } else if is_csv(&path) {
+            Self::Csv(path)
+        } else {
+            Self::Folder(path)
+        }
+    }
+}
+
+impl Source {
+    /// Reads one split, which has at least one image.
+    pub(crate) fn load(&self, split: Split) -> anyhow::Result<Dataset> {
+        match self {
+            Self::BuiltInMnist => Ok(built_in_mnist(split)),
+            Self::Known(dataset) => match dataset.downloaded_to()? {
+                Some(folder) => read_idx_folder(&folder, split),
+                None if *dataset == KnownDataset::Mnist => Ok(built_in_mnist(split)),
+                None => bail!(
+                    "{}: expected the four files of the dataset, found not all of them: run `lenet fetch {}`",
+                    dataset.folder()?.display(),
+                    dataset.name()
+                ),
+            },
+            Self::Folder(path) if image_folder::has_digit_folders(path) => image_folder::read(path, split),
+            Self::Folder(path) => read_idx_folder(path, split),
+            Self::Csv(path) => read_labeled_csv(path, split),
+        }
+    }
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+fn built_in_mnist(split: Split) -> Dataset {
+    match split {
+        Split::Train => lenet_mnist::train(),
+        Split::Test => lenet_mnist::test(),
+    }
+}
+
+fn read_idx_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
+    let prefix = match split {
+        Split::Train => "train",
+        Split::Test => "t10k",
+    };
+    let images = find_idx_file(folder, &format!("{prefix}-images-idx3-ubyte"))?;
+    let labels = find_idx_file(folder, &format!("{prefix}-labels-idx1-ubyte"))?;
+    let pixels = read_images(&images)?;
+    Dataset::new(pixels, read_idx(&labels, idx::read_labels)?).with_context(|| labels.display().to_string())
+}
+
+/// Returns the path of the IDX file `name`, raw or with the suffix .gz. Some archives have `.idx` in the name instead of
+/// `-idx`, which is accepted.
+fn find_idx_file(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let dotted = name.replace("-idx", ".idx");
+    let mut paths =
+        [name, &dotted].into_iter().flat_map(|name| ["", ".gz"].map(|suffix| format!("{name}{suffix}")));
+    paths.find_map(|name| Some(folder.join(name)).filter(|path| path.exists())).with_context(|| {
+        format!(
+            "{}: expected a folder with {name}, raw or .gz, or with folders 0 to 9, found neither",
+            folder.display()
+        )
+    })
+}
+
+/// Reads an IDX file, which is decompressed if it begins with the magic number of gzip. The reader stops at the length that
+/// the header gives, so that a compressed file can't expand without limit.
+pub(crate) fn read_idx<T>(
+    path: &Path,
+    read: fn(Box<dyn Read>) -> Result<T, lenet::Error>,
+) -> anyhow::Result<T> {
+    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+    let open = || -> io::Result<Box<dyn Read>> {
+        let mut file = BufReader::new(File::open(path)?);
+        let gzip = file.fill_buf()?.starts_with(&GZIP_MAGIC);
+        Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    };
+    let file = open().with_context(|| format!("{}: could not be read", path.display()))?;
+    read(file).with_context(|| path.display().to_string())
+}
+
+/// Reads unlabeled images from an IDX file, or from a CSV file such as Kaggle's test.csv: (image, row, column), each 0 to 255.
+///
+/// # Errors
+/// If the file has no image or can't be parsed.
+pub(crate) fn read_images(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let pixels =
+        if is_csv(path) { read_csv(path, csv::Labels::Absent)?.1 } else { read_idx(path, idx::read_images)? };
+    ensure!(!pixels.is_empty(), "{}: images: expected at least 1, found 0", path.display());
+    Ok(pixels)
+}
+
+/// Reads a CSV file with labels, such as Kaggle's train.csv. The last sixth is the test split, the rest the training split.
+fn read_labeled_csv(path: &Path, split: Split) -> anyhow::Result<Dataset> {
+    let (labels, pixels) = read_csv(path, csv::Labels::First)?;
+    let all = Dataset::new(pixels, labels).with_context(|| path.display().to_string())?;
+    let train_len = all.len() - test_len(all.len());
+    ensure!(train_len > 0, "{}: images: expected at least 2, found {}", path.display(), all.len());
+    Ok(all.slice(match split {
+        Split::Train => 0..train_len,
+        Split::Test => train_len..all.len(),
+    }))
+}
+
+/// Returns the size of the test split of a dataset without one of its own: a sixth, because MNIST has 10,000 test images to
+/// 60,000 training images.
+fn test_len(len: usize) -> usize {
+    len.div_ceil(6)
+}
+
+/// Reads a CSV file: labels (image) and pixels (image, row, column).
+fn read_csv(path: &Path, labels: csv::Labels) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    let file = File::open(path).with_context(|| format!("{}: could not be read", path.display()))?;
+    csv::parse(BufReader::new(file), labels).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,50 @@
+//! Image files: PNG, JPEG, BMP, GIF, WebP, PNM and TIFF, identified by their content.
+
+use std::{
+    fs::{self, DirEntry, File},
+    io::{self, BufReader, Cursor, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use crate::input::read_stream;
+
+mod bytes;
+
+pub(crate) use bytes::pixel_count;
+pub use bytes::{Decoded, Error, decode};
+
+/// Default of `--max-megapixels`: the maximum size of an image in millions of pixels.
+pub(crate) const DEFAULT_MAX_MEGAPIXELS: u32 = 100;
+
+/// Lists all files in a folder and its subfolders, ordered by name. Names that begin with a dot are skipped.
+///
+/// A folder that can't be read is listed itself, so that opening it reports the error.
+pub(crate) fn list_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = || fs::read_dir(folder)?.collect::<io::Result<Vec<DirEntry>>>();
+    let Ok(entries) = entries() else {
+        return vec![folder.to_owned()];
+    };
+    let hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    let mut paths: Vec<_> = entries.iter().filter(|entry| !hidden(entry)).map(DirEntry::path).collect();
+    paths.sort();
+    // Links to folders are not followed because they can form a cycle.
+    paths.retain(|path| !(path.is_symlink() && path.is_dir()));
+    paths.into_iter().flat_map(|path| if path.is_dir() { list_files(&path) } else { vec![path] }).collect()
+}
+
+/// Decodes an image file of at most `max_megapixels` million pixels.
+pub(crate) fn open(path: &Path, max_megapixels: u32) -> anyhow::Result<Decoded> {
+    let file = File::open(path).context("could not be read")?;
+    if file.metadata().is_ok_and(|found| found.is_file()) {
+        Ok(decode(BufReader::new(file), max_megapixels)?)
+    } else {
+        read(file, max_megapixels)
+    }
+}
+
+/// Decodes an image from a stream that can't seek, such as a pipe.
+pub(crate) fn read(stream: impl Read, max_megapixels: u32) -> anyhow::Result<Decoded> {
+    Ok(decode(Cursor::new(read_stream(stream)?), max_megapixels)?)
+}

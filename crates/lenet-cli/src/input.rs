@@ -1,0 +1,28 @@
+//! Reading files and streams whole, up to a limit.
+
+use std::{fs::File, io::Read, path::Path};
+
+use anyhow::{Context, ensure};
+
+/// Bytes of a file that is read whole, at most: far more than any network or image takes.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Reads a file of at most [`MAX_BYTES`].
+///
+/// # Errors
+/// If the file can't be read or is longer; the message begins with its path.
+pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = || read_stream(File::open(path).context("could not be read")?);
+    read().with_context(|| path.display().to_string())
+}
+
+/// Reads a stream of at most [`MAX_BYTES`] to its end.
+///
+/// # Errors
+/// If the stream can't be read or is longer.
+pub fn read_stream(stream: impl Read) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.take(MAX_BYTES + 1).read_to_end(&mut bytes).context("could not be read")?;
+    ensure!(bytes.len() as u64 <= MAX_BYTES, "size: expected at most {MAX_BYTES} bytes, found more");
+    Ok(bytes)
+}

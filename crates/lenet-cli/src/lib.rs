@@ -1,0 +1,87 @@
+//! The program `lenet` as a library. Files, the terminal and the network are used here; the crate `lenet` does the rest.
+//!
+//! [`Cli`] is the command line. The other public items are the parsers of untrusted files and the downloader, so that
+//! tests and fuzz targets can call them.
+
+use std::{io, process::ExitCode};
+
+mod args;
+mod catalog;
+pub mod cli_docs;
+mod commands;
+pub mod data;
+pub mod decode;
+pub mod download;
+mod figure;
+mod format;
+mod input;
+mod output;
+pub mod recipe;
+mod report;
+mod serve;
+mod terminal;
+
+use commands::{eval, fetch, models, predict, recognize, show, summary, train, tutorial};
+
+/// Handwritten digits: train small networks on MNIST, evaluate them, and recognize digits in images
+#[derive(clap::Parser)]
+#[command(name = "lenet", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Train(train::Args),
+    Eval(eval::Args),
+    Recognize(recognize::Args),
+    Predict(predict::Args),
+    Serve(serve::Args),
+    Show(show::Args),
+    Summary(summary::Args),
+    Models(models::Args),
+    Tutorial(tutorial::Args),
+    Fetch(fetch::Args),
+}
+
+/// The exit status of a program that a closed pipe ended, as shells report it: 128 + SIGPIPE.
+const EXIT_BROKEN_PIPE: u8 = 141;
+
+impl Cli {
+    /// Runs the command and returns the exit status.
+    ///
+    /// An error is printed as one line on stderr, and the status is then 1. Where the reader of stdout has gone, as after
+    /// `lenet ... | head`, nothing is printed and the status is 141.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.try_run() {
+            Ok(code) => code,
+            Err(error) if is_broken_pipe(&error) => ExitCode::from(EXIT_BROKEN_PIPE),
+            Err(error) => {
+                output::warn(format_args!("error: {error:#}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn try_run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Train(args) => return train::run(args),
+            Command::Eval(args) => eval::run(args)?,
+            Command::Recognize(args) => return recognize::run(args),
+            Command::Predict(args) => predict::run(args)?,
+            Command::Serve(args) => serve::run(args)?,
+            Command::Show(args) => show::run(args)?,
+            Command::Summary(args) => summary::run(args)?,
+            Command::Models(args) => models::run(args)?,
+            Command::Tutorial(args) => tutorial::run(args)?,
+            Command::Fetch(args) => fetch::run(args)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,77 @@
+//! Training recipes by name and from TOML files.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+use lenet::train::Recipe;
+
+use crate::{catalog::ArchitectureName, input::read_file};
+
+mod parse;
+pub(crate) mod tutorial;
+
+pub use parse::parse;
+
+/// A value of `--recipe`.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    Default,
+    Fast,
+    Best,
+    Tutorial,
+    File(PathBuf),
+}
+
+impl From<OsString> for Source {
+    fn from(value: OsString) -> Self {
+        match value.to_str() {
+            Some("default") => Self::Default,
+            Some("fast") => Self::Fast,
+            Some("best") => Self::Best,
+            Some("tutorial") => Self::Tutorial,
+            _ => Self::File(value.into()),
+        }
+    }
+}
+
+impl Source {
+    /// Returns whether the recipe is a file of the user.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// Loads the recipe for an architecture.
+    pub(crate) fn load(&self, architecture: ArchitectureName) -> anyhow::Result<Recipe> {
+        match self {
+            Self::Default => Ok(Recipe::default()),
+            Self::Fast => parse(include_str!("../../recipes/fast.toml")),
+            Self::Best => parse(best(architecture)),
+            Self::Tutorial => tutorial::recipe(architecture),
+            Self::File(path) => read(path),
+        }
+    }
+}
+
+/// Returns the most accurate known recipe of an architecture, as TOML.
+fn best(architecture: ArchitectureName) -> &'static str {
+    match architecture {
+        ArchitectureName::Mlp => include_str!("../../recipes/mlp.toml"),
+        ArchitectureName::Cnn | ArchitectureName::Lenet5 => include_str!("../../recipes/lenet5.toml"),
+        ArchitectureName::Vgg => include_str!("../../recipes/vgg.toml"),
+        ArchitectureName::Handwriting => include_str!("../../recipes/handwriting.toml"),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Recipe> {
+    ensure!(
+        path.exists(),
+        "{}: expected default, fast, best, tutorial or a file, found none of them",
+        path.display()
+    );
+    let bytes = read_file(path)?;
+    let parse = || parse(std::str::from_utf8(&bytes).context("content: expected UTF-8 text")?);
+    parse().with_context(|| path.display().to_string())
+}
