@@ -35,7 +35,7 @@ fn state(recipe: Recipe) -> Vec<u8> {
     let data = Dataset::new(vec![7; 2 * PIXELS], vec![1, 2]).expect("a label for each image");
     let mut trainer =
         Trainer::new(network(&recipe), &data, recipe, 0).expect("a good recipe").init_from("a file");
-    trainer.epoch(|_| ControlFlow::Continue(()));
+    trainer.run_epoch(|_| ControlFlow::Continue(())).expect("nothing interrupts the epoch");
     trainer.checkpoint().to_bytes().expect("good names")
 }
 
@@ -92,7 +92,7 @@ fn main() -> io::Result<()> {
         dropout: Some(0.1),
         schedule: Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 },
         optimizer: Optimizer::AdamW { lr: 0.01, weight_decay: 0.1 },
-        mixture: Some(SyntheticData { drawn: 0.1, cut: 0.1, outliers: 0.1, bitmaps: 0.1 }),
+        synthetic: Some(SyntheticData { glyphs: 0.1, line_crops: 0.1, outliers: 0.1, low_res: 0.1 }),
         augmentation: Some(Augmentation::default()),
         ..plain.clone()
     };
@@ -102,7 +102,7 @@ fn main() -> io::Result<()> {
     for (target, seeds) in [
         ("read", vec![page(28, 0), page(40, 4), page(60, 0)]),
         ("decode", files(12)),
-        ("idx", vec![idx::write_images(&[7; SIDE * SIDE]), idx::write_labels(&[1, 2, 3])]),
+        ("idx", vec![idx::write_images(&[7; SIDE * SIDE], SIDE, SIDE), idx::write_labels(&[1, 2, 3])]),
         ("checkpoint", vec![checkpoint]),
         ("state", vec![state(plain.clone()), state(full.clone())]),
         ("csv", vec![csv(false).into_bytes(), csv(true).into_bytes()]),

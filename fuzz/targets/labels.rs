@@ -1,10 +1,10 @@
-//! The file `labels.tsv` beside pictures.
+//! The file `labels.tsv` of a folder of pictures.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../crates/lenet-cli/src/pictures/labels.rs"]
+#[path = "../../crates/lenet-cli/src/eval_images/labels.rs"]
 mod labels;
 
 fuzz_target!(|text: &str| {

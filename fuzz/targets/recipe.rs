@@ -1,4 +1,4 @@
-//! Recipes as TOML: what is one can be written and read again.
+//! Recipes as TOML: whatever is read is written and read again to the same recipe.
 
 #![no_main]
 
@@ -9,8 +9,8 @@ mod parse;
 
 fuzz_target!(|text: &str| {
     if let Ok(recipe) = parse::parse(text) {
-        let written = toml::to_string(&recipe).expect("what was read can be written");
-        assert_eq!(parse::parse(&written).expect("what was written can be read"), recipe);
+        let written = toml::to_string(&recipe).expect("a recipe can be written");
+        assert_eq!(parse::parse(&written).expect("a written recipe can be read"), recipe);
         recipe.learning_rate(0, recipe.epochs);
     }
 });

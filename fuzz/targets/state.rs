@@ -1,4 +1,4 @@
-//! Training between two epochs: what is a state can be written to the same bytes again and again.
+//! Checkpoint files: whatever is read is written, read again and written to the same bytes.
 
 #![no_main]
 
@@ -6,9 +6,9 @@ use lenet::train::Checkpoint;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(state) = Checkpoint::from_bytes(bytes) {
-        let written = state.to_bytes().expect("what was read can be written");
-        let again = Checkpoint::from_bytes(&written).expect("what was written can be read");
-        assert!(again.to_bytes().expect("what was read can be written") == written);
+    if let Ok(checkpoint) = Checkpoint::from_bytes(bytes) {
+        let written = checkpoint.to_bytes().expect("a checkpoint can be written");
+        let again = Checkpoint::from_bytes(&written).expect("a written checkpoint can be read");
+        assert!(again.to_bytes().expect("a checkpoint can be written") == written);
     }
 });

@@ -2,13 +2,16 @@
 
 use std::{env, fs, io, path::PathBuf};
 
-use lenet::data::idx::{write_images, write_labels};
+use lenet::{
+    SIDE,
+    data::idx::{write_images, write_labels},
+};
 
 fn main() -> io::Result<()> {
     let folder = PathBuf::from(env::args_os().nth(1).expect("usage: idx FOLDER"));
     fs::create_dir_all(&folder)?;
     for (split, data) in [("train", lenet_mnist::train()), ("t10k", lenet_mnist::test())] {
-        fs::write(folder.join(format!("{split}-images-idx3-ubyte")), write_images(data.images()))?;
+        fs::write(folder.join(format!("{split}-images-idx3-ubyte")), write_images(data.images(), SIDE, SIDE))?;
         fs::write(folder.join(format!("{split}-labels-idx1-ubyte")), write_labels(data.labels()))?;
     }
     Ok(())

@@ -60,7 +60,11 @@ fn train(model: Model, run: Run) {
     let mut trainer = Trainer::new(network(architecture), &data, recipe, 0).expect("a valid recipe");
     let (mut start, mut images, mut time) = (None, 0, None);
     while time.is_none() {
-        trainer.epoch(|progress| {
+        // The epoch that is being trained when the time is up is finished, because an interruption would discard it.
+        let epoch = trainer.run_epoch(|progress| {
+            if time.is_some() {
+                return ControlFlow::Continue(());
+            }
             let Some(start) = start else {
                 if progress.images == WARM_UP * BATCH {
                     start = Some(Instant::now());
@@ -72,8 +76,9 @@ fn train(model: Model, run: Run) {
                 return ControlFlow::Continue(());
             }
             time = Some(start.elapsed());
-            ControlFlow::Break(())
+            ControlFlow::Continue(())
         });
+        epoch.expect("nothing interrupts the epoch");
     }
     let seen = Targets::Labels(&data.labels()[..BATCH]);
     let (loss, _) = trainer.network().gradient(&data.images()[..BATCH * PIXELS], seen);

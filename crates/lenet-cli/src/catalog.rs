@@ -19,8 +19,9 @@ pub enum ArchitectureName {
     Lenet5,
     /// Pairs of 3x3 convolutions with batch normalization: slower and more accurate
     Vgg,
-    /// vgg with more channels, for other people's handwriting
-    Handwriting,
+    /// vgg with more channels, for other people's handwriting; former name: handwriting
+    #[value(name = "vgg_wide", alias = "handwriting")]
+    VggWide,
 }
 
 impl ArchitectureName {
@@ -31,7 +32,7 @@ impl ArchitectureName {
             Self::Cnn => "cnn",
             Self::Lenet5 => "lenet5",
             Self::Vgg => "vgg",
-            Self::Handwriting => "handwriting",
+            Self::VggWide => "vgg_wide",
         }
     }
 
@@ -47,7 +48,7 @@ impl ArchitectureName {
             Self::Cnn => models::cnn(),
             Self::Lenet5 => models::lenet5(),
             Self::Vgg => models::vgg(),
-            Self::Handwriting => models::handwriting(),
+            Self::VggWide => models::vgg_wide(),
         }
     }
 
@@ -84,7 +85,7 @@ impl PretrainedName {
         match self {
             Self::Lenet5 => ArchitectureName::Lenet5,
             Self::Vgg => ArchitectureName::Vgg,
-            Self::Handwriting => ArchitectureName::Handwriting,
+            Self::Handwriting => ArchitectureName::VggWide,
         }
     }
 }

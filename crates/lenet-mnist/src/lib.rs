@@ -1,4 +1,4 @@
-//! All of MNIST inside a crate: 60,000 training and 10,000 test images, no download.
+//! The MNIST dataset embedded in a crate: 60,000 training and 10,000 test images, without a download.
 //!
 //! The MNIST database of handwritten digits is by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, under
 //! [CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/).
@@ -14,13 +14,17 @@ use lenet::Dataset;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
-mod readme {}
+mod repository_readme {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod crate_readme {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/tutorial.md")]
 mod tutorial {}
 
-/// The 60,000 training images. Decodes them anew on each call (0.2 s).
+/// Returns the 60,000 training images. Each call decodes them, which takes about 0.2 s.
 pub fn train() -> Dataset {
     decode(
         include_bytes!("../data/train-images-idx3-ubyte.br"),
@@ -28,7 +32,7 @@ pub fn train() -> Dataset {
     )
 }
 
-/// The 10,000 test images. Decodes them anew on each call (0.02 s).
+/// Returns the 10,000 test images. Each call decodes them, which takes about 0.02 s.
 pub fn test() -> Dataset {
     decode(
         include_bytes!("../data/t10k-images-idx3-ubyte.br"),
@@ -37,9 +41,9 @@ pub fn test() -> Dataset {
 }
 
 fn decode(images: &[u8], labels: &[u8]) -> Dataset {
-    /// Bytes of input that the decoder holds at a time.
-    const BUFFER: usize = 1 << 16;
-    let [images, labels] = [images, labels].map(|bytes| Decompressor::new(bytes, BUFFER));
-    // The bytes are in the program, and a test decodes them all.
-    Dataset::from_idx(images, labels).expect("the files inside the crate are whole")
+    /// Bytes of the input buffer of the decoder.
+    const BUFFER_BYTES: usize = 1 << 16;
+    let [images, labels] = [images, labels].map(|bytes| Decompressor::new(bytes, BUFFER_BYTES));
+    // A test decodes all embedded files.
+    Dataset::from_idx(images, labels).expect("valid embedded files")
 }

@@ -32,7 +32,7 @@
 //! let recipe = Recipe { batch_size: 20, ..Recipe::default() };
 //! let network = Network::new(lenet5, recipe.normalize, 0)?;
 //! let mut trainer = Trainer::new(network, &train, recipe, 0)?;
-//! while let Some(epoch) = trainer.epoch(|_| ControlFlow::Continue(())) {
+//! while let Some(epoch) = trainer.run_epoch(|_| ControlFlow::Continue(()))? {
 //!     println!("loss {:.4}", epoch.loss);
 //! }
 //! let answers = trainer.network().probabilities(test.images());
@@ -62,6 +62,7 @@ pub use lenet_nn as nn;
 pub mod data;
 pub mod image;
 pub mod models;
+mod tensor_file;
 pub mod weights;
 pub mod pretrained;
 pub mod train;
@@ -69,4 +70,4 @@ pub mod metrics;
 pub mod recognize;
 
 pub use data::{CLASSES, Dataset, PIXELS, SIDE};
-pub use error::Error;
+pub use error::{Error, Interrupted};

@@ -35,24 +35,25 @@ impl Evaluation {
     /// probable class, the lowest of several.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if there are no images, not one label for each, a label that is not a class, or a
-    /// probability that is not a number (as a network gives whose training diverged).
+    /// [`Error::NoImages`] if there are no labels, [`Error::PredictionCount`] if there is not one row of probabilities for
+    /// each label, [`Error::LabelOutOfRange`] if a label is not a class, and [`Error::InvalidProbability`] if a probability
+    /// is not finite, for example because training diverged.
     pub fn new(labels: &[u8], probabilities: &[[f32; CLASSES]]) -> Result<Self, Error> {
         if labels.is_empty() {
-            return Err(Error::malformed("number of images", "1 or more", 0));
+            return Err(Error::NoImages);
         }
         if labels.len() != probabilities.len() {
-            return Err(Error::malformed("number of answers", labels.len(), probabilities.len()));
+            return Err(Error::PredictionCount { expected: labels.len(), found: probabilities.len() });
         }
         let mut confusion = [[0; CLASSES]; CLASSES];
         let mut mistakes = Vec::new();
         let mut answers = Vec::with_capacity(labels.len());
         for (index, (&label, probabilities)) in labels.iter().zip(probabilities).enumerate() {
             if usize::from(label) >= CLASSES {
-                return Err(Error::malformed(format!("label {index}"), "0 to 9", label));
+                return Err(Error::LabelOutOfRange { index, label });
             }
-            if let Some(strange) = probabilities.iter().find(|probability| !probability.is_finite()) {
-                return Err(Error::malformed(format!("probability of image {index}"), "0 to 1", strange));
+            if let Some(&value) = probabilities.iter().find(|probability| !probability.is_finite()) {
+                return Err(Error::InvalidProbability { index, value });
             }
             let answer = argmax(probabilities);
             confusion[usize::from(label)][usize::from(answer)] += 1;
@@ -321,8 +322,11 @@ mod tests {
         let message = |labels: &[u8], rows: &[[f32; CLASSES]]| {
             Evaluation::new(labels, rows).expect_err("must be refused").to_string()
         };
-        assert_eq!(message(&[], &[]), "number of images: expected 1 or more, found 0");
-        assert_eq!(message(&[1, 2], &[row(1, 0.9)]), "number of answers: expected 2, found 1");
+        assert_eq!(message(&[], &[]), "number of images: expected at least 1, found 0");
+        assert_eq!(
+            message(&[1, 2], &[row(1, 0.9)]),
+            "number of predictions: expected 2 (one for each label), found 1"
+        );
         assert_eq!(message(&[10], &[row(1, 0.9)]), "label 0: expected 0 to 9, found 10");
         assert_eq!(message(&[1], &[row(1, f32::NAN)]), "probability of image 0: expected 0 to 1, found NaN");
     }

@@ -1,11 +1,28 @@
-//! The architectures that the program knows by name: those of the tutorial, with its names of layers, and a stronger one.
+//! Architectures by name: the three of the PyTorch tutorial, with its names of layers, and two VGG-style networks.
+//!
+//! All take images `(1, 28, 28)` and return ten logits. [`by_name`] finds one.
 
 use crate::{
     SIDE,
     nn::{Architecture, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d},
 };
 
-/// One hidden layer as wide as the image: 623,290 parameters.
+/// The probability of dropout, unless a recipe overrides it.
+const DROPOUT: f32 = 0.2;
+
+/// Returns the architecture of a name: `mlp`, `cnn`, `lenet5`, `vgg`, `vgg_wide`, or its former name `handwriting`.
+pub fn by_name(name: &str) -> Option<Architecture> {
+    Some(match name {
+        "mlp" => mlp(),
+        "cnn" => cnn(),
+        "lenet5" => lenet5(),
+        "vgg" => vgg(),
+        "vgg_wide" | "handwriting" => vgg_wide(),
+        _ => return None,
+    })
+}
+
+/// Returns a multilayer perceptron with one hidden layer of 784 features: 623,290 parameters.
 pub fn mlp() -> Architecture {
     Architecture::new("mlp")
         .layer("flatten", Layer::Flatten)
@@ -14,21 +31,24 @@ pub fn mlp() -> Architecture {
         .layer("layer2", Linear::new(784, 10))
 }
 
-/// One convolution, overlapping max-pooling and a wide hidden layer: 934,798 parameters.
+/// Returns a network of one convolution, overlapping max-pooling and a hidden layer of 128 features: 934,798 parameters.
 pub fn cnn() -> Architecture {
     Architecture::new("cnn")
         .layer("conv", Conv2d::new(1, 10, 5).padding(2))
         .layer("relu1", Layer::ReLU)
         .layer("pool", MaxPool2d::new(2).stride(1))
-        .layer("dropout", Dropout::new(0.2))
+        .layer("dropout", Dropout::new(DROPOUT))
         .layer("flatten", Layer::Flatten)
         .layer("fc", Linear::new(27 * 27 * 10, 128))
         .layer("relu2", Layer::ReLU)
         .layer("output", Linear::new(128, 10))
 }
 
-/// LeNet-5 (LeCun, Bottou, Bengio and Haffner 1998, section II.B) as it is taught today, every map of the second
-/// convolution joined to all of the first: 61,706 parameters.
+/// Returns LeNet-5 (Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition", 1998,
+/// section II.B): 61,706 parameters.
+///
+/// As in most implementations today, and unlike in the paper, each map of the second convolution is connected to all maps of the
+/// first.
 pub fn lenet5() -> Architecture {
     Architecture::new("lenet5")
         .layer("conv1", Conv2d::new(1, 6, 5).padding(2))
@@ -45,37 +65,51 @@ pub fn lenet5() -> Architecture {
         .layer("fc2", Linear::new(84, 10))
 }
 
-/// Pairs of 3x3 convolutions between poolings, after Simonyan and Zisserman 2015 (arXiv:1409.1556), each with batch
-/// normalisation: 93,990 parameters, 8.6 million multiply-adds.
+/// Returns a network of 3x3 convolutions between poolings (K. Simonyan and A. Zisserman, 2015, arXiv:1409.1556), with batch
+/// normalization: 93,990 parameters, 8.6 million multiply-adds.
 pub fn vgg() -> Architecture {
-    stages("vgg", &[&[20, 20], &[40, 40], &[80]])
+    vgg_style("vgg", &[&[20, 20], &[40, 40], &[80]])
 }
 
-/// As [`vgg`], with more maps and a convolution that sees the whole image, for what there is to know beyond MNIST: 251,242
-/// parameters, 25 million multiply-adds.
-pub fn handwriting() -> Architecture {
-    stages("handwriting", &[&[32, 32], &[64, 64], &[96, 96]])
+/// Returns a network like [`vgg`] with more channels and a second convolution at the lowest resolution: 251,242 parameters,
+/// 25 million multiply-adds. It has the capacity for handwriting unlike MNIST's.
+pub fn vgg_wide() -> Architecture {
+    vgg_style("vgg_wide", &[&[32, 32], &[64, 64], &[96, 96]])
 }
 
-/// Convolutions to so many maps at full size, at half and so on.
-fn stages(name: &str, stages: &[&[usize]]) -> Architecture {
-    let (mut architecture, mut inputs, mut n, mut side) = (Architecture::new(name), 1, 0, SIDE);
-    for (stage, maps) in stages.iter().enumerate() {
-        if stage > 0 {
-            architecture = architecture.layer(format!("pool{stage}"), MaxPool2d::new(2));
+/// Returns a VGG-style network. `channels` are the output channels of each convolution at full, half and quarter resolution.
+fn vgg_style(name: &str, channels: &[&[usize]]) -> Architecture {
+    let (mut architecture, mut inputs, mut number, mut side) = (Architecture::new(name), 1, 0, SIDE);
+    for (level, channels) in channels.iter().enumerate() {
+        if level > 0 {
+            architecture = architecture.layer(format!("pool{level}"), MaxPool2d::new(2));
             side /= 2;
         }
-        for &outputs in *maps {
-            n += 1;
+        for &outputs in *channels {
+            number += 1;
             architecture = architecture
-                .layer(format!("conv{n}"), Conv2d::new(inputs, outputs, 3).padding(1))
-                .layer(format!("bn{n}"), BatchNorm2d::new(outputs))
-                .layer(format!("relu{n}"), Layer::ReLU);
+                .layer(format!("conv{number}"), Conv2d::new(inputs, outputs, 3).padding(1))
+                .layer(format!("bn{number}"), BatchNorm2d::new(outputs))
+                .layer(format!("relu{number}"), Layer::ReLU);
             inputs = outputs;
         }
     }
     architecture
         .layer("flatten", Layer::Flatten)
-        .layer("dropout", Dropout::new(0.2))
+        .layer("dropout", Dropout::new(DROPOUT))
         .layer("fc", Linear::new(side * side * inputs, 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_find_their_architectures() {
+        for name in ["mlp", "cnn", "lenet5", "vgg", "vgg_wide"] {
+            assert_eq!(by_name(name).unwrap().name(), name);
+        }
+        assert_eq!(by_name("handwriting"), Some(vgg_wide()));
+        assert_eq!(by_name("resnet"), None);
+    }
 }

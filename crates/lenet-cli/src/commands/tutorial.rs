@@ -66,7 +66,7 @@ fn train_and_print(
     let untrained = Network::new(network.architecture().architecture(), recipe.normalize, seed)?;
     let mut trainer = Trainer::new(untrained, train, recipe, seed)?;
     for (epoch, published) in network.published_accuracies().into_iter().enumerate() {
-        trainer.epoch(|_| ControlFlow::Continue(()));
+        trainer.run_epoch(|_| ControlFlow::Continue(()))?;
         let [train_accuracy, test_accuracy] = [train, test].map(|data| {
             Evaluation::new(data.labels(), &trainer.network().probabilities(data.images()))
                 .map(|evaluation| 100.0 * evaluation.accuracy())

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use flate2::bufread::MultiGzDecoder;
-use lenet::{Dataset, data::idx};
+use lenet::{Dataset, SIDE, data::idx};
 
 pub mod csv;
 mod image_folder;
@@ -131,8 +131,11 @@ pub(crate) fn read_idx<T>(
 /// # Errors
 /// If the file has no image or can't be parsed.
 pub(crate) fn read_images(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let pixels =
-        if is_csv(path) { read_csv(path, csv::Labels::Absent)?.1 } else { read_idx(path, idx::read_images)? };
+    let pixels = if is_csv(path) {
+        read_csv(path, csv::Labels::Absent)?.1
+    } else {
+        read_idx(path, |bytes| idx::read_images(bytes, SIDE, SIDE))?
+    };
     ensure!(!pixels.is_empty(), "{}: images: expected at least 1, found 0", path.display());
     Ok(pixels)
 }

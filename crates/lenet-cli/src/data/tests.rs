@@ -3,7 +3,7 @@
 use std::{fs, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
-use lenet::PIXELS;
+use lenet::{PIXELS, SIDE};
 use tempfile::TempDir;
 
 use super::*;
@@ -62,7 +62,11 @@ fn source_is_a_known_name_a_csv_file_or_a_folder() {
 #[test]
 fn reads_idx_files_raw_or_gzip_under_all_names() {
     let [train, test] = [[3_u8, 7].as_slice(), &[1]].map(|labels| {
-        (idx::write_images(&vec![9; labels.len() * PIXELS]), idx::write_labels(labels), labels.to_vec())
+        (
+            idx::write_images(&vec![9; labels.len() * PIXELS], SIDE, SIDE),
+            idx::write_labels(labels),
+            labels.to_vec(),
+        )
     });
     let folder = folder(&[
         ("train-images-idx3-ubyte", train.0),
@@ -79,16 +83,16 @@ fn reads_idx_files_raw_or_gzip_under_all_names() {
 
 #[test]
 fn error_names_the_malformed_file() {
-    let images = idx::write_images(&vec![9; 200 * PIXELS]);
+    let images = idx::write_images(&vec![9; 200 * PIXELS], SIDE, SIDE);
     let labels = idx::write_labels(&[7; 200]);
     let zipped = gzip(&images);
-    let mut bomb = idx::write_images(&[]);
+    let mut bomb = idx::write_images(&[], SIDE, SIDE);
     bomb[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
     bomb.resize(50 << 20, 0);
     let table: [(Vec<u8>, &[u8], &str); 8] = [
         (labels.clone(), &labels, "train-images-idx3-ubyte.gz: magic number: expected 0x00000803"),
         (
-            idx::write_images(&[]),
+            idx::write_images(&[], SIDE, SIDE),
             &idx::write_labels(&[]),
             "train-images-idx3-ubyte.gz: images: expected at least 1, found 0",
         ),
@@ -100,12 +104,12 @@ fn error_names_the_malformed_file() {
         (
             [&zipped[..zipped.len() - 8], &[0; 8]].concat(),
             &labels,
-            "train-images-idx3-ubyte.gz: pixels: expected the end of the file, found ",
+            "train-images-idx3-ubyte.gz: pixels: expected 156800 bytes, found 156800 before a read error: ",
         ),
         (
             [&zipped[..], b"more"].concat(),
             &labels,
-            "train-images-idx3-ubyte.gz: pixels: expected the end of the file, found ",
+            "train-images-idx3-ubyte.gz: pixels: expected 156800 bytes, found 156800 before a read error: ",
         ),
         (
             gzip(&bomb),
@@ -186,13 +190,13 @@ fn reads_unlabeled_images_from_csv_or_idx() {
     let text = csv_file(false, &[&row(None, "1"), &row(None, "2")]);
     let windows = String::from_utf8(text.clone()).unwrap().replace('\n', "\r\n").into_bytes();
     let pixels = [[1; PIXELS], [2; PIXELS]].concat();
-    let raw = idx::write_images(&pixels);
+    let raw = idx::write_images(&pixels, SIDE, SIDE);
     let folder = folder(&[
         ("test.csv", text),
         ("windows.csv", windows),
         ("zipped.gz", gzip(&raw)),
         ("raw", raw),
-        ("none", idx::write_images(&[])),
+        ("none", idx::write_images(&[], SIDE, SIDE)),
         ("none.csv", csv_file(false, &[])),
     ]);
     for name in ["test.csv", "windows.csv", "raw", "zipped.gz"] {

@@ -32,7 +32,7 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> anyhow::Error {
 
 /// Adds the number of the line to an error about a setting, if its key is in the text.
 fn setting_error(text: &str, error: Error) -> anyhow::Error {
-    let Error::Setting { name, .. } = &error else { return error.into() };
+    let Some(name) = error.setting_name() else { return error.into() };
     let offset = DeTable::parse(text).ok().and_then(|table| key_offset(table.get_ref(), name));
     match offset {
         Some(offset) => anyhow!("line {}: {error}", line_index(text, offset) + 1),

@@ -173,16 +173,18 @@ impl Training<'_> {
         let eval_name = self.eval_name;
         // The charts draw error rates on an upside-down axis, so that the logarithmic scale resolves small differences.
         let curves = [
-            Curve::of_epochs("training", self.history, |epoch| Some(1.0 - epoch.accuracy)),
-            Curve::of_epochs("measured", self.history, |epoch| epoch.measured.map(|accuracy| 1.0 - accuracy)),
+            Curve::of_epochs("training", self.history, |epoch| Some(1.0 - epoch.train_accuracy)),
+            Curve::of_epochs("measured", self.history, |epoch| {
+                epoch.eval_accuracy.map(|accuracy| 1.0 - accuracy)
+            }),
         ];
         let tick_label = |error_rate: f64| format!("{}%", trimmed(100.0 - 100.0 * error_rate));
         let y = Axis::logarithmic(&curves, tick_label).upside_down();
         let readout = |(number, epoch): (usize, &EpochMetrics)| {
             let eval = epoch
-                .measured
+                .eval_accuracy
                 .map_or(String::new(), |accuracy| format!(", {eval_name} {}", percent(accuracy)));
-            format!("epoch {number}: training {}{eval}", percent(epoch.accuracy))
+            format!("epoch {number}: training {}{eval}", percent(epoch.train_accuracy))
         };
         let readouts: Vec<_> = (1..).zip(self.history).map(readout).collect();
         let chart =
@@ -287,8 +289,8 @@ impl Training<'_> {
                     tbody { @for (number, epoch) in (1..).zip(self.history) { tr {
                         th scope="row" { (number) }
                         td { (format!("{:.4}", epoch.loss)) }
-                        td { (percent(epoch.accuracy)) }
-                        td { (percent_or_dash(epoch.measured)) }
+                        td { (percent(epoch.train_accuracy)) }
+                        td { (percent_or_dash(epoch.eval_accuracy)) }
                         td { (trimmed(recipe.learning_rate(steps * number - 1, total))) }
                         td { (epoch.seconds.map_or("-".to_owned(), duration)) }
                     } } }

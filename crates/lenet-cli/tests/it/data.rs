@@ -3,13 +3,13 @@
 use std::{fs, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
-use lenet::{PIXELS, data::idx};
+use lenet::{PIXELS, SIDE, data::idx};
 
 use crate::{error, folder, lenet, pixels};
 
 #[test]
 fn rejects_malformed_idx_files() {
-    let images = idx::write_images(&pixels(30));
+    let images = idx::write_images(&pixels(30), SIDE, SIDE);
     let header = |[count, rows, columns]: [u32; 3]| {
         let sizes = [count, rows, columns].map(u32::to_be_bytes);
         [&images[..4], sizes.as_flattened(), &images[16..]].concat()
@@ -32,7 +32,7 @@ fn rejects_malformed_idx_files() {
         (&header([u32::MAX, 28, 28]), "length: expected at most 1000000, found 4294967295"),
         (&header([u32::MAX; 3]), "length: expected at most 1000000, found 4294967295"),
         (&header([30, 14, 56]), "image size: expected 28x28 pixels, found 14x56"),
-        (&idx::write_images(&[]), "images: expected at least 1, found 0"),
+        (&idx::write_images(&[], SIDE, SIDE), "images: expected at least 1, found 0"),
         (&zipped[..zipped.len() / 2], &format!("pixels: expected {pixels} bytes, found [..]")),
     ];
     let label_table: [(&[u8], &str); 3] = [

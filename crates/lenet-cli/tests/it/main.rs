@@ -2,7 +2,7 @@
 
 use std::{fs, io::BufReader, path::Path};
 
-use lenet::{PIXELS, data::idx};
+use lenet::{PIXELS, SIDE, data::idx};
 use snapbox::cmd::{Command, cargo_bin};
 use tempfile::TempDir;
 
@@ -47,7 +47,11 @@ fn folder() -> TempDir {
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
     for (name, count) in [("train", 30), ("t10k", 7)] {
-        fs::write(data.join(format!("{name}-images-idx3-ubyte")), idx::write_images(&pixels(count))).unwrap();
+        fs::write(
+            data.join(format!("{name}-images-idx3-ubyte")),
+            idx::write_images(&pixels(count), SIDE, SIDE),
+        )
+        .unwrap();
         let labels: Vec<_> = (0..count).map(|index| (index % 3) as u8).collect();
         fs::write(data.join(format!("{name}-labels-idx1-ubyte")), idx::write_labels(&labels)).unwrap();
     }

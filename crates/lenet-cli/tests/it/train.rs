@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use lenet::{
     data::idx,
-    weights::{self, Validation},
+    weights::{self, HoldoutMetrics},
 };
 use serde_json::Value;
 use snapbox::{cmd::Command, str};
@@ -91,7 +91,7 @@ saved lenet5.safetensors after 1 of 1 epochs, [..] s
     let (_, provenance) =
         weights::from_bytes(&fs::read(folder.path().join("lenet5.safetensors")).unwrap()).unwrap();
     assert_eq!(provenance.test_accuracy, None);
-    assert_eq!(provenance.validation, Some(Validation { images: 5, accuracy: 0.0 }));
+    assert_eq!(provenance.holdout, Some(HoldoutMetrics { images: 5, accuracy: 0.0 }));
     let output = train(folder.path(), "--epochs 1 --holdout 5 --json").output().unwrap().stdout;
     let output = String::from_utf8(output).unwrap();
     assert_eq!(output.matches(r#""validation_accuracy":0.0"#).count(), 2, "{output}");

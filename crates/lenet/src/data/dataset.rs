@@ -1,3 +1,5 @@
+//! Datasets of labeled images.
+
 use std::{io::Read, ops::Range};
 
 use super::idx;
@@ -10,7 +12,7 @@ pub const PIXELS: usize = SIDE * SIDE;
 /// Number of classes, the digits 0 to 9.
 pub const CLASSES: usize = 10;
 
-/// Labelled grey images, ink bright on dark as in MNIST.
+/// Labeled grayscale images of 28x28 pixels: 0 is paper and 255 is ink, as in MNIST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
     /// (image, row, column), each 0 to 255
@@ -20,53 +22,50 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Joins `images` (image, row, column) and `labels` (image).
+    /// Combines `images` `(image, row, column)` and `labels` `(image)`.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if there is not exactly one label for each image, or a label is not a class.
+    /// [`Error::LabelCount`] if there is not exactly one label for each image, and [`Error::LabelOutOfRange`] if a label is not
+    /// below [`CLASSES`].
     pub fn new(images: Vec<u8>, labels: Vec<u8>) -> Result<Self, Error> {
         if images.len() != labels.len() * PIXELS {
-            return Err(Error::malformed(
-                "number of labels",
-                format!("{} (one for each image)", images.len() / PIXELS),
-                labels.len(),
-            ));
+            return Err(Error::LabelCount { expected: images.len() / PIXELS, found: labels.len() });
         }
         if let Some(index) = labels.iter().position(|&label| usize::from(label) >= CLASSES) {
-            return Err(Error::malformed(format!("label {index}"), "0 to 9", labels[index]));
+            return Err(Error::LabelOutOfRange { index, label: labels[index] });
         }
         Ok(Self { images, labels })
     }
 
-    /// Reads an IDX file of images and the one of their labels.
+    /// Reads an IDX file of 28x28 images and the IDX file of their labels.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if either is not such a file, or they don't fit together as [`new`](Self::new) asks.
+    /// As [`idx::read_images`], [`idx::read_labels`] and [`new`](Self::new).
     pub fn from_idx(images: impl Read, labels: impl Read) -> Result<Self, Error> {
-        Self::new(idx::read_images(images)?, idx::read_labels(labels)?)
+        Self::new(idx::read_images(images, SIDE, SIDE)?, idx::read_labels(labels)?)
     }
 
-    /// Number of images.
+    /// Returns the number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are no images.
+    /// Returns whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// All pixels: (image, row, column), each 0 to 255.
+    /// Returns all pixels: `(image, row, column)`, each 0 to 255.
     pub fn images(&self) -> &[u8] {
         &self.images
     }
 
-    /// All labels: (image), each below [`CLASSES`].
+    /// Returns all labels: `(image)`, each below [`CLASSES`].
     pub fn labels(&self) -> &[u8] {
         &self.labels
     }
 
-    /// The pixels of one image: (row, column).
+    /// Returns the pixels of one image: `(row, column)`.
     ///
     /// # Panics
     /// If `index` is not below [`len`](Self::len).
@@ -74,18 +73,20 @@ impl Dataset {
         &self.images[index * PIXELS..][..PIXELS]
     }
 
-    /// A copy of the images in `range` and their labels.
+    /// Returns a copy of the images in `range` and their labels.
     ///
     /// # Panics
-    /// If `range` reaches past [`len`](Self::len).
+    /// If `range` starts after its end or ends after [`len`](Self::len).
     pub fn slice(&self, range: Range<usize>) -> Self {
+        let (start, end, len) = (range.start, range.end, self.len());
+        assert!(start <= end && end <= len, "range {start}..{end} of a dataset of {len} images");
         Self {
-            images: self.images[range.start * PIXELS..range.end * PIXELS].to_vec(),
+            images: self.images[start * PIXELS..end * PIXELS].to_vec(),
             labels: self.labels[range].to_vec(),
         }
     }
 
-    /// How many images have each label.
+    /// Returns the number of images of each class.
     pub fn label_counts(&self) -> [usize; CLASSES] {
         let mut counts = [0; CLASSES];
         for &label in &self.labels {
@@ -94,7 +95,8 @@ impl Dataset {
         counts
     }
 
-    /// A number that tells these images and labels from others, unless someone wants it not to.
+    /// Returns a hash of images and labels, which is not cryptographic: it detects a different dataset, but not one that was
+    /// built to collide.
     pub(crate) fn digest(&self) -> u64 {
         [&self.images, &self.labels].into_iter().flat_map(|bytes| bytes.chunks(8)).fold(
             0,

@@ -1,117 +1,119 @@
 //! IDX, the file format of MNIST: a magic number, the length of each dimension, then the values, one byte each.
 //!
-//! The magic number and the lengths are big-endian `u32`; the magic number is 0x0800 (for unsigned bytes) plus the
-//! number of dimensions. Files of images have three, (image, row, column), and files of labels one. The readers
-//! believe no header: memory grows only as bytes arrive, and what follows the last value is an error.
+//! The magic number and the lengths are big-endian `u32`. The magic number is 0x0800, for unsigned bytes, plus the number of
+//! dimensions. Files of images have three dimensions, `(image, row, column)`, and files of labels have one.
+//!
+//! The readers do not trust the lengths in the header: they allocate memory only as bytes arrive, and bytes after the last
+//! value are an error.
 
 use std::io::Read;
 
-use crate::{
-    Error,
-    data::{PIXELS, SIDE},
-};
+use crate::Error;
 
-/// The most images or labels that a file may hold.
+/// Maximum number of images or labels in a file.
 pub const MAX_IMAGES: usize = 1_000_000;
 
-/// What the magic number says of the type: unsigned bytes.
-const BYTES: u32 = 0x0800;
+/// Magic number of unsigned bytes, before the number of dimensions is added.
+const UNSIGNED_BYTE: u32 = 0x0800;
 
-/// Reads a file of 28x28 images: (image, row, column), each 0 to 255.
+/// Bytes of the first allocation of a reader; later ones double what has arrived.
+const FIRST_ALLOCATION: usize = 1 << 20;
+
+/// Reads a file of images of `rows` x `columns` pixels: `(image, row, column)`, each 0 to 255.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the bytes are not exactly such a file, hold more than [`MAX_IMAGES`], or can't be read.
-pub fn read_images(mut bytes: impl Read) -> Result<Vec<u8>, Error> {
-    let [count, rows, columns] = header(&mut bytes)?;
-    if [rows, columns] != [SIDE; 2] {
-        return Err(Error::malformed(
-            "image size",
-            format!("{SIDE}x{SIDE} pixels"),
-            format!("{rows}x{columns}"),
-        ));
+/// [`Error::InvalidMagic`], [`Error::TooManyItems`], [`Error::ImageSize`], [`Error::TruncatedData`] or
+/// [`Error::TrailingData`] if the bytes are not exactly such a file, and [`Error::Read`] if `bytes` fails.
+pub fn read_images(mut bytes: impl Read, rows: usize, columns: usize) -> Result<Vec<u8>, Error> {
+    let [count, found_rows, found_columns] = read_header(&mut bytes)?;
+    if (found_rows, found_columns) != (rows, columns) {
+        let expected = Some((rows, columns));
+        return Err(Error::ImageSize { expected, rows: found_rows, columns: found_columns });
     }
-    values("pixels", count * PIXELS, bytes)
+    read_values("pixels", count * rows * columns, bytes)
 }
 
-/// Reads a file of images of any size: their width, their height, and (image, row, column).
+/// Reads a file of images of any size. Returns their width, their height and the pixels `(image, row, column)`.
 ///
 /// # Errors
-/// As [`read_images`].
+/// As [`read_images`], with [`Error::ImageSize`] only if an image has no pixels or the size overflows.
 pub fn read_any_images(mut bytes: impl Read) -> Result<(usize, usize, Vec<u8>), Error> {
-    let [count, rows, columns] = header(&mut bytes)?;
+    let [count, rows, columns] = read_header(&mut bytes)?;
     let len = rows.checked_mul(columns).and_then(|pixels| pixels.checked_mul(count));
     let len = len.filter(|_| rows > 0 && columns > 0);
-    let len = len.ok_or_else(|| Error::malformed("image size", "pixels", format!("{rows}x{columns}")))?;
-    Ok((columns, rows, values("pixels", len, bytes)?))
+    let len = len.ok_or(Error::ImageSize { expected: None, rows, columns })?;
+    Ok((columns, rows, read_values("pixels", len, bytes)?))
 }
 
-/// Reads a file of labels: (image), of any value.
+/// Reads a file of labels: `(image)`, each 0 to 255.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the bytes are not exactly such a file, hold more than [`MAX_IMAGES`], or can't be read.
+/// [`Error::InvalidMagic`], [`Error::TooManyItems`], [`Error::TruncatedData`] or [`Error::TrailingData`] if the bytes are not
+/// exactly such a file, and [`Error::Read`] if `bytes` fails.
 pub fn read_labels(mut bytes: impl Read) -> Result<Vec<u8>, Error> {
-    let [count] = header(&mut bytes)?;
-    values("labels", count, bytes)
+    let [count] = read_header(&mut bytes)?;
+    read_values("labels", count, bytes)
 }
 
-/// The file of whole images `pixels`: (image, row, column).
-pub fn write_images(pixels: &[u8]) -> Vec<u8> {
-    write([pixels.len() / PIXELS, SIDE, SIDE], pixels)
+/// Returns the file of the images `pixels` `(image, row, column)` of `rows` x `columns` pixels.
+///
+/// # Panics
+/// If an image has no pixels, or `pixels` does not hold whole images.
+pub fn write_images(pixels: &[u8], rows: usize, columns: usize) -> Vec<u8> {
+    let image = rows * columns;
+    assert!(image > 0 && pixels.len().is_multiple_of(image), "whole images of {rows}x{columns} pixels");
+    write([pixels.len() / image, rows, columns], pixels)
 }
 
-/// The file of `labels`: (image).
+/// Returns the file of `labels` `(image)`.
 pub fn write_labels(labels: &[u8]) -> Vec<u8> {
     write([labels.len()], labels)
 }
 
-/// Reads the magic number and the `N` lengths, of which the first is at most [`MAX_IMAGES`].
-fn header<const N: usize>(bytes: &mut impl Read) -> Result<[usize; N], Error> {
-    let header = take("header", 4 + 4 * N, bytes)?;
+/// Reads the magic number and the lengths of `N` dimensions. The first length is at most [`MAX_IMAGES`].
+fn read_header<const N: usize>(bytes: &mut impl Read) -> Result<[usize; N], Error> {
+    let header = read_exactly("header", 4 + 4 * N, bytes)?;
     let (words, _) = header.as_chunks();
-    let magic = u32::from_be_bytes(words[0]);
-    if magic != BYTES + N as u32 {
-        return Err(Error::malformed(
-            "magic number",
-            format!("{:#010x} ({N}-dimensional IDX of bytes)", BYTES + N as u32),
-            format!("{magic:#010x}"),
-        ));
+    let (expected, found) = (UNSIGNED_BYTE + N as u32, u32::from_be_bytes(words[0]));
+    if found != expected {
+        return Err(Error::InvalidMagic { expected, found });
     }
     let lengths: [usize; N] = std::array::from_fn(|axis| u32::from_be_bytes(words[1 + axis]) as usize);
     if lengths[0] > MAX_IMAGES {
-        return Err(Error::malformed("length", format!("at most {MAX_IMAGES}"), lengths[0]));
+        return Err(Error::TooManyItems { max: MAX_IMAGES, found: lengths[0] });
     }
     Ok(lengths)
 }
 
-/// Reads exactly `len` bytes, then the end.
-fn values(what: &str, len: usize, mut bytes: impl Read) -> Result<Vec<u8>, Error> {
-    let values = take(what, len, &mut bytes)?;
+/// Reads a last section of exactly `expected` bytes.
+fn read_values(section: &'static str, expected: usize, mut bytes: impl Read) -> Result<Vec<u8>, Error> {
+    let values = read_exactly(section, expected, &mut bytes)?;
     match bytes.take(1).read_to_end(&mut Vec::new()) {
         Ok(0) => Ok(values),
-        Ok(_) => Err(Error::malformed(what, format!("{len} bytes"), "more")),
-        Err(error) => Err(Error::malformed(what, "the end of the file", error)),
+        Ok(_) => Err(Error::TrailingData { section, expected }),
+        Err(source) => Err(Error::Read { section, expected, found: expected, source }),
     }
 }
 
-/// Reads `len` bytes. The buffer at most doubles what has arrived, and ends with no room to spare.
-fn take(what: &str, len: usize, bytes: &mut impl Read) -> Result<Vec<u8>, Error> {
+/// Reads `expected` bytes. Each allocation at most doubles the number of bytes that have arrived, and the capacity of the
+/// result is its length.
+fn read_exactly(section: &'static str, expected: usize, bytes: &mut impl Read) -> Result<Vec<u8>, Error> {
     let mut values = Vec::new();
-    while values.len() < len {
-        let step = values.len().max(1 << 20).min(len - values.len());
-        values.reserve_exact(step);
-        let found = match bytes.by_ref().take(step as u64).read_to_end(&mut values) {
-            Ok(read) if read == step => continue,
-            Ok(_) => values.len().to_string(),
-            Err(error) => format!("{error} after {}", values.len()),
-        };
-        return Err(Error::malformed(what, format!("{len} bytes"), found));
+    while values.len() < expected {
+        let len = values.len().max(FIRST_ALLOCATION).min(expected - values.len());
+        values.reserve_exact(len);
+        match bytes.by_ref().take(len as u64).read_to_end(&mut values) {
+            Ok(read) if read == len => {}
+            Ok(_) => return Err(Error::TruncatedData { section, expected, found: values.len() }),
+            Err(source) => return Err(Error::Read { section, expected, found: values.len(), source }),
+        }
     }
     Ok(values)
 }
 
 fn write<const N: usize>(lengths: [usize; N], values: &[u8]) -> Vec<u8> {
-    let lengths = lengths.map(|length| length as u32);
-    let mut bytes = (BYTES + N as u32).to_be_bytes().to_vec();
+    let lengths = lengths.map(|length| u32::try_from(length).expect("a length below 2^32"));
+    let mut bytes = (UNSIGNED_BYTE + N as u32).to_be_bytes().to_vec();
     bytes.extend(lengths.into_iter().flat_map(u32::to_be_bytes));
     bytes.extend_from_slice(values);
     bytes

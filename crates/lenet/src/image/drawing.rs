@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{GrayImage, ImageView, Rect};
-use crate::{Error, error::ensure};
+use crate::{Error, error::ensure_setting};
 
 /// Strokes drawn as a picture, dark on white, in the size and with the pen that reading likes best, whatever their units; in JSON
 /// `{"strokes": [[[x, y], ...], ...]}`.
@@ -36,13 +36,13 @@ impl Drawing {
     /// Draws strokes, each a line through points `(x, y)`: x to the right, y down, in units of any size.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there are too many points, or coordinates that are negative, too large or not finite.
+    /// [`Error::InvalidSetting`] if there are too many points, or coordinates that are negative, too large or not finite.
     pub fn new(strokes: &[Vec<[f32; 2]>]) -> Result<Self, Error> {
         let points: usize = strokes.iter().map(Vec::len).sum();
-        ensure("points", points <= MAX_POINTS, &format!("at most {MAX_POINTS}"), points)?;
+        ensure_setting("points", points <= MAX_POINTS, format!("at most {MAX_POINTS}"), points)?;
         let mut coordinates = strokes.iter().flatten().flatten();
         if let Some(wrong) = coordinates.find(|value| !(0.0..=MAX_PLACE).contains(*value)) {
-            ensure("coordinates", false, &format!("numbers from 0 to {MAX_PLACE}"), wrong)?;
+            ensure_setting("coordinates", false, format!("numbers from 0 to {MAX_PLACE}"), wrong)?;
         }
         let longest = strokes.iter().filter_map(extent).map(|(_, size)| side(size));
         let longest = longest.fold(0.0, f32::max);

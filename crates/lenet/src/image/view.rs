@@ -19,18 +19,14 @@ impl<'a> ImageView<'a> {
     /// Takes `bytes` as grey, grey with alpha, RGB or RGBA: as many channels as there are bytes for each pixel.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if there are no pixels, or not one to four bytes for each.
+    /// [`Error::ImageBytes`] if there are no pixels, or not one to four bytes for each.
     pub fn new(width: usize, height: usize, bytes: &'a [u8]) -> Result<Self, Error> {
         let pixels = width.checked_mul(height).filter(|&pixels| pixels > 0);
         let channels =
             pixels.filter(|&pixels| bytes.len().is_multiple_of(pixels)).map(|pixels| bytes.len() / pixels);
         match channels {
             Some(channels @ 1..=4) => Ok(Self { width, height, bytes, channels }),
-            _ => Err(Error::malformed(
-                "bytes of a picture",
-                format!("1 to 4 for each of {width} x {height} pixels"),
-                bytes.len(),
-            )),
+            _ => Err(Error::ImageBytes { width, height, found: bytes.len() }),
         }
     }
 

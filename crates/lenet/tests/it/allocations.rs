@@ -1,27 +1,28 @@
-//! Memory is planned when a network is readied: a step of training or reading takes none.
+//! Allocations of training and inference, which reuse memory that is allocated in advance.
 
 use std::ops::ControlFlow;
 
-use allocation_counter::measure;
+use allocation_counter::{AllocationInfo, measure};
 use lenet::{
     CLASSES, Dataset, PIXELS,
-    data::augment::Augmentation,
+    data::{augment::Augmentation, synthetic::SyntheticData},
     models,
-    nn::optim::Optimizer,
-    nn::{Network, Normalize},
+    nn::{Network, Normalize, optim::Optimizer},
     train::{Recipe, Trainer},
 };
 
-/// Allocations of an epoch over `images` in batches of 20, on one thread, after a first epoch.
-fn epoch(images: usize) -> u64 {
+/// Measures the second epoch over `images` in batches of 20, on one thread.
+fn measure_epoch(images: usize, synthetic: Option<SyntheticData>) -> AllocationInfo {
     let labels = (0..images).map(|i| (i % CLASSES) as u8).collect();
-    let data = Dataset::new(vec![77; images * PIXELS], labels).unwrap();
+    let pixels = (0..images * PIXELS).map(|i| if i % 28 / 3 == 4 { 255 } else { 0 }).collect();
+    let data = Dataset::new(pixels, labels).unwrap();
     let optimizer = Optimizer::AdamW { lr: 0.001, weight_decay: 0.1 };
     let recipe = Recipe {
         batch_size: 20,
         label_smoothing: 0.1,
         ema: 0.9,
         optimizer,
+        synthetic,
         augmentation: Some(Augmentation::default()),
         ..Recipe::default()
     };
@@ -29,24 +30,41 @@ fn epoch(images: usize) -> u64 {
     pool.install(|| {
         let network = Network::new(models::cnn(), Normalize::MNIST, 0).unwrap();
         let mut trainer = Trainer::new(network, &data, recipe, 0).unwrap();
-        let mut run = || trainer.epoch(|_| ControlFlow::Continue(())).map(|_| ()).unwrap();
+        let mut run = || trainer.run_epoch(|_| ControlFlow::Continue(())).map(|_| ()).unwrap();
         run();
-        measure(run).count_total
+        measure(run)
     })
 }
 
 #[test]
-fn a_training_step_takes_no_memory() {
-    assert_eq!(epoch(20), epoch(200));
+fn training_steps_do_not_allocate() {
+    assert_eq!(measure_epoch(20, None).count_total, measure_epoch(200, None).count_total);
+}
+
+/// Drawing a synthetic sample allocates canvases. A step frees them, so that the memory in use does not grow with the number of
+/// samples.
+#[test]
+fn synthetic_samples_use_bounded_memory() {
+    /// Bytes of the canvases of one sample, several times what is measured (0.2 MB).
+    const MAX_SAMPLE_BYTES: u64 = 1 << 20;
+    let synthetic = |fraction| {
+        Some(SyntheticData { glyphs: fraction, line_crops: fraction, outliers: fraction, low_res: fraction })
+    };
+    assert_eq!(measure_epoch(20, synthetic(0.0)).count_total, measure_epoch(200, synthetic(0.0)).count_total);
+    let [few, many] = [20, 400].map(|images| measure_epoch(images, synthetic(0.25)));
+    assert!(many.count_total > few.count_total);
+    assert_eq!(many.count_current, few.count_current);
+    assert_eq!(many.bytes_current, few.bytes_current);
+    assert!(many.bytes_max < MAX_SAMPLE_BYTES, "{} bytes", many.bytes_max);
 }
 
 #[test]
-fn reading_takes_no_memory() {
+fn inference_sessions_do_not_allocate() {
     let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
-    let mut reader = network.session(1);
+    let mut session = network.session(1);
     let images = vec![77; 100 * PIXELS];
     let mut logits = vec![[0.0; CLASSES]; 100];
-    assert_eq!(measure(|| reader.logits(&images[..PIXELS], &mut logits[..1])).count_total, 0);
-    assert_eq!(measure(|| reader.logits(&images, &mut logits)).count_total, 0);
+    assert_eq!(measure(|| session.logits(&images[..PIXELS], &mut logits[..1])).count_total, 0);
+    assert_eq!(measure(|| session.logits(&images, &mut logits)).count_total, 0);
     assert_eq!(logits, network.logits(&images));
 }

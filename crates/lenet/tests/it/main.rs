@@ -1,6 +1,5 @@
-//! Tests of the library through its public face, a module for each topic.
+//! Tests of the public API, one module for each subject.
 
 mod allocations;
 mod idx;
-mod tidy;
 mod train;

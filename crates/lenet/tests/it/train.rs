@@ -1,16 +1,16 @@
-//! Training through the library: what can't be is refused, and the same seed gives the same bits.
+//! Training through the public API: errors, reproducibility, interruption and resumption.
 
 use std::ops::ControlFlow;
 
 use lenet::{
     CLASSES, Dataset, PIXELS,
-    data::augment::Augmentation,
-    data::synthetic::SyntheticData,
+    data::{augment::Augmentation, synthetic::SyntheticData},
     models,
-    nn::optim::{Optimizer, Schedule},
-    nn::{Network, Normalize},
-    train::Checkpoint,
-    train::{Recipe, Trainer},
+    nn::{
+        Network, Normalize,
+        optim::{Optimizer, Schedule},
+    },
+    train::{Checkpoint, EpochMetrics, Interrupted, Recipe, Trainer},
 };
 
 fn data(images: usize) -> Dataset {
@@ -18,8 +18,12 @@ fn data(images: usize) -> Dataset {
     Dataset::new(pixels, (0..images).map(|i| (i % CLASSES) as u8).collect()).unwrap()
 }
 
+fn run_epoch(trainer: &mut Trainer) -> Option<EpochMetrics> {
+    trainer.run_epoch(|_| ControlFlow::Continue(())).unwrap()
+}
+
 #[test]
-fn impossible_recipes_are_refused() {
+fn rejects_settings_out_of_range() {
     let recipe = Recipe::default;
     let optimizer = |optimizer| Recipe { optimizer, ..Recipe::default() };
     let schedule = |schedule| Recipe { schedule, ..Recipe::default() };
@@ -57,14 +61,14 @@ fn impossible_recipes_are_refused() {
         (
             Recipe { normalize: Normalize::UNIT, ..recipe() },
             1,
-            "scaling: expected the network's Scaling { mean: 0.1307",
+            "normalize: expected the network's Normalize { mean: 0.1307",
         ),
         (
             Recipe { augmentation: Some(Augmentation { scale: 2.0, ..Default::default() }), ..recipe() },
             1,
             "augmentation.scale: expected 0 to 0.9, found 2",
         ),
-        (recipe(), 0, "data: expected at least one image, found none"),
+        (recipe(), 0, "number of images: expected at least 1, found 0"),
     ] {
         let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
         let data = data(images);
@@ -73,25 +77,25 @@ fn impossible_recipes_are_refused() {
     }
 }
 
-/// A step is an epoch: the network after each of 12.
-fn steps(recipe: Recipe) -> Vec<Network> {
+/// Returns the network after each of 12 epochs of one step.
+fn networks_by_step(recipe: Recipe) -> Vec<Network> {
     let data = data(30);
     let recipe = Recipe { epochs: 12, batch_size: 30, ..recipe };
     let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
     let mut trainer = Trainer::new(network, &data, recipe, 0).unwrap();
     let mut networks = Vec::new();
-    while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {
+    while run_epoch(&mut trainer).is_some() {
         networks.push(trainer.network().clone());
     }
     networks
 }
 
 #[test]
-fn the_average_follows_the_parameters() {
+fn ema_averages_the_parameters() {
     let mut expected = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap().parameters().to_vec();
     let ema = 0.5;
-    let networks = steps(Recipe::default());
-    let averages = steps(Recipe { ema, ..Recipe::default() });
+    let networks = networks_by_step(Recipe::default());
+    let averages = networks_by_step(Recipe { ema, ..Recipe::default() });
     for (step, (network, average)) in (1..).zip(networks.iter().zip(&averages)) {
         let decay = ema.min(step as f32 / (9 + step) as f32);
         for ((a, p), found) in expected.iter_mut().zip(network.parameters()).zip(average.parameters()) {
@@ -102,10 +106,10 @@ fn the_average_follows_the_parameters() {
 }
 
 #[test]
-fn weights_decay_and_biases_do_not() {
+fn weight_decay_applies_to_weights_only() {
     let after_a_step = |weight_decay| {
         let optimizer = Optimizer::AdamW { lr: 0.01, weight_decay };
-        steps(Recipe { optimizer, schedule: Schedule::Constant, ..Recipe::default() }).remove(0)
+        networks_by_step(Recipe { optimizer, schedule: Schedule::Constant, ..Recipe::default() }).remove(0)
     };
     let start = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
     let (without, with) = (after_a_step(0.0), after_a_step(2.0));
@@ -118,16 +122,16 @@ fn weights_decay_and_biases_do_not() {
 }
 
 #[test]
-fn label_smoothing_keeps_answers_from_certainty_and_outliers_make_some_none() {
-    let last = |label_smoothing, mixture| {
-        steps(Recipe { label_smoothing, mixture, ..Recipe::default() }).pop().unwrap()
+fn label_smoothing_and_outliers_lower_the_probabilities() {
+    let last = |label_smoothing, synthetic| {
+        networks_by_step(Recipe { label_smoothing, synthetic, ..Recipe::default() }).pop().unwrap()
     };
     let surest =
         |network: Network| network.probabilities(data(30).images()).into_iter().flatten().fold(0.0, f32::max);
     assert!(surest(last(0.5, None)) < surest(last(0.0, None)));
 
     let digits = |outliers| {
-        let network = last(0.0, Some(SyntheticData { drawn: 0.0, cut: 0.0, outliers, bitmaps: 0.0 }));
+        let network = last(0.0, Some(SyntheticData { glyphs: 0.0, line_crops: 0.0, outliers, low_res: 0.0 }));
         let rows = network.with_threshold(Some(0.5)).unwrap().probabilities(data(30).images());
         rows.into_iter().flatten().sum::<f32>() / 30.0
     };
@@ -135,7 +139,7 @@ fn label_smoothing_keeps_answers_from_certainty_and_outliers_make_some_none() {
 }
 
 #[test]
-fn the_same_seed_and_threads_give_the_same_bits() {
+fn equal_seeds_and_threads_give_equal_bits() {
     let data = data(130);
     let parameters = |threads, seed| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -143,7 +147,7 @@ fn the_same_seed_and_threads_give_the_same_bits() {
             let recipe = Recipe { epochs: 2, batch_size: 60, ..Recipe::default() };
             let network = Network::new(models::cnn(), recipe.normalize, seed).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, seed).unwrap();
-            while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {}
+            while run_epoch(&mut trainer).is_some() {}
             trainer.network().parameters().to_vec()
         })
     };
@@ -154,7 +158,7 @@ fn the_same_seed_and_threads_give_the_same_bits() {
 }
 
 #[test]
-fn rows_that_name_one_class_each_teach_what_labels_teach() {
+fn one_hot_soft_targets_equal_labels() {
     let data = data(50);
     let mut rows = vec![[0.0; CLASSES]; data.len()];
     for (row, &label) in rows.iter_mut().zip(data.labels()) {
@@ -163,7 +167,7 @@ fn rows_that_name_one_class_each_teach_what_labels_teach() {
     let recipe = Recipe { epochs: 2, batch_size: 20, ..Recipe::default() };
     let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
     let parameters = |mut trainer: Trainer| {
-        while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {}
+        while run_epoch(&mut trainer).is_some() {}
         trainer.into_network().parameters().to_vec()
     };
     let trainer = || Trainer::new(network.clone(), &data, recipe.clone(), 0).unwrap();
@@ -174,7 +178,7 @@ fn rows_that_name_one_class_each_teach_what_labels_teach() {
 }
 
 #[test]
-fn training_goes_on_as_if_it_had_never_stopped() {
+fn resumed_training_gives_equal_bits() {
     let data = data(70);
     let sgd = |momentum| Optimizer::Sgd { lr: 0.1, momentum, weight_decay: 0.1 };
     let adamw = Optimizer::AdamW { lr: 0.001, weight_decay: 1.0 };
@@ -186,20 +190,20 @@ fn training_goes_on_as_if_it_had_never_stopped() {
             let network = Network::new(models::cnn(), recipe.normalize, 0).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, 5).unwrap();
             let mut resumed = Trainer::resume(trainer.checkpoint().clone(), &data).unwrap();
-            while trainer.epoch(|_| ControlFlow::Continue(())).is_some() {
-                resumed.epoch(|_| ControlFlow::Continue(())).unwrap();
+            while run_epoch(&mut trainer).is_some() {
+                run_epoch(&mut resumed).unwrap();
                 let bytes = resumed.checkpoint().to_bytes().unwrap();
                 assert!(bytes == trainer.checkpoint().to_bytes().unwrap(), "{threads} threads");
                 resumed = Trainer::resume(Checkpoint::from_bytes(&bytes).unwrap(), &data).unwrap();
             }
-            assert!(resumed.epoch(|_| ControlFlow::Continue(())).is_none());
+            assert!(run_epoch(&mut resumed).is_none());
             assert!(resumed.network().parameters() == trainer.network().parameters());
         });
     }
 }
 
 #[test]
-fn a_state_is_for_its_images_and_threads() {
+fn resume_rejects_other_images_and_thread_counts() {
     let data = data(20);
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
@@ -211,36 +215,42 @@ fn a_state_is_for_its_images_and_threads() {
         error.map(|error| error.to_string()).unwrap_or_default()
     };
     assert_eq!(resume(2, &data), "");
-    assert_eq!(resume(3, &data), "threads: expected 2, as training began with, found 3");
+    assert_eq!(resume(3, &data), "threads: expected 2, as at the start of training, found 3");
     let fewer = data.slice(0..19);
-    assert_eq!(resume(2, &fewer), "data: expected the images that training began with, found 19 others");
+    assert_eq!(resume(2, &fewer), "data: expected the images that training started with, found 19 others");
     let mut labels = data.labels().to_vec();
     labels.swap(0, 1);
     let relabelled = Dataset::new(data.images().to_vec(), labels).unwrap();
-    assert_eq!(resume(2, &relabelled), "data: expected the images that training began with, found 20 others");
+    assert_eq!(
+        resume(2, &relabelled),
+        "data: expected the images that training started with, found 20 others"
+    );
 }
 
 #[test]
-fn images_are_changed_anew_in_each_epoch_whatever_the_threads() {
+fn transformed_samples_differ_by_epoch_but_not_by_thread_count() {
     let data = data(130);
     let losses = |recipe: &Recipe, threads, seed| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            // So slow that the network stays as it is, and the loss tells of the images alone.
+            // The learning rate is so small that the network does not change: the loss depends on the images only.
             let optimizer = Optimizer::Sgd { lr: 1e-30, momentum: 0.0, weight_decay: 0.0 };
             let recipe = Recipe { optimizer, epochs: 2, batch_size: 60, ..recipe.clone() };
             let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, seed).unwrap();
-            [(); 2].map(|()| trainer.epoch(|_| ControlFlow::Continue(())).unwrap().loss)
+            [(); 2].map(|()| run_epoch(&mut trainer).unwrap().loss)
         })
     };
     let near = |a: f64, b: f64| (a - b).abs() < 1e-7;
     let plain = losses(&Recipe::default(), 1, 5);
     assert!(near(plain[0], plain[1]));
-    let (warped, mixed) =
-        (Augmentation::default(), SyntheticData { drawn: 0.2, cut: 0.2, outliers: 0.2, bitmaps: 0.2 });
-    for (augmentation, mixture) in [(Some(warped), None), (None, Some(mixed)), (Some(warped), Some(mixed))] {
-        let recipe = Recipe { augmentation, mixture, ..Recipe::default() };
+    let (warped, mixed) = (
+        Augmentation::default(),
+        SyntheticData { glyphs: 0.2, line_crops: 0.2, outliers: 0.2, low_res: 0.2 },
+    );
+    for (augmentation, synthetic) in [(Some(warped), None), (None, Some(mixed)), (Some(warped), Some(mixed))]
+    {
+        let recipe = Recipe { augmentation, synthetic, ..Recipe::default() };
         let changed = losses(&recipe, 1, 5);
         for (a, b) in [(plain[0], changed[0]), (changed[0], changed[1])] {
             assert!(!near(a, b), "{a} and {b}");
@@ -251,4 +261,29 @@ fn images_are_changed_anew_in_each_epoch_whatever_the_threads() {
             assert!(near(changed[0], again[0]) && near(changed[1], again[1]), "{threads} threads: {again:?}");
         }
     }
+}
+
+#[test]
+fn interruption_restores_the_end_of_the_last_whole_epoch() {
+    let data = data(60);
+    let optimizer = Optimizer::AdamW { lr: 0.01, weight_decay: 0.1 };
+    let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.9, optimizer, ..Recipe::default() };
+    let network = Network::new(models::vgg(), recipe.normalize, 0).unwrap();
+    let mut trainer = Trainer::new(network.clone(), &data, recipe.clone(), 1).unwrap();
+    let mut uninterrupted = Trainer::new(network, &data, recipe, 1).unwrap();
+    for epoch in 1..=3 {
+        let before = trainer.checkpoint().to_bytes().unwrap();
+        let interrupted = trainer.run_epoch(|progress| match progress.images {
+            20 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        });
+        assert_eq!(interrupted, Err(Interrupted { epoch }));
+        assert!(trainer.checkpoint().to_bytes().unwrap() == before);
+        assert_eq!(run_epoch(&mut trainer), run_epoch(&mut uninterrupted));
+        assert!(trainer.network().parameters() == uninterrupted.network().parameters());
+    }
+    assert_eq!(trainer.run_epoch(|_| ControlFlow::Break(())), Ok(None));
+    assert!(trainer.checkpoint().to_bytes().unwrap() == uninterrupted.checkpoint().to_bytes().unwrap());
+    let error = lenet::Error::from(Interrupted { epoch: 2 });
+    assert_eq!(error.to_string(), "training was interrupted in epoch 2");
 }

@@ -41,8 +41,8 @@ impl Calibration {
     pub fn from_file(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<Self> {
         let bytes = read_file(path)?;
         let parse = || {
-            let (network, Provenance { recipe, init_from, validation, .. }) = weights::from_bytes(&bytes)?;
-            ensure!(validation.is_some(), "holdout: expected a training with --holdout, found one without");
+            let (network, Provenance { recipe, init_from, holdout, .. }) = weights::from_bytes(&bytes)?;
+            ensure!(holdout.is_some(), "holdout: expected a training with --holdout, found one without");
             let architecture = checkpoint.network().architecture().summary()?;
             let is_same = network.architecture().summary()? == architecture && recipe == *checkpoint.recipe();
             ensure!(is_same, "recipe: expected the same architecture and recipe, found another");

@@ -17,7 +17,7 @@ use lenet::{
     metrics::Evaluation,
     nn::Network,
     train::{Progress, Trainer},
-    weights::{self, Provenance, Validation},
+    weights::{self, HoldoutMetrics, Provenance},
 };
 
 use crate::{
@@ -232,7 +232,6 @@ fn train_epochs(
     interrupted: &AtomicBool,
 ) -> anyhow::Result<(Network, Option<Evaluation>)> {
     let mut evaluation = None;
-    let mut network = trainer.network().clone();
     let first = trainer.checkpoint().epochs() + 1;
     for number in first..=trainer.checkpoint().recipe().epochs {
         log.begin_epoch(number);
@@ -245,11 +244,10 @@ fn train_epochs(
                 ControlFlow::Continue(())
             }
         };
-        let Some(metrics) = trainer.epoch(observe) else { break };
+        let Ok(Some(metrics)) = trainer.run_epoch(observe) else { break };
         let time = started.elapsed();
         ensure!(metrics.loss.is_finite(), DIVERGED);
-        network = trainer.network().clone();
-        evaluation = eval_set.map(|eval_set| eval_set.evaluate(&network)).transpose()?;
+        evaluation = eval_set.map(|eval_set| eval_set.evaluate(trainer.network())).transpose()?;
         trainer.record_eval(evaluation.as_ref().map(Evaluation::accuracy), time.as_secs_f64());
         if let Some(dir) = checkpoint_dir {
             dir.save(trainer.checkpoint())?;
@@ -257,7 +255,7 @@ fn train_epochs(
         log.end_epoch(number, &metrics, evaluation.as_ref(), time)?;
     }
     log.clear();
-    Ok((network, evaluation))
+    Ok((trainer.network().clone(), evaluation))
 }
 
 /// Rounds and calibrates a trained network, and evaluates the result, unless `evaluation` still holds for it.
@@ -287,14 +285,14 @@ fn finish(
 /// Returns the metadata that is saved with the weights.
 fn provenance(trainer: &Trainer, eval_set: &EvalSet, evaluation: &Evaluation) -> Provenance {
     let (checkpoint, accuracy) = (trainer.checkpoint(), evaluation.accuracy());
-    let holdout = Validation { images: eval_set.data().len(), accuracy };
+    let holdout = HoldoutMetrics { images: eval_set.data().len(), accuracy };
     Provenance {
         recipe: checkpoint.recipe().clone(),
         init_from: checkpoint.init_from().map(str::to_owned),
         seed: checkpoint.seed(),
         epochs: checkpoint.epochs(),
         test_accuracy: (!eval_set.is_holdout()).then_some(accuracy),
-        validation: eval_set.is_holdout().then_some(holdout),
+        holdout: eval_set.is_holdout().then_some(holdout),
         interrupted: checkpoint.epochs() < checkpoint.recipe().epochs,
     }
 }
@@ -310,7 +308,7 @@ fn write_report(
 ) -> anyhow::Result<()> {
     let mut history = trainer.checkpoint().history().to_vec();
     if let Some(last) = history.last_mut() {
-        last.measured = Some(evaluation.accuracy());
+        last.eval_accuracy = Some(evaluation.accuracy());
     }
     let training = Training {
         network,

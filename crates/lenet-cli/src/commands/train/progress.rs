@@ -89,7 +89,7 @@ impl ProgressLog {
             let mut line = json!({
                 "epoch": number,
                 "loss": metrics.loss,
-                "train_accuracy": metrics.accuracy,
+                "train_accuracy": metrics.train_accuracy,
                 "seconds": seconds,
                 "images_per_second": self.train_images as f64 / seconds,
             });

@@ -1,0 +1,287 @@
+//! The loop over epochs and batches.
+
+use std::{hint::black_box, ops::ControlFlow};
+
+use rand_pcg::{
+    Pcg64Mcg,
+    rand_core::{Rng, SeedableRng},
+};
+
+use super::{Checkpoint, EpochMetrics, Interrupted, Recipe, transform::SampleTransform};
+use crate::{
+    Dataset, Error,
+    nn::{
+        BatchSlice, DataParallel, LANES, Network, Targets, Worker, blocks, even_chunk,
+        optim::{Average, OptimizerState},
+        smooth,
+    },
+};
+
+/// Progress within an epoch, reported after each step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Images of this epoch that were trained on.
+    pub images: usize,
+    /// Images per epoch.
+    pub total: usize,
+}
+
+/// Trains a network on a dataset, one epoch per call.
+///
+/// Each step splits its batch between the threads of the current rayon pool. Every thread runs the forward and backward pass on
+/// its chunk with a gradient of its own, and the gradients are added in a fixed order: the same seed, recipe and number of
+/// threads give the same bits.
+///
+/// After an optional first epoch, which may start threads, a step allocates no memory, unless the recipe has
+/// [`synthetic`](Recipe::synthetic) data: drawing a synthetic sample allocates canvases of a bounded size and frees them before
+/// the sample is trained on.
+pub struct Trainer<'a> {
+    checkpoint: Checkpoint,
+    /// State at the start of the epoch, restored if the epoch is interrupted.
+    snapshot: Snapshot,
+    data: &'a Dataset,
+    targets: Targets<'a>,
+    workers: DataParallel,
+    /// One for each worker.
+    transforms: Vec<SampleTransform>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Prepares training of `network` on `data`, with one worker for each thread of the current rayon pool.
+    ///
+    /// # Errors
+    /// [`Error::NoImages`] if `data` is empty, [`Error::NormalizeMismatch`] if the recipe and the network normalize pixels
+    /// differently, or an error of [`Recipe::validate`].
+    pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
+        recipe.validate()?;
+        if network.normalize() != recipe.normalize {
+            return Err(Error::NormalizeMismatch { network: network.normalize(), recipe: recipe.normalize });
+        }
+        if let Some(p) = recipe.dropout {
+            network.set_dropout(p);
+        }
+        if network.threshold().is_none() && recipe.trains_outliers() {
+            network = network.with_threshold(Some(0.5))?;
+        }
+        let threads = worker_count(&recipe);
+        Self::from_checkpoint(Checkpoint::new(network, recipe, seed, threads, data), data)
+    }
+
+    /// Resumes training from `checkpoint`, with the same bits as without the interruption.
+    ///
+    /// # Errors
+    /// [`Error::DatasetMismatch`] if `data` is not the dataset that training started with, and
+    /// [`Error::ThreadCountMismatch`] if the rayon pool has another number of threads than
+    /// [`Checkpoint::threads`].
+    pub fn resume(checkpoint: Checkpoint, data: &'a Dataset) -> Result<Self, Error> {
+        if checkpoint.data != data.digest() {
+            return Err(Error::DatasetMismatch { found: data.len() });
+        }
+        let (expected, found) = (checkpoint.threads, worker_count(&checkpoint.recipe));
+        if expected != found {
+            return Err(Error::ThreadCountMismatch { expected, found });
+        }
+        Self::from_checkpoint(checkpoint, data)
+    }
+
+    fn from_checkpoint(checkpoint: Checkpoint, data: &'a Dataset) -> Result<Self, Error> {
+        if data.is_empty() {
+            return Err(Error::NoImages);
+        }
+        let (all, count) = (blocks(checkpoint.recipe.batch_size), checkpoint.threads);
+        let chunks: Vec<usize> = (0..count).map(|i| even_chunk(all, count, i).1 * LANES).collect();
+        let workers = DataParallel::new(&checkpoint.network, &chunks);
+        let transforms = chunks.iter().map(|&samples| SampleTransform::new(&checkpoint.recipe, samples));
+        let transforms = transforms.collect::<Result<_, _>>()?;
+        let snapshot = Snapshot::new(&checkpoint);
+        let targets = Targets::Labels(data.labels());
+        Ok(Self { checkpoint, snapshot, data, targets, workers, transforms })
+    }
+
+    /// Records in the checkpoint the name of the weights that training started from.
+    pub fn init_from(mut self, name: impl Into<String>) -> Self {
+        self.checkpoint.init_from = Some(name.into());
+        self
+    }
+
+    /// Trains on rows of probabilities `(image, class)` instead of the labels. The rows are not part of the checkpoint.
+    ///
+    /// # Panics
+    /// If there is not one row for each image.
+    pub fn with_soft_targets(mut self, rows: &'a [[f32; crate::CLASSES]]) -> Self {
+        assert_eq!(rows.len(), self.data.len(), "one row for each image");
+        self.targets = Targets::Probabilities(rows);
+        self
+    }
+
+    /// Returns the network after the last whole epoch: with averaged parameters if the recipe has an
+    /// [`ema`](Recipe::ema).
+    pub fn network(&self) -> &Network {
+        self.checkpoint.network()
+    }
+
+    /// Returns the network as [`network`](Self::network) does.
+    pub fn into_network(self) -> Network {
+        self.checkpoint.average.unwrap_or(self.checkpoint.network)
+    }
+
+    /// Returns the state after the last whole epoch.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Adds to the history of the last epoch its evaluation on other images, a fraction, and its duration in seconds. Training
+    /// depends on neither.
+    pub fn record_eval(&mut self, eval_accuracy: Option<f64>, seconds: f64) {
+        if let Some(epoch) = self.checkpoint.history.last_mut() {
+            (epoch.eval_accuracy, epoch.seconds) = (eval_accuracy, Some(seconds));
+        }
+    }
+
+    /// Trains for one epoch: once on every image, in a new random order. Calls `observe` after each step.
+    ///
+    /// Returns the metrics of the epoch, or `None` if all epochs of the recipe are done.
+    ///
+    /// # Errors
+    /// [`Interrupted`] if `observe` returns [`ControlFlow::Break`]. The trainer then discards the steps of this epoch: its
+    /// network and checkpoint are those of the end of the last whole epoch.
+    pub fn run_epoch(
+        &mut self,
+        observe: impl FnMut(Progress) -> ControlFlow<()> + Send,
+    ) -> Result<Option<EpochMetrics>, Interrupted> {
+        // Inside the pool, each fork of a step needs one wake-up less.
+        rayon::scope(|_| self.run_epoch_in_pool(observe))
+    }
+
+    fn run_epoch_in_pool(
+        &mut self,
+        mut observe: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Option<EpochMetrics>, Interrupted> {
+        let Checkpoint { seed, recipe: Recipe { epochs, batch_size, .. }, .. } = self.checkpoint;
+        let done = self.checkpoint.epochs();
+        if done == epochs {
+            return Ok(None);
+        }
+        self.snapshot.save(&self.checkpoint);
+        let total = self.data.len();
+        let mut random = Pcg64Mcg::seed_from_u64(seed ^ ((done as u64 + 1) << 32));
+        let order = shuffled(total, &mut random);
+        let steps = total.div_ceil(batch_size);
+        let (mut loss, mut correct) = (0.0, 0);
+        for (step, batch) in order.chunks(batch_size).enumerate() {
+            let lr = self.checkpoint.recipe.learning_rate(done * steps + step, epochs * steps);
+            let (batch_loss, batch_correct) = self.step(batch, random.next_u64(), lr as f32);
+            loss += batch_loss;
+            correct += batch_correct;
+            let images = total.min((step + 1) * batch_size);
+            if observe(Progress { images, total }).is_break() {
+                self.snapshot.restore(&mut self.checkpoint);
+                return Err(Interrupted { epoch: done + 1 });
+            }
+        }
+        let epoch = EpochMetrics {
+            loss: loss / total as f64,
+            train_accuracy: correct as f64 / total as f64,
+            eval_accuracy: None,
+            seconds: None,
+        };
+        self.checkpoint.history.push(epoch);
+        Ok(Some(epoch))
+    }
+
+    /// Runs one optimizer step on the images with the indices `batch`, with random numbers that follow from `key`. Returns the
+    /// summed loss and the number of correctly classified images.
+    fn step(&mut self, batch: &[u32], key: u64, lr: f32) -> (f64, usize) {
+        let Self {
+            checkpoint: Checkpoint { network, average, optimizer, recipe, .. },
+            data,
+            targets,
+            workers,
+            transforms,
+            ..
+        } = self;
+        let (trained, data, targets) = (&*network, *data, *targets);
+        let label_smoothing = recipe.label_smoothing;
+        let none = trained.threshold().is_some();
+        let (all, count) = (blocks(batch.len()), workers.len());
+        let load = |i, worker: &mut Worker, transform: &mut SampleTransform| {
+            let (first_block, len) = even_chunk(all, count, i);
+            let first = first_block * LANES;
+            let indices = &batch[first.min(batch.len())..batch.len().min(first + len * LANES)];
+            // The images lie anywhere in memory. Reading a byte of every cache line first lets the cache misses overlap.
+            for line in indices.iter().flat_map(|&index| data.image(index as usize).chunks(64)) {
+                black_box(line[0]);
+            }
+            let (images, rows) = transform.apply(data, targets, indices, key, first);
+            let rows = rows.map(|row| smooth(row, label_smoothing));
+            let slice = BatchSlice { total: batch.len(), dropout_key: Some(key), first_block, none };
+            worker.load(trained, slice, images, rows);
+        };
+        workers.step(trained, transforms, load);
+        workers.update_running(network.parameters_mut());
+
+        let average =
+            average.as_mut().map(|network| Average { decay: recipe.ema, values: network.parameters_mut() });
+        let level = network.level();
+        workers.update(level, optimizer.step(lr, network.parameters_mut(), average));
+        workers.result()
+    }
+}
+
+/// Copies of all values of a checkpoint that a step changes.
+struct Snapshot {
+    parameters: Vec<f32>,
+    /// Empty without an average.
+    average: Vec<f32>,
+    optimizer: OptimizerState,
+}
+
+impl Snapshot {
+    /// Allocates the memory of a snapshot of `checkpoint`.
+    fn new(checkpoint: &Checkpoint) -> Self {
+        let average = checkpoint.average.as_ref();
+        Self {
+            parameters: checkpoint.network.parameters().to_vec(),
+            average: average.map_or(Vec::new(), |network| network.parameters().to_vec()),
+            optimizer: checkpoint.optimizer.clone(),
+        }
+    }
+
+    fn save(&mut self, Checkpoint { network, average, optimizer, .. }: &Checkpoint) {
+        self.parameters.copy_from_slice(network.parameters());
+        if let Some(average) = average {
+            self.average.copy_from_slice(average.parameters());
+        }
+        for (saved, moment) in self.optimizer.moments.iter_mut().zip(&optimizer.moments) {
+            saved.copy_from_slice(moment);
+        }
+        self.optimizer.steps = optimizer.steps;
+    }
+
+    fn restore(&self, Checkpoint { network, average, optimizer, .. }: &mut Checkpoint) {
+        network.parameters_mut().copy_from_slice(&self.parameters);
+        if let Some(average) = average {
+            average.parameters_mut().copy_from_slice(&self.average);
+        }
+        for (moment, saved) in optimizer.moments.iter_mut().zip(&self.optimizer.moments) {
+            moment.copy_from_slice(saved);
+        }
+        optimizer.steps = self.optimizer.steps;
+    }
+}
+
+/// Returns the number of workers: one for each thread of the current rayon pool, but at most one for each block of samples.
+fn worker_count(recipe: &Recipe) -> usize {
+    rayon::current_num_threads().min(blocks(recipe.batch_size))
+}
+
+/// Returns the indices of `len` images in random order (Fisher-Yates shuffle).
+fn shuffled(len: usize, random: &mut impl Rng) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..len as u32).collect();
+    for last in (1..len).rev() {
+        // The bias of a 64-bit product over 32-bit lengths is below 2^-32.
+        let other = ((u128::from(random.next_u64()) * (last as u128 + 1)) >> 64) as usize;
+        order.swap(last, other);
+    }
+    order
+}

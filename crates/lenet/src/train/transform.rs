@@ -1,0 +1,86 @@
+//! Replacement and augmentation of the samples of one thread's chunk of a batch.
+
+use super::Recipe;
+use crate::{
+    CLASSES, Dataset, Error, PIXELS,
+    data::{
+        augment::Augmenter,
+        synthetic::{Replacement, SyntheticData},
+    },
+    nn::Targets,
+};
+
+/// Replaces samples by synthetic ones and augments them, as the recipe says.
+///
+/// The random numbers of a sample follow from the key of the step and the sample's position in the batch, so that they do
+/// not depend on the number of threads.
+pub(super) struct SampleTransform {
+    synthetic: Option<SyntheticData>,
+    augmenter: Option<Augmenter>,
+    /// The replacement of each sample of the chunk, if any; empty without synthetic data.
+    replacements: Vec<Option<Replacement>>,
+    /// Transformed images of the chunk `(sample, row, column)`; empty if nothing changes images.
+    images: Vec<u8>,
+}
+
+impl SampleTransform {
+    /// Allocates the buffers for chunks of at most `samples`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if a strength of the augmentation is out of its range.
+    pub fn new(recipe: &Recipe, samples: usize) -> Result<Self, Error> {
+        let Recipe { synthetic, augmentation, .. } = *recipe;
+        let changes_images = synthetic.is_some() || augmentation.is_some();
+        Ok(Self {
+            synthetic,
+            augmenter: augmentation.map(Augmenter::new).transpose()?,
+            replacements: Vec::with_capacity(if synthetic.is_some() { samples } else { 0 }),
+            images: vec![0; if changes_images { samples * PIXELS } else { 0 }],
+        })
+    }
+
+    /// Returns the images and the targets of a chunk: the samples of `data` at `indices`, or their replacements, augmented.
+    ///
+    /// `first` is the position of the chunk's first sample in the batch. `targets` are those of the whole dataset.
+    pub fn apply<'a>(
+        &'a mut self,
+        data: &'a Dataset,
+        targets: Targets<'a>,
+        indices: &'a [u32],
+        key: u64,
+        first: usize,
+    ) -> (impl ExactSizeIterator<Item = &'a [u8]>, impl Iterator<Item = [f32; CLASSES]>) {
+        let Self { synthetic, augmenter, replacements, images } = self;
+        replacements.clear();
+        if let Some(synthetic) = synthetic {
+            let keys = (first..first + indices.len()).map(|position| sample_key(key, position));
+            replacements.extend(keys.map(|key| synthetic.replacement(key, data)));
+        }
+        let replacements = &*replacements;
+        let replacement = |sample: usize| replacements.get(sample).and_then(Option::as_ref);
+
+        let mut buffers = images.chunks_exact_mut(PIXELS);
+        let images = indices.iter().enumerate().map(move |(sample, &index)| {
+            let original = data.image(index as usize);
+            let Some(buffer) = buffers.next() else { return original };
+            let synthetic = replacement(sample).map(|replacement| replacement.draw(data));
+            let image = synthetic.as_ref().map_or(original, |image| image);
+            match augmenter {
+                Some(augmenter) => augmenter.warp(image, sample_key(key, first + sample), buffer),
+                None => buffer.copy_from_slice(image),
+            }
+            &*buffer
+        });
+        let targets = indices.iter().enumerate().map(move |(sample, &index)| {
+            replacement(sample)
+                .map_or_else(|| targets.row(index as usize), |replacement| replacement.target(targets))
+        });
+        (images, targets)
+    }
+}
+
+/// Returns the key of the random numbers of the sample at a position in its batch.
+fn sample_key(key: u64, position: usize) -> u64 {
+    // Dropout counts in the lower half of the key.
+    key ^ ((position as u64 + 1) << 32)
+}
