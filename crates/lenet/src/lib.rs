@@ -1,10 +1,24 @@
-//! Trains and runs small networks that read handwritten digits, fast on a CPU.
+//! Trains small neural networks for handwritten digits fast on CPUs, and recognizes digits in pictures.
 //!
-//! The library turns bytes and values into values. It never touches files, network, clock, environment or
-//! standard output, so it runs wherever Rust does.
+//! The library computes values from bytes and values. It does not access files, network, clock, environment or standard streams.
 //!
-//! Its whole story is this: define LeNet-5 layer by layer, train it, and measure it on images that it has not seen.
-//! The crate `lenet-mnist` has the real digits; here they are drawn, so that the example takes a second.
+//! # Recognize digits
+//!
+//! ```
+//! use lenet::{image::Drawing, pretrained, recognize::Recognizer};
+//!
+//! // A picture from pixels is `ImageView::new(width, height, &bytes)`; this one is drawn by strokes of a pen.
+//! let seven = Drawing::new(&[vec![[10.0, 10.0], [40.0, 10.0], [22.0, 60.0]]])?;
+//! let (network, _) = pretrained::handwriting();
+//! let reading = Recognizer::new(network).read(&seven.picture());
+//! assert_eq!(reading.text, "7");
+//! # Ok::<(), lenet::Error>(())
+//! ```
+//!
+//! # Train
+//!
+//! [`models`] has LeNet-5 and other architectures; this one is defined layer by layer. The crate `lenet-mnist` embeds MNIST, whose
+//! 60,000 images replace the 1,200 drawn ones.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -35,11 +49,11 @@
 //! while let Some(epoch) = trainer.run_epoch(|_| ControlFlow::Continue(()))? {
 //!     println!("loss {:.4}", epoch.loss);
 //! }
-//! let answers = trainer.network().probabilities(test.images());
-//! let evaluation = Evaluation::new(test.labels(), &answers)?;
+//! let probabilities = trainer.network().probabilities(test.images());
+//! let evaluation = Evaluation::new(test.labels(), &probabilities)?;
 //! assert!(evaluation.accuracy() > 0.97);
 //!
-//! # /// Each digit at 153 places, no two the same; a digit is 5 rows of 3 squares of 4 x 4 pixels.
+//! # /// Draws each digit at 153 different positions. A digit has 5 rows of 3 squares of 4 x 4 pixels.
 //! # fn draw_digits() -> Result<lenet::Dataset, lenet::Error> {
 //! #     /// An octal digit for each row, a bit for each square.
 //! #     const FONT: [usize; 10] =
@@ -54,6 +68,8 @@
 //! # }
 //! # Ok::<(), lenet::Error>(())
 //! ```
+//!
+//! The examples of the crate show more: `train`, `fine_tune`, `recognize` and `custom_dataset`.
 
 mod error;
 
@@ -68,6 +84,10 @@ pub mod pretrained;
 pub mod train;
 pub mod metrics;
 pub mod recognize;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub use data::{CLASSES, Dataset, PIXELS, SIDE};
 pub use error::{Error, Interrupted};

@@ -1,25 +1,26 @@
-"""PyTorch's side of the checkpoint round trip: the tutorial's LeNet-5, and 16 images that a formula makes.
+"""PyTorch's side of a round trip of weights files: LeNet-5 of the tutorial, and 16 images computed by a formula.
 
-    python state_dict.py images images.csv                        # writes the images, a line each: pixel0, ..., pixel783
+    python state_dict.py images images.csv                        # writes the images, one per line: pixel0, ..., pixel783
 
-A network that the program trained, read by PyTorch:
+Check that PyTorch reads weights that `lenet` trained:
 
     lenet train --epochs 1 --out trained.safetensors
     lenet predict trained.safetensors images.csv --json --out logits.jsonl
     python state_dict.py check trained.safetensors logits.jsonl
 
-A network that PyTorch saved, read by the program:
+Check that `lenet` reads weights that PyTorch saved:
 
-    python state_dict.py make fresh.safetensors                   # a new network's state_dict, without metadata
+    python state_dict.py make fresh.safetensors                   # writes the state_dict of a new network, without metadata
     lenet predict fresh.safetensors images.csv --architecture lenet5 --json --out logits.jsonl
     python state_dict.py check fresh.safetensors logits.jsonl
 
-`check` feeds the network (pixel / 255 - mean) / std, as the file's metadata says, or with MNIST's 0.1307 and 0.3081 where
-it has none, and exits with 1 if any logit is off by more than 1e-4 of the largest. Needs torch, safetensors, numpy.
+`check` normalizes pixels by (pixel / 255 - mean) / std with the values of the file's metadata, or with MNIST's 0.1307 and 0.3081 if
+there are none. It exits with status 1 if a logit deviates by more than 1e-4 of the largest one. Requires torch, safetensors and numpy.
 """
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,11 +28,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from goldens import images
+sys.path.append(str(Path(__file__).parents[2] / "lenet-nn" / "testdata"))
+
+from goldens import images  # noqa: E402
 
 
 class LeNet5(nn.Module):
-    """Written as in the tutorial: its attribute names are the keys of the state_dict."""
+    """As in the tutorial, whose attribute names are the keys of the state_dict."""
 
     def __init__(self):
         super().__init__()
@@ -62,8 +65,9 @@ def check(file, logits):
     network.load_state_dict(load_file(file), strict=True)
     with safe_open(file, "pt") as opened:
         metadata = json.loads((opened.metadata() or {}).get("lenet", "{}"))
-    scaling = metadata.get("scaling", {"mean": 0.1307, "std": 0.3081})
-    inputs = (torch.tensor(images()[:, None] / 255) - scaling["mean"]) / scaling["std"]
+    # "scaling" is the key's former name.
+    normalize = metadata.get("normalize") or metadata.get("scaling") or {"mean": 0.1307, "std": 0.3081}
+    inputs = (torch.tensor(images()[:, None] / 255) - normalize["mean"]) / normalize["std"]
     with torch.no_grad():
         expected = network.double()(inputs).numpy()
     with open(logits) as text:
@@ -71,7 +75,7 @@ def check(file, logits):
     if found.shape != expected.shape:
         sys.exit(f"{logits}: expected {expected.shape} logits, found {found.shape}")
     deviation = abs(found - expected).max() / abs(expected).max()
-    print(f"{file}: logits within {deviation:.1e} of the largest; answers {expected.argmax(1).tolist()}")
+    print(f"{file}: logits within {deviation:.1e} of the largest; predictions {expected.argmax(1).tolist()}")
     sys.exit(not deviation <= 1e-4)
 
 

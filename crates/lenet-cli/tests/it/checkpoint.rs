@@ -157,7 +157,7 @@ fn checkpoint_is_neither_overwritten_nor_resumed_with_other_images() {
         assert_eq!(
             error(train(folder.path(), &format!("--resume new/state {holdout}"))),
             format!(
-                "new/state/state.safetensors: data: expected the images that training began with, \
+                "new/state/state.safetensors: data: expected the images that training started with, \
                  found {found} others"
             )
         );

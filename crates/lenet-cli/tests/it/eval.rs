@@ -119,7 +119,7 @@ fn built_in_networks_have_the_accuracy_of_their_metadata() {
 fn rejects_malformed_weights_files() {
     let folder = folder_with_network();
     let network = fs::read(folder.path().join("net.safetensors")).unwrap();
-    let malformed = "content: expected a safetensors file, found [..]";
+    let malformed = "content: expected a safetensors file: [..]";
     let mut nan = network.clone();
     let last = nan.len() - 4;
     nan[last..].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -153,7 +153,7 @@ fn state_dict_needs_architecture_option() {
     };
     snapbox::assert_data_eq!(
         error(eval(&[])),
-        "net.safetensors: metadata: expected a key `lenet` that tells the architecture, found none"
+        "net.safetensors: metadata: expected a key `lenet` with the architecture, found none"
     );
     snapbox::assert_data_eq!(
         error(eval(&["--architecture", "mlp"])),

@@ -176,10 +176,10 @@ fn init_determines_architecture_and_normalization() {
         ("vgg --init unit", "unit: architecture: expected vgg, found mlp"),
         (
             "--init unit --recipe default.toml",
-            "scaling: expected the network's Scaling { mean: 0.0, std: 1.0 }, found [..]",
+            "normalize: expected the network's Normalize { mean: 0.0, std: 1.0 }, found [..]",
         ),
         ("--init none", "none: could not be read: [..]"),
-        ("--init default.toml", "default.toml: content: expected a safetensors file, found [..]"),
+        ("--init default.toml", "default.toml: content: expected a safetensors file: [..]"),
         ("--init more --epochs 1 --calibrate-from twin", "twin: --init: expected more, found unit"),
     ] {
         snapbox::assert_data_eq!(error(train(folder.path(), arguments)), wrong);
