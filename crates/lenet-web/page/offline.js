@@ -1,31 +1,32 @@
-// Keeps the page for when there is no network: what was fetched once is there from then on, newer if it can be had.
+// The service worker, which makes the page work offline. It requests each file from the server first, and falls back to its
+// cache if the server can't be reached.
 
 const FILES = [
-  './', 'style.css', 'page.js', 'manifest.webmanifest', 'icon.svg', 'lenet.js', 'lenet_bg.wasm', 'network.safetensors',
+  './', 'style.css', 'page.js', 'manifest.webmanifest', 'icon.svg', 'lenet.js', 'lenet_bg.wasm', 'weights.safetensors',
 ].map(file => new URL(file, location).href);
-const KEPT = 'lenet';
+const CACHE_NAME = 'lenet';
 
 addEventListener('install', event => {
   skipWaiting();
-  // Where the library is not compiled for browsers there is nothing to keep of it.
-  const keep = async file => (await caches.open(KEPT)).add(file).catch(() => {});
-  event.waitUntil(Promise.all(FILES.map(keep)));
+  // Errors are ignored, because lenet.js and lenet_bg.wasm are missing if the WebAssembly module was not compiled.
+  const add = async file => (await caches.open(CACHE_NAME)).add(file).catch(() => {});
+  event.waitUntil(Promise.all(FILES.map(add)));
 });
 
 addEventListener('activate', event => event.waitUntil(clients.claim()));
 
 addEventListener('fetch', event => {
-  if (event.request.method === 'GET' && FILES.includes(event.request.url)) event.respondWith(newest(event.request));
+  if (event.request.method === 'GET' && FILES.includes(event.request.url)) event.respondWith(networkFirst(event.request));
 });
 
-async function newest(request) {
-  const kept = await caches.open(KEPT);
+async function networkFirst(request) {
+  const cache = await caches.open(CACHE_NAME);
   try {
     const response = await fetch(request);
-    if (response.ok) await kept.put(request, response.clone());
+    if (response.ok) await cache.put(request, response.clone());
     return response;
   } catch (error) {
-    const response = await kept.match(request);
+    const response = await cache.match(request);
     if (response) return response;
     throw error;
   }

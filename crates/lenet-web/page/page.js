@@ -1,390 +1,420 @@
-// The page: strokes and pictures in, what an engine reads in them out. All that computes is the engine's.
+// The page: draws strokes, loads images, sends both to a recognizer, and shows the reading. The page contains no image
+// processing and no arithmetic of the network: all of it is in the recognizer.
 
 const element = id => document.getElementById(id);
 const sheet = element('sheet'), tile = element('tile');
 
-// Engines. Each reads a drawing (JSON, as the API takes it) or a picture (a canvas, and the file it is from), and
-// answers with the API's JSON.
+// Words for the codes of remarks in a reading. A code with an empty text is not shown.
 
-/** The library in this page, where it is beside it and the browser can run it. */
-async function local() {
-  const [{ default: load, Reader }, network] = await Promise.all([import('./lenet.js'), fetch('network.safetensors')]);
-  if (!network.ok) throw new Error('no network');
-  const [bytes] = await Promise.all([network.arrayBuffer(), load()]);
-  const reader = new Reader(new Uint8Array(bytes));
+const REMARKS = {
+  blank: 'nothing to recognize',
+  no_digits: 'no digits found',
+  inverted: 'light ink on a dark background',
+  off_center: 'off center',
+  multiple_digits: '', // The digits themselves are visible.
+  no_outlier_class: 'rejected by confidence alone',
+  not_a_digit: 'not a digit',
+  unsure: 'confidence is too low',
+  among_rejected: 'most of this line is not digits',
+  thickened: 'strokes thickened',
+};
+
+/** Returns the words for codes of remarks, except for codes in `omitted`. Unknown codes are shown as they are. */
+const remarkTexts = (codes, omitted = []) =>
+  codes.filter(code => !omitted.includes(code)).map(code => REMARKS[code] ?? code).filter(text => text);
+
+// Recognizers. Each has the methods `drawing`, for a drawing in the JSON of the API, and `image`, for a canvas and the file
+// that it was loaded from. Both return a reading in the JSON of the API.
+
+/** Loads the WebAssembly module. Fails if the server does not have it, or if the browser can't run it. */
+async function loadWasmRecognizer() {
+  const [{ default: init, Recognizer }, response] = await Promise.all([import('./lenet.js'), fetch('weights.safetensors')]);
+  if (!response.ok) throw new Error(`weights.safetensors: status ${response.status}`);
+  const [weights] = await Promise.all([response.arrayBuffer(), init()]);
+  const recognizer = new Recognizer(new Uint8Array(weights));
   return {
-    place: 'in this page',
-    drawing: async drawing => JSON.parse(reader.drawing(drawing)),
-    picture: async ({ canvas }) => {
+    location: 'in this page',
+    drawing: async drawing => JSON.parse(recognizer.recognizeDrawing(drawing)),
+    image: async ({ canvas }) => {
       const { width, height } = canvas;
-      return JSON.parse(reader.picture(width, height, canvas.getContext('2d').getImageData(0, 0, width, height).data));
+      const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+      return JSON.parse(recognizer.recognizeImage(width, height, data));
     },
   };
 }
 
-/** The server that sent the page. */
-function remote() {
-  const ask = async (body, type) => {
-    const response = await fetch('v1/recognize?explain=true', { method: 'POST', headers: { 'Content-Type': type }, body });
-    const answer = await response.json();
-    if (!response.ok) throw new Error(answer.error.message);
-    return answer;
+/** Returns a recognizer that uses the API of the server. */
+function serverRecognizer() {
+  const post = async (body, type) => {
+    const response = await fetch('v1/recognize?details=true', { method: 'POST', headers: { 'Content-Type': type }, body });
+    const json = await response.json();
+    if (!response.ok) throw new Error(json.error.message);
+    return json;
   };
   return {
-    place: 'by the server',
-    drawing: drawing => ask(drawing, 'application/json'),
-    picture: ({ file }) => ask(file, 'application/octet-stream'),
+    location: 'by the server',
+    drawing: drawing => post(drawing, 'application/json'),
+    image: ({ file }) => post(file, 'application/octet-stream'),
   };
 }
 
-const engine = local().catch(remote);
+const recognizer = loadWasmRecognizer().catch(serverRecognizer);
 
-// What is on the sheet: strokes of points in thousandths of its width, or a picture. A state never changes; the ones
-// before it are kept to go back to.
+// The content of the sheet: strokes, whose points are in thousandths of the sheet's width, or an image. A content object is
+// immutable. The previous ones are kept for Undo.
 
-const WHOLE = 1000;
+const SHEET_WIDTH = 1000;
 const EMPTY = { strokes: [] };
-let state = EMPTY;
-const past = [];
-let reading = null; // of `state`, or of one shortly before it
-let chosen = null; // the digit that is looked at, if one was chosen
+let content = EMPTY;
+const undoStack = [];
+let reading = null; // of `content` or, while strokes are drawn, of the content shortly before
+let selected = null; // index of the digit that the user has selected
 
-function change(next) {
-  past.push(state);
-  show(next);
+function pushContent(next) {
+  undoStack.push(content);
+  setContent(next);
 }
 
-function show(next) {
-  if (next.picture || state.picture || next === EMPTY) reading = null;
-  state = next;
-  chosen = null;
-  paint();
+function setContent(next) {
+  if (next.image || content.image || next === EMPTY) reading = null;
+  content = next;
+  selected = null;
+  paintSheet();
   render();
-  read();
+  recognize();
 }
 
-const clear = () => { if (state !== EMPTY) change(EMPTY); };
-const undo = () => { if (past.length) show(past.pop()); };
+const clear = () => { if (content !== EMPTY) pushContent(EMPTY); };
+const undo = () => { if (undoStack.length) setContent(undoStack.pop()); };
 
-let reader = null; // the reading under way
-let stale = false; // whether the sheet has changed since it began
+/** Returns the reading that shows an error. */
+const errorReading = error => ({ text: '', digits: [], details: [], remarks: [], error, timing: '' });
 
-/** The reading of what can't be read. */
-const nothing = reason => ({ text: '', digits: [], details: [], remarks: [reason], note: '' });
+let isRecognizing = false;
+let isOutdated = false; // whether the content has changed since the recognition began
 
-/** Reads what is on the sheet, and again if that changes meanwhile. */
-async function read() {
-  stale = true;
-  if (reader) return;
-  reader = (async () => {
-    while (stale) {
-      stale = false;
-      const now = state;
-      if (now === EMPTY) continue;
-      await new Promise(requestAnimationFrame);
-      const use = await engine, start = performance.now();
-      try {
-        const found = now.picture ? await use.picture(now.picture) : await use.drawing(JSON.stringify({ strokes: now.strokes }));
-        found.note = `Read ${use.place} in ${(performance.now() - start).toFixed(1)} ms`;
-        if (state.picture === now.picture && state !== EMPTY) reading = found;
-      } catch (error) {
-        if (state !== EMPTY) reading = nothing(`not read: ${error.message ?? error}`);
-      }
-      paint();
-      render();
+/** Recognizes the content, and again if the content changes meanwhile. */
+async function recognize() {
+  isOutdated = true;
+  if (isRecognizing) return;
+  isRecognizing = true;
+  while (isOutdated) {
+    isOutdated = false;
+    const input = content;
+    if (input === EMPTY) continue;
+    await new Promise(requestAnimationFrame);
+    const { location, drawing, image } = await recognizer, start = performance.now();
+    try {
+      const result = input.image ? await image(input.image) : await drawing(JSON.stringify({ strokes: input.strokes }));
+      result.timing = `Recognized ${location} in ${(performance.now() - start).toFixed(1)} ms`;
+      if (content.image === input.image && content !== EMPTY) reading = result;
+    } catch (error) {
+      if (content !== EMPTY) reading = errorReading(`recognition failed: ${error.message ?? error}`);
     }
-  })();
-  await reader;
-  reader = null;
+    paintSheet();
+    render();
+  }
+  isRecognizing = false;
 }
 
 // The sheet.
 
-const context = sheet.getContext('2d');
-let pen = { x: WHOLE / 2, y: WHOLE / 2, down: false, shown: false }; // the keyboard's
-const colour = name => getComputedStyle(sheet).getPropertyValue(name);
-let ink = []; // red, green, blue
+const sheetContext = sheet.getContext('2d');
+const STROKE_WIDTH = 42;
+let keyboardPen = { x: SHEET_WIDTH / 2, y: SHEET_WIDTH / 2, isDown: false, isVisible: false };
+const cssColor = name => getComputedStyle(sheet).getPropertyValue(name);
+let inkRgb = [];
 
-/** Where a picture is on the sheet: its left and top edge, and the width of its pixels, in thousandths of the width. */
-function frame() {
-  if (!state.picture) return { left: 0, top: 0, scale: 1 };
-  const { width, height } = state.picture.canvas, across = WHOLE, down = WHOLE * sheet.clientHeight / sheet.clientWidth;
-  const scale = Math.min(across / width, down / height);
-  return { left: (across - width * scale) / 2, top: (down - height * scale) / 2, scale };
+const sheetHeight = () => SHEET_WIDTH * sheet.clientHeight / sheet.clientWidth;
+const clamp = (value, max) => Math.min(Math.max(value, 0), max);
+
+/** Returns the position of the image on the sheet, and the size of one of its pixels, in units of the sheet. */
+function imagePlacement() {
+  if (!content.image) return { left: 0, top: 0, scale: 1 };
+  const { width, height } = content.image.canvas;
+  const scale = Math.min(SHEET_WIDTH / width, sheetHeight() / height);
+  return { left: (SHEET_WIDTH - width * scale) / 2, top: (sheetHeight() - height * scale) / 2, scale };
 }
 
-function paint() {
-  const pixels = sheet.clientWidth * devicePixelRatio;
-  sheet.width = pixels;
+function paintSheet() {
+  const devicePixels = sheet.clientWidth * devicePixelRatio;
+  sheet.width = devicePixels;
   sheet.height = sheet.clientHeight * devicePixelRatio;
-  context.scale(pixels / WHOLE, pixels / WHOLE);
-  context.lineCap = context.lineJoin = 'round';
-  const { left, top, scale } = frame();
-  if (state.picture) {
-    const { canvas } = state.picture;
-    context.drawImage(canvas, left, top, canvas.width * scale, canvas.height * scale);
+  sheetContext.scale(devicePixels / SHEET_WIDTH, devicePixels / SHEET_WIDTH);
+  sheetContext.lineCap = sheetContext.lineJoin = 'round';
+  const { left, top, scale } = imagePlacement();
+  if (content.image) {
+    const { canvas } = content.image;
+    sheetContext.drawImage(canvas, left, top, canvas.width * scale, canvas.height * scale);
   }
-  context.lineWidth = 42;
-  context.strokeStyle = colour('--ink');
-  for (const points of state.strokes) {
-    context.beginPath();
-    context.moveTo(...points[0]);
-    for (const point of points) context.lineTo(...point);
-    context.stroke();
+  sheetContext.lineWidth = STROKE_WIDTH;
+  sheetContext.strokeStyle = cssColor('--ink');
+  for (const points of content.strokes) {
+    sheetContext.beginPath();
+    sheetContext.moveTo(...points[0]);
+    for (const point of points) sheetContext.lineTo(...point);
+    sheetContext.stroke();
   }
-  if (reading && (state.picture || reading.digits.length > 1)) {
-    const thin = WHOLE / sheet.clientWidth;
-    context.font = `600 ${15 * thin}px system-ui, sans-serif`;
+  if (reading && (content.image || reading.digits.length > 1)) {
+    const cssPixel = SHEET_WIDTH / sheet.clientWidth;
+    sheetContext.font = `600 ${15 * cssPixel}px system-ui, sans-serif`;
     reading.digits.forEach((digit, index) => {
       const [x, y, width, height] = digit.box.map(length => length * scale);
-      context.lineWidth = (index === current() ? 2 : 1) * thin;
-      context.strokeStyle = context.fillStyle = colour(digit.rejected ? '--wrong' : '--right');
-      context.strokeRect(left + x - 4 * thin, top + y - 4 * thin, width + 8 * thin, height + 8 * thin);
-      context.fillText(digit.rejected ? '?' : digit.digit, left + x - 4 * thin, Math.max(top + y - 8 * thin, 14 * thin));
+      const boxLeft = left + x - 4 * cssPixel, boxTop = top + y - 4 * cssPixel;
+      sheetContext.lineWidth = (index === currentIndex() ? 2 : 1) * cssPixel;
+      sheetContext.strokeStyle = sheetContext.fillStyle = cssColor(digit.rejected ? '--rejected' : '--accepted');
+      sheetContext.strokeRect(boxLeft, boxTop, width + 8 * cssPixel, height + 8 * cssPixel);
+      sheetContext.fillText(digit.rejected ? '?' : digit.digit, boxLeft, Math.max(boxTop - 4 * cssPixel, 14 * cssPixel));
     });
   }
-  if (pen.shown && !state.picture) {
-    context.lineWidth = 4;
-    context.strokeStyle = colour('--right');
-    context.beginPath();
-    context.arc(pen.x, pen.y, pen.down ? 14 : 24, 0, 7);
-    context.stroke();
+  if (keyboardPen.isVisible && !content.image) {
+    sheetContext.lineWidth = 4;
+    sheetContext.strokeStyle = cssColor('--accepted');
+    sheetContext.beginPath();
+    sheetContext.arc(keyboardPen.x, keyboardPen.y, keyboardPen.isDown ? 14 : 24, 0, 2 * Math.PI);
+    sheetContext.stroke();
   }
 }
 
-const height = () => WHOLE * sheet.clientHeight / sheet.clientWidth;
-const within = (value, most) => Math.min(Math.max(value, 0), most);
-
-/** The point of the sheet under a pointer. */
-function point(event) {
+/** Returns the position of a pointer on the sheet. */
+function pointerPosition(event) {
   const { left, top, width } = sheet.getBoundingClientRect();
-  const along = (position, start, most) => Math.round(within((position - start) / width * WHOLE, most) * 10) / 10;
-  return [along(event.clientX, left, WHOLE), along(event.clientY, top, height())];
+  const coordinate = (client, start, max) => Math.round(clamp((client - start) / width * SHEET_WIDTH, max) * 10) / 10;
+  return [coordinate(event.clientX, left, SHEET_WIDTH), coordinate(event.clientY, top, sheetHeight())];
 }
 
-const begin = point => change({ strokes: [...state.strokes, [point]] });
+const beginStroke = point => pushContent({ strokes: [...content.strokes, [point]] });
 
-const NEAR = 3; // a point less far from the last one adds nothing
+const MIN_POINT_DISTANCE = 3; // Closer points would not change the drawing.
 
-function extend(points) {
-  const stroke = [...state.strokes.at(-1)];
+function extendStroke(points) {
+  const stroke = [...content.strokes.at(-1)];
   for (const [x, y] of points) {
     const [lastX, lastY] = stroke.at(-1);
-    if (Math.hypot(x - lastX, y - lastY) >= NEAR) stroke.push([x, y]);
+    if (Math.hypot(x - lastX, y - lastY) >= MIN_POINT_DISTANCE) stroke.push([x, y]);
   }
-  state = { strokes: [...state.strokes.slice(0, -1), stroke] };
-  paint();
-  read();
+  content = { strokes: [...content.strokes.slice(0, -1), stroke] };
+  paintSheet();
+  recognize();
 }
 
-let drawing = null; // the pointer that draws
+let drawingPointer = null; // ID of the pointer that draws
 
 sheet.addEventListener('pointerdown', event => {
   if (!event.isPrimary || event.button) return;
-  pen.shown = pen.down = false;
-  if (state.picture) return choose(digitAt(event));
-  drawing = event.pointerId;
-  sheet.setPointerCapture(drawing);
-  begin(point(event));
+  keyboardPen.isVisible = keyboardPen.isDown = false;
+  if (content.image) return select(digitAt(event));
+  drawingPointer = event.pointerId;
+  sheet.setPointerCapture(drawingPointer);
+  beginStroke(pointerPosition(event));
 });
 sheet.addEventListener('pointermove', event => {
-  if (event.pointerId !== drawing) return;
+  if (event.pointerId !== drawingPointer) return;
   const events = event.getCoalescedEvents?.() ?? [];
-  extend((events.length ? events : [event]).map(point));
+  extendStroke((events.length ? events : [event]).map(pointerPosition));
 });
-for (const end of ['pointerup', 'pointercancel']) {
-  sheet.addEventListener(end, event => { if (event.pointerId === drawing) drawing = null; });
+for (const type of ['pointerup', 'pointercancel']) {
+  sheet.addEventListener(type, event => { if (event.pointerId === drawingPointer) drawingPointer = null; });
 }
 
-/** The place among the digits of the one under a pointer. */
+/** Returns the index of the digit at the position of a pointer, or null. */
 function digitAt(event) {
-  const [x, y] = point(event), { left, top, scale } = frame();
-  const inside = (value, start, length) => value >= start * scale && value <= (start + length) * scale;
-  const found = reading?.digits.findIndex(({ box: [a, b, c, d] }) => inside(x - left, a, c) && inside(y - top, b, d));
-  return found >= 0 ? found : null;
+  const [x, y] = pointerPosition(event), { left, top, scale } = imagePlacement();
+  const contains = (start, length, value) => value >= start * scale && value <= (start + length) * scale;
+  const index = reading?.digits.findIndex(({ box: [boxLeft, boxTop, width, height] }) =>
+    contains(boxLeft, width, x - left) && contains(boxTop, height, y - top));
+  return index >= 0 ? index : null;
 }
+
+const ARROW_KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 sheet.addEventListener('keydown', event => {
-  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
-  if ((event.key !== ' ' && !dx && !dy) || state.picture || event.ctrlKey || event.metaKey) return;
+  const [dx, dy] = ARROW_KEYS[event.key] ?? [0, 0];
+  if ((event.key !== ' ' && !dx && !dy) || content.image || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
-  const step = event.shiftKey ? 10 : 40;
-  pen = { ...pen, x: within(pen.x + dx * step, WHOLE), y: within(pen.y + dy * step, height()), shown: true };
+  const distance = event.shiftKey ? 10 : 40;
+  keyboardPen.x = clamp(keyboardPen.x + dx * distance, SHEET_WIDTH);
+  keyboardPen.y = clamp(keyboardPen.y + dy * distance, sheetHeight());
+  keyboardPen.isVisible = true;
   if (event.key === ' ') {
-    pen.down = !pen.down;
-    if (pen.down) begin([pen.x, pen.y]);
-    tell(pen.down ? 'Pen down' : 'Pen up');
-  } else if (pen.down) {
-    extend([[pen.x, pen.y]]);
+    keyboardPen.isDown = !keyboardPen.isDown;
+    if (keyboardPen.isDown) beginStroke([keyboardPen.x, keyboardPen.y]);
+    announce(keyboardPen.isDown ? 'Pen down' : 'Pen up');
+  } else if (keyboardPen.isDown) {
+    extendStroke([[keyboardPen.x, keyboardPen.y]]);
   }
-  paint();
+  paintSheet();
 });
-sheet.addEventListener('blur', () => { pen.shown = pen.down = false; paint(); });
+sheet.addEventListener('blur', () => { keyboardPen.isVisible = keyboardPen.isDown = false; paintSheet(); });
 
 addEventListener('keydown', event => {
   if (event.key === 'Escape') clear();
   else if (event.key === 'z' && (event.ctrlKey || event.metaKey)) undo();
   else return;
-  pen.down = false;
+  keyboardPen.isDown = false;
   event.preventDefault();
 });
 element('undo').addEventListener('click', undo);
 element('clear').addEventListener('click', clear);
-new ResizeObserver(paint).observe(sheet);
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { paint(); render(); });
+new ResizeObserver(paintSheet).observe(sheet);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { paintSheet(); render(); });
 
-// Pictures: chosen, photographed, dropped or pasted.
+// Images: selected, photographed, dropped or pasted.
 
-const LARGEST = 16e6; // pixels that every browser has room for
+const MAX_IMAGE_PIXELS = 16e6; // All browsers support canvases of this size.
 
-async function take(file) {
+async function loadImage(file) {
   if (!file) return;
   try {
     const bitmap = await createImageBitmap(file);
-    const part = Math.min(1, Math.sqrt(LARGEST / (bitmap.width * bitmap.height)));
+    const scale = Math.min(1, Math.sqrt(MAX_IMAGE_PIXELS / (bitmap.width * bitmap.height)));
     const canvas = document.createElement('canvas');
-    canvas.width = Math.max(1, Math.floor(bitmap.width * part));
-    canvas.height = Math.max(1, Math.floor(bitmap.height * part));
+    canvas.width = Math.max(1, Math.floor(bitmap.width * scale));
+    canvas.height = Math.max(1, Math.floor(bitmap.height * scale));
     canvas.getContext('2d', { willReadFrequently: true }).drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    // The server reads what is shown, too.
-    if (part < 1) file = await new Promise(done => canvas.toBlob(done));
-    change({ strokes: [], picture: { canvas, file } });
+    // The server must get the scaled image too, because the boxes in its response are in pixels of what it gets.
+    if (scale < 1) file = await new Promise(resolve => canvas.toBlob(resolve));
+    pushContent({ strokes: [], image: { canvas, file } });
   } catch {
     clear();
-    reading = nothing('not a picture that this browser can open');
+    reading = errorReading('not an image that this browser can open');
     render();
   }
 }
 
 for (const [button, input] of [['choose', 'file'], ['camera', 'photo']]) {
   element(button).addEventListener('click', () => element(input).click());
-  element(input).addEventListener('change', event => { take(event.target.files[0]); event.target.value = ''; });
+  element(input).addEventListener('change', event => { loadImage(event.target.files[0]); event.target.value = ''; });
 }
-addEventListener('paste', event => take(event.clipboardData.files[0]));
-addEventListener('dragover', event => { event.preventDefault(); sheet.parentElement.classList.add('over'); });
-for (const end of ['dragleave', 'drop']) addEventListener(end, () => sheet.parentElement.classList.remove('over'));
-addEventListener('drop', event => { event.preventDefault(); take(event.dataTransfer.files[0]); });
+addEventListener('paste', event => loadImage(event.clipboardData.files[0]));
+addEventListener('dragover', event => { event.preventDefault(); sheet.parentElement.classList.add('dragover'); });
+for (const type of ['dragleave', 'drop']) addEventListener(type, () => sheet.parentElement.classList.remove('dragover'));
+addEventListener('drop', event => { event.preventDefault(); loadImage(event.dataTransfer.files[0]); });
 
-// What was read.
+// The reading.
 
-/** The place of the digit that is looked at: the one that was chosen, else the first of a picture, the last drawn. */
-const current = () => chosen ?? (state.picture ? 0 : reading.digits.length - 1);
+/** Returns the index of the digit whose details are shown: the selected one, the first of an image, or the last drawn. */
+const currentIndex = () => selected ?? (content.image ? 0 : reading.digits.length - 1);
 
-function choose(index) {
-  chosen = index;
-  paint();
+function select(index) {
+  selected = index;
+  paintSheet();
   render();
 }
 
-const sentence = words => words.charAt(0).toUpperCase() + words.slice(1);
-const percent = part => (part > 0.999 ? '>99.9%' : part < 0.001 ? '<0.1%' : `${(100 * part).toFixed(1)}%`);
+const capitalize = text => text.charAt(0).toUpperCase() + text.slice(1);
+const percent = probability =>
+  (probability > 0.999 ? '>99.9%' : probability < 0.001 ? '<0.1%' : `${(100 * probability).toFixed(1)}%`);
 
-/** What the reading says: as a headline, its kind, and the rest. */
-function said() {
-  if (!reading) return { text: '', kind: '', rest: '' };
-  const { text, digits, remarks } = reading;
-  if (!digits.length) return { text: sentence(remarks[0]), kind: 'none', rest: '' };
-  if (digits.every(digit => digit.rejected)) {
-    const several = digits.length > 1;
-    return { text: several ? 'No digits' : 'Not a digit', kind: 'no', rest: several ? '' : `If it were one, a ${digits[0].digit}` };
+/** Returns the headline of the reading, its CSS class, and the text below it. */
+function summary() {
+  if (!reading) return { headline: '', kind: '', text: '' };
+  const { text, digits, remarks, error } = reading;
+  if (!digits.length) {
+    const reason = error ?? REMARKS[remarks.includes('blank') ? 'blank' : 'no_digits'];
+    return { headline: capitalize(reason), kind: 'empty', text: '' };
   }
-  const { confidence } = digits[current()] ?? digits[0];
-  const others = remarks.filter(remark => !remark.endsWith(' digits'));
-  const rest = [`${percent(confidence)} sure`, ...others].join(', ');
-  return { text, kind: text.length > 3 ? 'long' : '', rest };
+  if (digits.every(digit => digit.rejected)) {
+    return digits.length > 1
+      ? { headline: 'No digits', kind: 'rejected', text: '' }
+      : { headline: 'Not a digit', kind: 'rejected', text: `Most similar digit: ${digits[0].digit}` };
+  }
+  const { confidence } = digits[currentIndex()] ?? digits[0];
+  const texts = [`confidence ${percent(confidence)}`, ...remarkTexts(remarks)];
+  return { headline: text, kind: text.length > 3 ? 'long' : '', text: texts.join(', ') };
 }
 
 function render() {
-  const { text, kind, rest } = said();
-  const digits = reading?.digits ?? [], place = digits.length ? current() : -1;
-  const digit = digits[place], detail = reading?.details[place];
-  element('undo').disabled = !past.length;
-  element('clear').disabled = state === EMPTY;
-  sheet.parentElement.classList.toggle('used', state !== EMPTY);
-  sheet.parentElement.classList.toggle('picture', Boolean(state.picture));
-  element('answer').textContent = text;
-  element('answer').className = `answer ${kind}`;
-  element('remark').textContent = sentence(rest);
-  tell(text && `${text.replaceAll('\n', ', ')}. ${rest}`);
-  element('engine').textContent = reading?.note ?? '';
+  const { headline, kind, text } = summary();
+  const digits = reading?.digits ?? [], index = digits.length ? currentIndex() : -1;
+  const digit = digits[index], detail = reading?.details[index];
+  element('undo').disabled = !undoStack.length;
+  element('clear').disabled = content === EMPTY;
+  sheet.parentElement.classList.toggle('in-use', content !== EMPTY);
+  sheet.parentElement.classList.toggle('has-image', Boolean(content.image));
+  element('headline').textContent = headline;
+  element('headline').className = `headline ${kind}`;
+  element('remarks').textContent = capitalize(text);
+  announce(headline && `${headline.replaceAll('\n', ', ')}. ${capitalize(text)}`);
+  element('timing').textContent = reading?.timing ?? '';
 
-  element('digits').replaceChildren(...(digits.length > 1 ? digits : []).map((each, index) => {
+  element('digits').replaceChildren(...(digits.length > 1 ? digits : []).map((each, position) => {
     const button = document.createElement('button');
     button.type = 'button';
     button.textContent = each.rejected ? '?' : each.digit;
-    button.className = each.rejected ? 'refused' : '';
-    button.ariaPressed = index === place;
-    button.ariaLabel = `${each.rejected ? 'not a digit' : each.digit}, place ${index + 1}`;
-    button.addEventListener('click', () => { choose(index); element('digits').children[index].focus(); });
+    button.className = each.rejected ? 'rejected' : '';
+    button.ariaPressed = position === index;
+    button.ariaLabel = `${each.rejected ? REMARKS.not_a_digit : each.digit}, position ${position + 1}`;
+    button.addEventListener('click', () => { select(position); element('digits').children[position].focus(); });
     return button;
   }));
 
-  document.querySelector('.reading').classList.toggle('refused', Boolean(digit?.rejected));
-  bars.forEach((row, value) => {
-    const part = digit?.probabilities[value] ?? 0;
+  document.querySelector('.result').classList.toggle('rejected', Boolean(digit?.rejected));
+  probabilityRows.forEach((row, value) => {
+    const probability = digit?.probabilities[value] ?? 0;
     row.className = digit && value === digit.digit ? 'best' : '';
-    row.querySelector('.bar').style.setProperty('--part', part);
-    row.lastChild.textContent = digit ? percent(part) : '';
+    row.querySelector('.bar').style.setProperty('--probability', probability);
+    row.lastChild.textContent = digit ? percent(probability) : '';
   });
 
-  ink = colour('--ink').match(/\w\w/g).map(hex => parseInt(hex, 16));
-  levels(tile, detail?.tile ?? [], 0);
-  // Of a refused digit the first remark is why.
-  const mended = detail ? ['centred', ...digit.remarks.slice(digit.rejected ? 1 : 0)] : [];
-  element('mended').textContent = detail ? `As the network sees it: ${mended.join(', ')}` : 'As the network sees it';
-  maps(detail?.maps ?? []);
+  inkRgb = cssColor('--ink').match(/\w\w/g).map(hex => parseInt(hex, 16));
+  paintGrayLevels(tile, detail?.tile ?? [], 0);
+  // The reason of a rejection does not describe the network's input.
+  const texts = detail ? ['centered', ...remarkTexts(digit.remarks, ['not_a_digit', 'unsure', 'among_rejected'])] : [];
+  element('caption').textContent = ['Input of the network', texts.join(', ')].filter(part => part).join(': ');
+  renderMaps(detail?.maps ?? []);
 }
 
-/** Tells those who don't see the page, when it has been the same for a while. */
-function tell(words) {
-  clearTimeout(tell.later);
-  tell.later = setTimeout(() => { if (element('status').textContent !== words) element('status').textContent = words; }, 600);
+/** Announces a text to screen readers as soon as it has not changed for a while. */
+function announce(text) {
+  clearTimeout(announce.timer);
+  announce.timer = setTimeout(() => { if (element('status').textContent !== text) element('status').textContent = text; }, 600);
 }
 
-const bars = Array.from({ length: 10 }, (_, value) => {
-  const row = element('bars').insertRow();
-  const name = document.createElement('th'), bar = document.createElement('div');
-  name.scope = 'row';
-  name.textContent = value;
+const probabilityRows = Array.from({ length: 10 }, (_, value) => {
+  const row = element('probabilities').insertRow();
+  const header = document.createElement('th'), bar = document.createElement('div');
+  header.scope = 'row';
+  header.textContent = value;
   bar.className = 'bar';
-  row.append(name);
+  row.append(header);
   row.insertCell().append(bar);
   row.insertCell();
   return row;
 });
 
-/** Paints one of several images of 256 levels, one after the other in `values`, as ink. */
-function levels(canvas, values, index) {
+/** Paints one of several gray images of the canvas's size, which follow each other in `levels`: 0 is paper, 255 is ink. */
+function paintGrayLevels(canvas, levels, index) {
   const { width, height } = canvas, context = canvas.getContext('2d');
   context.clearRect(0, 0, width, height);
-  if (!values.length) return;
+  if (!levels.length) return;
   const image = context.createImageData(width, height);
-  const [red, green, blue] = ink;
+  const [red, green, blue] = inkRgb;
   for (let i = 0; i < width * height; i++) {
-    image.data.set([red, green, blue, values[index * width * height + i]], 4 * i);
+    image.data.set([red, green, blue, levels[index * width * height + i]], 4 * i);
   }
   context.putImageData(image, 0, 0);
 }
 
-function maps(layers) {
-  const box = element('maps');
-  if (box.dataset.layers !== layers.map(({ layer }) => layer).join()) {
-    box.dataset.layers = layers.map(({ layer }) => layer).join();
-    box.replaceChildren(...layers.flatMap(({ layer, shape: [channels, height, width] }) => {
+function renderMaps(layers) {
+  const container = element('maps'), layerNames = layers.map(({ layer }) => layer).join();
+  if (container.dataset.layers !== layerNames) {
+    container.dataset.layers = layerNames;
+    container.replaceChildren(...layers.flatMap(({ layer, shape: [channels, height, width] }) => {
       const title = document.createElement('h2'), name = document.createElement('b'), grid = document.createElement('div');
       name.textContent = layer;
-      title.append(name, `${channels} maps of ${height} × ${width}`);
+      title.append(name, `${channels} feature maps of ${height} × ${width}`);
       grid.setAttribute('role', 'img');
       grid.ariaLabel = `The ${channels} feature maps of ${layer}`;
       grid.append(...Array.from({ length: channels }, () => Object.assign(document.createElement('canvas'), { width, height })));
       return [title, grid];
     }));
   }
-  layers.forEach(({ levels: values }, layer) => {
-    [...box.children[2 * layer + 1].children].forEach((canvas, channel) => levels(canvas, values, channel));
+  layers.forEach(({ levels }, index) => {
+    [...container.children[2 * index + 1].children].forEach((canvas, channel) => paintGrayLevels(canvas, levels, channel));
   });
 }
 
 render();
-engine.then(({ place }) => { if (!reading) element('engine').textContent = `Digits are read ${place}`; });
+recognizer.then(({ location }) => { if (!reading) element('timing').textContent = `Digits are recognized ${location}`; });
 navigator.serviceWorker?.register('offline.js').catch(() => {});

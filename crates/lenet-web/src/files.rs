@@ -1,24 +1,29 @@
-//! The page's files.
+//! The files that a web server sends for the page.
 
-/// A file and where it is asked for.
+/// A file of the page.
 #[derive(Debug, Clone, Copy)]
-pub struct File {
-    /// The path of its address, from `/`.
+pub struct PageFile {
+    /// Path of the URL, from `/`.
     pub path: &'static str,
-    /// What it is, as the header `Content-Type` has it.
+    /// Media type, for the header `Content-Type`.
     pub media_type: &'static str,
-    /// Its content.
+    /// Content.
     pub bytes: &'static [u8],
 }
 
-/// All files of the page, and the library as `compile` made it, if it did before this crate was built.
-pub fn files() -> impl Iterator<Item = File> {
-    PAGE.iter().chain(COMPILED).map(|&(path, media_type, bytes)| File { path, media_type, bytes })
+/// Returns all files of the page. They include the WebAssembly module if `compile` made it before this crate was built.
+pub fn page_files() -> impl Iterator<Item = PageFile> {
+    STATIC_FILES.iter().chain(WASM_FILES).map(|&(path, media_type, bytes)| PageFile {
+        path,
+        media_type,
+        bytes,
+    })
 }
 
+/// Path, media type and content of a file.
 type Row = (&'static str, &'static str, &'static [u8]);
 
-const PAGE: &[Row] = &[
+const STATIC_FILES: &[Row] = &[
     ("/", "text/html; charset=utf-8", include_bytes!("../page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_bytes!("../page/style.css")),
     ("/page.js", "text/javascript; charset=utf-8", include_bytes!("../page/page.js")),
@@ -27,10 +32,10 @@ const PAGE: &[Row] = &[
     ("/icon.svg", "image/svg+xml", include_bytes!("../page/icon.svg")),
 ];
 
-#[cfg(compiled)]
-const COMPILED: &[Row] = &[
+#[cfg(wasm_compiled)]
+const WASM_FILES: &[Row] = &[
     ("/lenet.js", "text/javascript; charset=utf-8", include_bytes!("../dist/lenet.js")),
     ("/lenet_bg.wasm", "application/wasm", include_bytes!("../dist/lenet_bg.wasm")),
 ];
-#[cfg(not(compiled))]
-const COMPILED: &[Row] = &[];
+#[cfg(not(wasm_compiled))]
+const WASM_FILES: &[Row] = &[];

@@ -1,36 +1,47 @@
-//! The library for JavaScript: what `POST /v1/recognize?explain=true` answers, without a server.
+//! The JavaScript interface of the recognizer. Its results equal those of `POST /v1/recognize?details=true`.
 
 use lenet::{
     image::{Drawing, ImageView},
-    recognize::{Reading, Recognizer},
+    recognize::{self, Reading},
     weights,
 };
 use wasm_bindgen::prelude::*;
 
-/// Reads with one network.
+/// Recognizes digits in images and drawings.
 #[wasm_bindgen]
-pub struct Reader(Recognizer);
+pub struct Recognizer(recognize::Recognizer);
 
 #[wasm_bindgen]
-impl Reader {
-    /// Takes the bytes of a network's file.
+impl Recognizer {
+    /// Creates a recognizer from the bytes of a weights file (safetensors).
+    ///
+    /// # Errors
+    /// If the bytes are no weights file.
     #[wasm_bindgen(constructor)]
-    pub fn new(network: &[u8]) -> Result<Self, JsError> {
-        Ok(Self(Recognizer::new(weights::from_bytes(network)?.0)))
+    pub fn new(weights: &[u8]) -> Result<Self, JsError> {
+        Ok(Self(recognize::Recognizer::new(weights::from_bytes(weights)?.0)))
     }
 
-    /// The reading, in JSON, of a drawing in JSON.
-    pub fn drawing(&self, drawing: &str) -> Result<String, JsError> {
+    /// Recognizes a drawing, given in JSON. Returns the reading with details in JSON.
+    ///
+    /// # Errors
+    /// If the JSON is no drawing.
+    #[wasm_bindgen(js_name = recognizeDrawing)]
+    pub fn recognize_drawing(&self, drawing: &str) -> Result<String, JsError> {
         let drawing: Drawing = serde_json::from_str(drawing)?;
-        self.details(self.0.read_drawing(&drawing, false))
+        self.to_json(self.0.read_drawing(&drawing, false))
     }
 
-    /// The reading, in JSON, of a picture: (row, column, RGBA).
-    pub fn picture(&self, width: usize, height: usize, pixels: &[u8]) -> Result<String, JsError> {
-        self.details(self.0.read(&ImageView::new(width, height, pixels)?))
+    /// Recognizes an image of RGBA pixels `(height, width, 4)`. Returns the reading with details in JSON.
+    ///
+    /// # Errors
+    /// If the number of bytes does not match the size.
+    #[wasm_bindgen(js_name = recognizeImage)]
+    pub fn recognize_image(&self, width: usize, height: usize, rgba: &[u8]) -> Result<String, JsError> {
+        self.to_json(self.0.read(&ImageView::new(width, height, rgba)?))
     }
 
-    fn details(&self, reading: Reading) -> Result<String, JsError> {
+    fn to_json(&self, reading: Reading) -> Result<String, JsError> {
         Ok(serde_json::to_string(&self.0.details(reading))?)
     }
 }

@@ -1,4 +1,4 @@
-//! Connections: how many, how long, and how they end.
+//! Connections: their number, their time limits, and their end.
 
 use std::{
     collections::VecDeque,
@@ -31,141 +31,174 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 
-use super::api::{self, Server};
+use super::Limits;
 
-/// What one connection too many gets, when all others are busy.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
+/// Response to a connection above the limit when no other connection is idle.
+const OVERLOADED_RESPONSE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
     Content-Length: 0\r\n\r\n";
-/// Bytes of a request's header, and those that are read at a time.
-const HEADER: usize = 16 << 10;
-const BUFFER: usize = 64 << 10;
-/// For so long whoever uses a connection is told that it ends, before it does.
-const FAREWELL: Duration = Duration::from_millis(500);
-
-/// Connections that the system keeps until they are taken: a crowd may come at once.
-const BACKLOG: u32 = 1024;
+/// Maximum size of a request header, in bytes.
+const MAX_HEADER_BYTES: usize = 16 << 10;
+/// Size of a connection's read buffer, in bytes.
+const READ_BUFFER_BYTES: usize = 64 << 10;
+/// Maximum number of connections that the operating system holds until the server accepts them.
+const LISTEN_BACKLOG: u32 = 1024;
+/// Time at shutdown during which responses carry `Connection: close`, before idle connections are closed.
+const DRAIN_DELAY: Duration = Duration::from_millis(500);
+/// Pause after a failed `accept`. The usual cause is too many open files, which passes when connections close.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Listens on an address.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(LISTEN_BACKLOG)
 }
 
-/// A connection, as its requests know it.
+/// The state of a connection, shared with the handlers of its requests.
 #[derive(Debug)]
-pub struct Client {
-    pub address: SocketAddr,
-    /// Whether all of a request is there, and its answer is on the way.
-    pub busy: AtomicBool,
+pub struct ConnectionState {
+    /// The address of the client.
+    pub peer_address: SocketAddr,
+    /// Whether a request has been received completely and its response is pending. Otherwise the connection is idle: it waits for
+    /// the client.
+    is_busy: AtomicBool,
+    /// Whether the server is shutting down.
+    draining: Arc<AtomicBool>,
 }
 
-/// The connections, from the oldest to the newest; perhaps with some that have ended.
-struct Crowd {
-    places: Arc<Semaphore>,
-    most: usize,
-    connections: VecDeque<(AbortHandle, Arc<Client>)>,
+impl ConnectionState {
+    /// Records whether the response to a complete request is pending.
+    pub fn set_busy(&self, is_busy: bool) {
+        self.is_busy.store(is_busy, Ordering::Relaxed);
+    }
+
+    /// Returns whether the connection is to be closed after the next response.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_busy.load(Ordering::Relaxed)
+    }
 }
 
-impl Crowd {
-    /// A place for one more: where there is none, that of the oldest connection that is kept waiting. So those who send a
-    /// byte a second keep nobody out. `None` if all are busy.
-    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Some(place);
+/// Limits the number of open connections. When full, the oldest idle connection is dropped, so that clients that send slowly
+/// can't keep others out.
+struct ConnectionLimiter {
+    permits: Arc<Semaphore>,
+    max_connections: usize,
+    /// From the oldest to the newest, including closed ones that have not been removed yet.
+    connections: VecDeque<(AbortHandle, Arc<ConnectionState>)>,
+}
+
+impl ConnectionLimiter {
+    fn new(max_connections: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(max_connections)),
+            max_connections,
+            connections: VecDeque::with_capacity(2 * max_connections),
         }
-        self.connections.retain(|(task, _)| !task.is_finished());
-        let waits = |(_, client): &(_, Arc<Client>)| !client.busy.load(Ordering::Relaxed);
-        let (task, _) = self.connections.remove(self.connections.iter().position(waits)?)?;
+    }
+
+    /// Returns the permit of a new connection. Returns `None` if the limit is reached and no connection is idle.
+    async fn acquire(&mut self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        self.remove_closed();
+        let oldest_idle = self.connections.iter().position(|(_, state)| state.is_idle())?;
+        let (task, _) = self.connections.remove(oldest_idle)?;
         task.abort();
-        self.places.clone().acquire_owned().await.ok()
+        self.permits.clone().acquire_owned().await.ok()
     }
 
-    fn join(&mut self, task: AbortHandle, client: Arc<Client>) {
-        if self.connections.len() >= 2 * self.most {
-            self.connections.retain(|(task, _)| !task.is_finished());
+    /// Adds the newest connection.
+    fn register(&mut self, task: AbortHandle, state: Arc<ConnectionState>) {
+        // Removing closed connections now and then takes constant time on average.
+        if self.connections.len() >= 2 * self.max_connections {
+            self.remove_closed();
         }
-        self.connections.push_back((task, client));
+        self.connections.push_back((task, state));
+    }
+
+    fn remove_closed(&mut self) {
+        self.connections.retain(|(task, _)| !task.is_finished());
     }
 }
 
-/// Serves until `stop`; then no more connections are taken, and what is under way is finished.
+/// Serves `router` until `shutdown_signal` completes. Then stops accepting connections and completes the pending requests.
 pub async fn serve(
     listener: TcpListener,
-    server: Arc<Server>,
-    network: Vec<u8>,
-    stop: impl Future<Output = ()>,
+    router: Router,
+    limits: &Limits,
+    shutdown_signal: impl Future<Output = ()>,
 ) {
-    let timeout = server.limits.timeout();
-    let most = server.limits.connections.get();
-    let mut crowd = Crowd {
-        places: Arc::new(Semaphore::new(most)),
-        most,
-        connections: VecDeque::with_capacity(2 * most),
-    };
-    let router = api::router(server.clone(), network);
+    let timeout = limits.timeout();
+    let draining = Arc::new(AtomicBool::new(false));
+    let mut limiter = ConnectionLimiter::new(limits.max_connections.get());
     let shutdown = GracefulShutdown::new();
-    let mut take = async |(stream, address): (TcpStream, SocketAddr)| {
-        let Some(place) = crowd.place().await else {
-            // Whether it gets there or not: nobody waits for it.
-            let _ = stream.try_write(BUSY);
+    let mut spawn_connection = async |(stream, peer_address): (TcpStream, SocketAddr)| {
+        let Some(permit) = limiter.acquire().await else {
+            // A failure to write is ignored, because waiting for the client would block other connections.
+            let _ = stream.try_write(OVERLOADED_RESPONSE);
             return;
         };
-        let client = Arc::new(Client { address, busy: AtomicBool::new(false) });
-        let (router, watcher, known) = (router.clone(), shutdown.watcher(), client.clone());
+        let is_busy = AtomicBool::new(false);
+        let state = Arc::new(ConnectionState { peer_address, is_busy, draining: draining.clone() });
+        let connection = serve_connection(stream, router.clone(), state.clone(), timeout, shutdown.watcher());
         let task = tokio::spawn(async move {
-            converse(stream, router, client, timeout, watcher).await;
-            drop(place);
+            connection.await;
+            drop(permit);
         });
-        crowd.join(task.abort_handle(), known);
+        limiter.register(task.abort_handle(), state);
     };
-    tokio::pin!(stop);
+    tokio::pin!(shutdown_signal);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok(connection) => take(connection).await,
-                // Such as too many open files: it may get better.
-                Err(_) => time::sleep(Duration::from_millis(50)).await,
+                Ok(connection) => spawn_connection(connection).await,
+                Err(_) => time::sleep(ACCEPT_RETRY_DELAY).await,
             },
-            () = &mut stop => break,
+            () = &mut shutdown_signal => break,
         }
     }
-    server.stopping.store(true, Ordering::Relaxed);
-    // Those who were let in by the system before it was told.
+    draining.store(true, Ordering::Relaxed);
+    // Serves the clients that the operating system has already connected.
     while let Some(Ok(connection)) = listener.accept().now_or_never() {
-        take(connection).await;
+        spawn_connection(connection).await;
     }
     drop(listener);
-    time::sleep(FAREWELL).await;
+    time::sleep(DRAIN_DELAY).await;
     let _ = time::timeout(timeout, shutdown.shutdown()).await;
 }
 
-/// Answers the requests of one client, one after the other. One that sends no whole header in time, or takes nothing of
-/// its answer, is left.
-async fn converse(
+/// Serves the requests of one connection, one after the other. Closes the connection if the client does not send a complete
+/// header or does not receive the response within `timeout`.
+async fn serve_connection(
     stream: TcpStream,
     router: Router,
-    client: Arc<Client>,
+    state: Arc<ConnectionState>,
     timeout: Duration,
     watcher: Watcher,
 ) {
-    // Answers are written in one piece: there is nothing to wait for.
+    // Nagle's algorithm would only delay responses, because each is written at once.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(timeout));
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(client.clone());
+        request.extensions_mut().insert(state.clone());
         service.call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeout)
-        .max_header_size(HEADER)
-        .max_buf_size(BUFFER)
+        .max_header_size(MAX_HEADER_BYTES)
+        .max_buf_size(READ_BUFFER_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    // How a connection ends concerns nobody else.
+    // Errors of a connection are ignored: the client caused them, and it is gone.
     let _ = watcher.watch(connection).await;
 }

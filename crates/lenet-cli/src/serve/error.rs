@@ -1,4 +1,4 @@
-//! Why a request gets no answer: a status, and JSON that says what was wrong.
+//! Errors of the API: an HTTP status, and a JSON body with a code and a message.
 
 use axum::{
     Json,
@@ -10,64 +10,90 @@ use serde_json::json;
 
 use crate::decode;
 
-/// A request that is refused.
+/// A failed request. The message names the wrong part of the request, the expected value and the actual one.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ApiError {
     status: StatusCode,
+    /// The stable name of the status in JSON.
+    code: &'static str,
     message: String,
 }
 
-impl Refusal {
-    pub fn new(status: StatusCode, message: impl ToString) -> Self {
-        Self { status, message: message.to_string() }
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl ToString) -> Self {
+        Self { status, code, message: message.to_string() }
     }
 
-    /// What was sent is not what it should be.
-    pub fn malformed(message: impl ToString) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
+    /// The request is malformed.
+    pub fn bad_request(message: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", message)
     }
 
-    /// There is more to do than is allowed; later there may not be.
-    pub fn busy(what: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{what}: too many at once, try again"))
+    /// The path matches no route.
+    pub fn not_found(message: impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    /// The same for programs: `{"code", "message"}`.
+    /// The route does not support the method.
+    pub fn method_not_allowed(message: impl ToString) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    /// The request took longer than the time limit.
+    pub fn request_timeout(message: impl ToString) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    }
+
+    /// The body, the image or the number of files exceeds its limit.
+    pub fn payload_too_large(message: impl ToString) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// The body is not an image in a supported format.
+    pub fn unsupported_media_type(message: impl ToString) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_an_image", message)
+    }
+
+    /// The server failed.
+    pub fn internal_server_error(message: impl ToString) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// The server is at its limits. The response asks the client to retry after [`RETRY_AFTER_SECONDS`].
+    pub fn service_unavailable(message: impl ToString) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+    }
+
+    /// Returns `{"code", "message"}`.
     pub fn to_json(&self) -> serde_json::Value {
-        let code = match self.status {
-            StatusCode::BAD_REQUEST => "malformed",
-            StatusCode::NOT_FOUND => "not_found",
-            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-            StatusCode::REQUEST_TIMEOUT => "timeout",
-            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "not_an_image",
-            StatusCode::SERVICE_UNAVAILABLE => "busy",
-            _ => "internal",
-        };
-        json!({ "code": code, "message": self.message })
+        json!({ "code": self.code, "message": self.message })
     }
 }
 
-impl From<decode::Error> for Refusal {
+/// Value of the header `Retry-After`, in seconds.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+impl From<decode::Error> for ApiError {
     fn from(error: decode::Error) -> Self {
-        let status = match &error {
+        let constructor = match &error {
             decode::Error::UnknownFormat | decode::Error::Malformed(ImageError::Unsupported(_)) => {
-                StatusCode::UNSUPPORTED_MEDIA_TYPE
+                Self::unsupported_media_type
             }
             decode::Error::TooManyPixels { .. }
             | decode::Error::TooManyBytes { .. }
-            | decode::Error::Malformed(ImageError::Limits(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::BAD_REQUEST,
+            | decode::Error::Malformed(ImageError::Limits(_)) => Self::payload_too_large,
+            _ => Self::bad_request,
         };
-        Self::new(status, format!("{:#}", anyhow::Error::from(error)))
+        constructor(format!("{:#}", anyhow::Error::from(error)))
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(json!({ "error": self.to_json() }))).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            let retry_after = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after);
         }
         response
     }

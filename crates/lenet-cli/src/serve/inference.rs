@@ -1,12 +1,9 @@
-//! Reading off the threads that talk to clients: so much at a time, and large pictures so that small ones get by.
+//! Recognition on worker threads, so that it never blocks the threads that serve connections.
 
-use std::{io::Cursor, sync::Arc};
+use std::{io::Cursor, ops::ControlFlow, sync::Arc};
 
-use axum::{body::Bytes, http::StatusCode};
-use lenet::{
-    image::Drawing,
-    recognize::{Reading, Recognizer},
-};
+use axum::body::Bytes;
+use lenet::{image::Drawing, recognize::Recognizer};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
@@ -14,133 +11,233 @@ use tokio::{
     task,
 };
 
-use super::{Limits, error::Refusal, metrics::Metrics};
+use super::{Limits, error::ApiError, metrics::Metrics};
 use crate::decode;
 
-/// What is to be read.
+/// The undecoded input of the recognizer. Clones share the bytes.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// A file.
-    Picture(Bytes),
-    /// JSON.
+    /// An image file.
+    Image(Bytes),
+    /// A drawing in JSON.
     Drawing(Bytes),
 }
 
-/// How it is to be read.
+/// The query parameters of a recognition.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Options {
-    /// Whether to tell what the network saw and made of the digits.
-    pub explain: bool,
-    /// Whether all that is written is one digit.
+pub struct RecognizeParams {
+    /// Whether the response includes each digit's normalized image and feature maps. The old name is `explain`.
+    #[serde(alias = "explain")]
+    pub details: bool,
+    /// Whether all ink in the image belongs to one digit.
     single: bool,
 }
 
-/// Threads that read.
+/// Schedules recognitions: at most one for each worker at a time, and half of them for large images at most, so that small images
+/// need not wait for large ones.
 #[derive(Debug)]
-pub struct Work {
+pub struct InferencePool {
     recognizer: Recognizer,
-    megapixels: u32,
+    max_megapixels: u32,
     metrics: Arc<Metrics>,
-    /// Places for pictures that wait or are read.
-    places: Arc<Semaphore>,
-    /// Those that are read.
-    turns: Arc<Semaphore>,
-    /// The large ones among them.
-    large: Arc<Semaphore>,
+    /// One permit for each image that waits or is recognized.
+    queue_permits: Arc<Semaphore>,
+    /// One permit for each image that is recognized.
+    worker_permits: Arc<Semaphore>,
+    /// One permit for each large image that is recognized.
+    large_image_permits: Arc<Semaphore>,
 }
 
-/// Bytes and pixels from which a picture is large: it may take a hundred times as long as a digit.
-const LARGE_FILE: usize = 64 << 10;
-const LARGE_PICTURE: u64 = 1 << 20;
-/// Bytes of a drawing in JSON.
-const DRAWING: usize = 1 << 20;
+/// Sizes above which an image is large. Recognizing it can take a hundred times as long as an image of one digit.
+const LARGE_FILE_BYTES: usize = 64 << 10;
+const LARGE_IMAGE_PIXELS: u64 = 1 << 20;
+/// Maximum size of a drawing, in bytes of JSON.
+const MAX_DRAWING_BYTES: usize = 1 << 20;
 
-impl Work {
+impl InferencePool {
+    /// Returns a pool with the workers and the queue depth of `limits`.
     pub fn new(recognizer: Recognizer, limits: &Limits, metrics: Arc<Metrics>) -> Self {
-        let permits = |count| Arc::new(Semaphore::new(count));
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
         let workers = limits.workers();
         Self {
             recognizer,
-            megapixels: limits.megapixels,
+            max_megapixels: limits.max_megapixels,
             metrics,
-            places: permits(workers + limits.queue as usize),
-            turns: permits(workers),
-            large: permits((workers / 2).max(1)),
+            queue_permits: semaphore(workers + limits.queue_depth as usize),
+            worker_permits: semaphore(workers),
+            large_image_permits: semaphore((workers / 2).max(1)),
         }
     }
 
-    /// Reads when it is its turn: the answer in JSON.
-    pub async fn read(self: &Arc<Self>, input: Input, options: Options) -> Result<Box<RawValue>, Refusal> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::busy("pictures"))?;
-        let mut permits = vec![place];
-        if input.is_large() {
-            permits.push(turn(&self.large).await?);
+    /// Recognizes the digits of `input` as soon as a worker is free. Returns the reading in JSON.
+    ///
+    /// # Errors
+    /// Status 503 if the queue is full, and the errors of decoding (400, 413, 415).
+    pub async fn recognize(
+        self: &Arc<Self>,
+        input: Input,
+        params: RecognizeParams,
+    ) -> Result<Box<RawValue>, ApiError> {
+        let queue_permit = self.queue_permits.clone().try_acquire_owned();
+        let mut queue_permit = queue_permit.map_err(|_| {
+            ApiError::service_unavailable("image: the queue for recognition is full, try again later")
+        })?;
+        let mut is_large = input.is_large_file();
+        loop {
+            // A large image gets its permit first, so that it takes no worker from small images while it waits.
+            let large_image_permit =
+                if is_large { Some(acquire(&self.large_image_permits).await?) } else { None };
+            let worker_permit = acquire(&self.worker_permits).await?;
+            let (pool, input) = (self.clone(), input.clone());
+            // The permits move into the worker, because it continues when the client disconnects and this future is dropped.
+            let worker = task::spawn_blocking(move || {
+                // Image headers are untrusted input, so they too are parsed by a worker.
+                if !is_large && input.has_many_pixels() {
+                    return ControlFlow::Continue(queue_permit);
+                }
+                let reading = pool.recognize_blocking(&input, params);
+                drop((queue_permit, large_image_permit, worker_permit));
+                ControlFlow::Break(reading)
+            });
+            match worker.await {
+                Ok(ControlFlow::Break(reading)) => return reading,
+                Ok(ControlFlow::Continue(permit)) => (queue_permit, is_large) = (permit, true),
+                Err(_) => return Err(ApiError::internal_server_error("image: recognition failed")),
+            }
         }
-        permits.push(turn(&self.turns).await?);
-        let work = self.clone();
-        // Who asked may have gone before the work is done: the permits go along with the work.
-        let done = task::spawn_blocking(move || {
-            let answer = work.argmax(&input, options);
-            drop(permits);
-            answer
-        });
-        done.await.map_err(|_| internal("the picture could not be read"))?
     }
 
-    fn argmax(&self, input: &Input, options: Options) -> Result<Box<RawValue>, Refusal> {
+    fn recognize_blocking(&self, input: &Input, params: RecognizeParams) -> Result<Box<RawValue>, ApiError> {
         let reading = match input {
-            Input::Picture(bytes) => {
-                let decoded = decode::decode(Cursor::new(bytes), self.megapixels)?;
-                let picture = decoded.view().map_err(Refusal::malformed)?;
-                self.recognizer.trace(&picture, options.single).reading
+            Input::Image(bytes) => {
+                let decoded = decode::decode(Cursor::new(bytes), self.max_megapixels)?;
+                let image = decoded.view().map_err(ApiError::bad_request)?;
+                self.recognizer.trace(&image, params.single).reading
             }
             Input::Drawing(json) => {
-                let drawing: Drawing = serde_json::from_slice(json).map_err(Refusal::malformed)?;
-                self.recognizer.read_drawing(&drawing, options.single)
+                let drawing: Drawing = serde_json::from_slice(json).map_err(ApiError::bad_request)?;
+                self.recognizer.read_drawing(&drawing, params.single)
             }
         };
-        self.count(&reading);
-        let json = if options.explain {
+        self.metrics.record_reading(&reading);
+        let json = if params.details {
             serde_json::value::to_raw_value(&self.recognizer.details(reading))
         } else {
             serde_json::value::to_raw_value(&reading)
         };
-        json.map_err(internal)
-    }
-
-    fn count(&self, reading: &Reading) {
-        let refused = reading.digits.iter().filter(|digit| digit.rejected).count() as u64;
-        self.metrics.readings.inc();
-        self.metrics.refusals.inc_by(refused);
-        self.metrics.digits.inc_by(reading.digits.len() as u64 - refused);
+        json.map_err(ApiError::internal_server_error)
     }
 }
 
 impl Input {
-    /// A drawing, if it isn't too long for one.
-    pub fn drawing(json: Bytes) -> Result<Self, Refusal> {
-        if json.len() > DRAWING {
-            let message = format!("drawing: expected at most {DRAWING} bytes, found {}", json.len());
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+    /// Returns a drawing.
+    ///
+    /// # Errors
+    /// Status 413 if it is longer than [`MAX_DRAWING_BYTES`].
+    pub fn drawing(json: Bytes) -> Result<Self, ApiError> {
+        if json.len() > MAX_DRAWING_BYTES {
+            let message =
+                format!("drawing: expected at most {MAX_DRAWING_BYTES} bytes, found {}", json.len());
+            return Err(ApiError::payload_too_large(message));
         }
         Ok(Self::Drawing(json))
     }
 
-    fn is_large(&self) -> bool {
-        match self {
-            Self::Picture(bytes) => {
-                bytes.len() > LARGE_FILE || decode::pixel_count(Cursor::new(bytes)) > LARGE_PICTURE
-            }
-            Self::Drawing(_) => false,
-        }
+    fn is_large_file(&self) -> bool {
+        matches!(self, Self::Image(bytes) if bytes.len() > LARGE_FILE_BYTES)
+    }
+
+    /// Parses the header of an image and returns whether it declares a large number of pixels.
+    fn has_many_pixels(&self) -> bool {
+        matches!(self, Self::Image(bytes) if decode::pixel_count(Cursor::new(bytes)) > LARGE_IMAGE_PIXELS)
     }
 }
 
-async fn turn(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
-    semaphore.clone().acquire_owned().await.map_err(internal)
+async fn acquire(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    semaphore.clone().acquire_owned().await.map_err(ApiError::internal_server_error)
 }
 
-fn internal(error: impl ToString) -> Refusal {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error)
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::extract::Query;
+    use clap::Parser;
+    use image::{DynamicImage, GrayImage, ImageFormat};
+    use lenet::{
+        models,
+        nn::{Network, Normalize},
+    };
+    use tokio::time;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        limits: Limits,
+    }
+
+    /// A PNG file of one gray level, whose length is below [`LARGE_FILE_BYTES`].
+    fn flat_image(side: u32) -> Input {
+        let mut file = Cursor::new(Vec::new());
+        DynamicImage::from(GrayImage::new(side, side)).write_to(&mut file, ImageFormat::Png).unwrap();
+        assert!(file.get_ref().len() < LARGE_FILE_BYTES);
+        Input::Image(file.into_inner().into())
+    }
+
+    /// Runs a test with a pool of four workers, of which two recognize large images.
+    fn with_pool<F: Future<Output = ()>>(test: impl FnOnce(Arc<InferencePool>) -> F) {
+        let limits = Arguments::parse_from(["", "--workers", "4"]).limits;
+        let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
+        let pool = InferencePool::new(Recognizer::new(network), &limits, Arc::new(Metrics::new()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test(Arc::new(pool)));
+    }
+
+    /// Starts a recognition and gives it 50 milliseconds.
+    async fn start(
+        pool: &Arc<InferencePool>,
+        input: Input,
+    ) -> task::JoinHandle<Result<Box<RawValue>, ApiError>> {
+        let pool = pool.clone();
+        let task = tokio::spawn(async move { pool.recognize(input, RecognizeParams::default()).await });
+        time::sleep(Duration::from_millis(50)).await;
+        task
+    }
+
+    #[test]
+    fn parses_image_headers_on_a_worker() {
+        with_pool(async |pool| {
+            let workers = pool.worker_permits.clone().acquire_many_owned(4).await.unwrap();
+            let recognition = start(&pool, flat_image(2000)).await;
+            assert_eq!(pool.large_image_permits.available_permits(), 2, "nothing has parsed the header yet");
+            drop(workers);
+            recognition.await.unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn large_images_wait_for_each_other_and_not_small_ones_for_them() {
+        with_pool(async |pool| {
+            let large = pool.large_image_permits.clone().acquire_many_owned(2).await.unwrap();
+            let recognition = start(&pool, flat_image(2000)).await;
+            start(&pool, flat_image(28)).await.await.unwrap().unwrap();
+            assert!(!recognition.is_finished());
+            drop(large);
+            recognition.await.unwrap().unwrap();
+            assert_eq!(pool.queue_permits.available_permits(), 4 + 256);
+            assert_eq!(pool.worker_permits.available_permits(), 4);
+        });
+    }
+
+    #[test]
+    fn accepts_the_old_name_of_details() {
+        let params =
+            |query: &str| Query::<RecognizeParams>::try_from_uri(&format!("/?{query}").parse().unwrap());
+        assert!(params("details=true").unwrap().details);
+        assert!(params("explain=true").unwrap().details);
+        assert!(params("explained=true").is_err());
+    }
 }

@@ -1,0 +1,111 @@
+//! The handlers, one function for each route.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Query, Request, State, rejection::QueryRejection},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    body,
+    error::ApiError,
+    inference::{Input, RecognizeParams},
+    metrics::Metrics,
+    router::AppState,
+};
+
+/// The description of the API that `GET /openapi.json` returns.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+/// Maximum number of files in a batch.
+const MAX_BATCH_FILES: usize = 256;
+
+/// `POST /v1/recognize`: recognizes one image or drawing.
+pub async fn recognize(
+    State(state): State<Arc<AppState>>,
+    params: Result<Query<RecognizeParams>, QueryRejection>,
+    request: Request,
+) -> Result<Json<Box<RawValue>>, ApiError> {
+    let Query(params) = params.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    let (request, _body_permits) = body::buffer(&state, request).await?;
+    let input = if body::has_media_type(&request, "multipart/form-data") {
+        let mut files = body::multipart_files(request, MAX_BATCH_FILES).await?;
+        if files.len() > 1 {
+            return Err(ApiError::bad_request(format!(
+                "form: expected one file, found {}; send several files to /v1/recognize/batch",
+                files.len()
+            )));
+        }
+        Input::Image(files.remove(0).1)
+    } else if body::has_media_type(&request, "application/json") {
+        Input::drawing(request.into_body())?
+    } else {
+        Input::Image(request.into_body())
+    };
+    Ok(Json(state.inference.recognize(input, params).await?))
+}
+
+/// The result for one file of a batch: a reading or an error.
+#[derive(Serialize)]
+pub struct BatchItem {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reading: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+}
+
+/// `POST /v1/recognize/batch`: recognizes each image of a form. An image that fails does not affect the others.
+pub async fn recognize_batch(
+    State(state): State<Arc<AppState>>,
+    params: Result<Query<RecognizeParams>, QueryRejection>,
+    request: Request,
+) -> Result<Json<Vec<BatchItem>>, ApiError> {
+    let Query(params) = params.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    if params.details {
+        // Details are many times as long as the request, so a batch of them would take unbounded memory.
+        return Err(ApiError::bad_request("details: only supported by /v1/recognize, for one image"));
+    }
+    let (request, _body_permits) = body::buffer(&state, request).await?;
+    let files = body::multipart_files(request, MAX_BATCH_FILES).await?;
+    let items = stream::iter(files).map(|(name, bytes)| async {
+        match state.inference.recognize(Input::Image(bytes), params).await {
+            Ok(reading) => BatchItem { name, reading: Some(reading), error: None },
+            Err(error) => BatchItem { name, reading: None, error: Some(error.to_json()) },
+        }
+    });
+    Ok(Json(items.buffered(state.limits.workers()).collect().await))
+}
+
+/// `GET /healthz`: returns `ok` as long as the server responds.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /metrics`: returns the metrics in OpenMetrics text format.
+pub async fn metrics(State(state): State<Arc<AppState>>) -> Response {
+    ([(header::CONTENT_TYPE, Metrics::MEDIA_TYPE)], state.metrics.encode()).into_response()
+}
+
+/// `GET /openapi.json`: returns the OpenAPI description of the API.
+pub async fn openapi() -> Response {
+    file("application/json", OPENAPI)
+}
+
+/// `GET /weights.safetensors`: returns the weights that the server recognizes with.
+pub async fn weights(State(state): State<Arc<AppState>>) -> Response {
+    file("application/octet-stream", state.weights.clone())
+}
+
+/// Returns a file that browsers revalidate before each use.
+pub fn file(media_type: &'static str, bytes: impl Into<Bytes>) -> Response {
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")];
+    (headers, bytes.into()).into_response()
+}

@@ -1,0 +1,128 @@
+//! `lenet serve`: a page to draw digits on, and an HTTP API that recognizes digits in images.
+//!
+//! A request passes through these modules in order: `connections` accepts the connection, `middleware` wraps the response,
+//! `router` selects a function of `handlers`, `body` buffers the request, `inference` runs the recognizer on a thread of its
+//! own. `error` turns failures into responses, and `metrics` counts.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context;
+use lenet::{
+    recognize::Recognizer,
+    weights::{self, Provenance},
+};
+use tokio::{runtime, signal};
+
+use crate::{args::WeightsArgs, catalog::DEFAULT_RECOGNIZER, output::print};
+
+mod connections;
+mod middleware;
+mod router;
+mod handlers;
+mod body;
+mod inference;
+mod error;
+mod metrics;
+
+/// Serve a page to draw digits on, and an HTTP API that recognizes digits in images
+#[derive(clap::Args)]
+pub struct Args {
+    /// IP address to listen on; 0.0.0.0 accepts connections from other machines
+    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST.into())]
+    host: IpAddr,
+    /// TCP port to listen on; 0 picks a free port
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Trained network: lenet5, vgg or handwriting, which are built in, or a .safetensors file
+    #[arg(long, alias = "model", value_name = "WEIGHTS", default_value = DEFAULT_RECOGNIZER)]
+    weights: PathBuf,
+    #[command(flatten)]
+    weights_args: WeightsArgs,
+    #[command(flatten)]
+    limits: Limits,
+    /// Do not log requests to stderr
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Limits on the memory and time that clients can use.
+#[derive(Debug, Clone, clap::Args)]
+struct Limits {
+    /// Reject request bodies of more than N megabytes
+    #[arg(long, alias = "megabytes", value_name = "N", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    max_body_mb: u32,
+    /// Reject images of more than N million pixels
+    #[arg(long, alias = "megapixels", value_name = "N", default_value_t = 50)]
+    max_megapixels: u32,
+    /// Time limit in seconds, first for the request header, then for the rest of the request up to its response
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// Maximum number of open connections; when full, the oldest idle connection is dropped
+    #[arg(long, alias = "connections", value_name = "N", default_value = "512")]
+    max_connections: NonZeroUsize,
+    /// Number of images recognized in parallel [default: number of CPUs]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Maximum number of images that wait for a worker; when full, requests get status 503
+    #[arg(long, alias = "queue", value_name = "N", default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(..=65_536))]
+    queue_depth: u32,
+}
+
+impl Limits {
+    fn max_body_bytes(&self) -> usize {
+        self.max_body_mb as usize * 1_000_000
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    fn workers(&self) -> usize {
+        self.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let network = args.weights_args.load(&args.weights)?;
+    // The page downloads the weights, so that its results equal those of the API.
+    let weights = weights::to_bytes(&network, &Provenance::default())?;
+    if !args.quiet {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false).init();
+    }
+    runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let address = SocketAddr::new(args.host, args.port);
+        let listener = connections::bind(address);
+        let listener = listener.with_context(|| format!("{address}: could not listen"))?;
+        let shutdown_signal = shutdown_signal()?;
+        print(format_args!("http://{}\n", listener.local_addr()?))?;
+        let state = router::AppState::new(Recognizer::new(network), weights, args.limits.clone());
+        connections::serve(listener, router::router(Arc::new(state)), &args.limits, shutdown_signal).await;
+        Ok(())
+    })
+}
+
+/// Returns a future that completes on Ctrl-C or SIGTERM.
+fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        let interrupt = signal::ctrl_c();
+        #[cfg(unix)]
+        tokio::select! {
+            _ = interrupt => (),
+            _ = terminate.recv() => (),
+        }
+        #[cfg(not(unix))]
+        let _ = interrupt.await;
+    })
+}

@@ -1,0 +1,96 @@
+//! The routes, the middleware around them, and the state that handlers share.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{MethodRouter, get, post},
+};
+use lenet::recognize::Recognizer;
+use tokio::sync::Semaphore;
+
+use super::{Limits, error::ApiError, handlers, inference::InferencePool, metrics::Metrics, middleware};
+
+/// The state that all requests share.
+#[derive(Debug)]
+pub struct AppState {
+    pub limits: Limits,
+    pub metrics: Arc<Metrics>,
+    pub inference: Arc<InferencePool>,
+    /// One permit for each byte of a buffered request body.
+    pub body_permits: Arc<Semaphore>,
+    /// The weights of the recognizer, in safetensors format.
+    pub weights: Bytes,
+}
+
+/// Maximum memory for buffered request bodies, in bodies of the maximum size.
+const MAX_BUFFERED_BODIES: usize = 16;
+
+impl AppState {
+    /// Returns the state of a server that recognizes with `recognizer`, whose weights are `weights`.
+    pub fn new(recognizer: Recognizer, weights: Vec<u8>, limits: Limits) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let inference = Arc::new(InferencePool::new(recognizer, &limits, metrics.clone()));
+        let body_permits = Arc::new(Semaphore::new(MAX_BUFFERED_BODIES * limits.max_body_bytes()));
+        Self { limits, metrics, inference, body_permits, weights: weights.into() }
+    }
+}
+
+/// Returns the routes of the API: each path with its methods. `openapi.json` describes exactly these.
+fn api_routes() -> [(&'static str, MethodRouter<Arc<AppState>>); 7] {
+    [
+        ("/v1/recognize", post(handlers::recognize)),
+        ("/v1/recognize/batch", post(handlers::recognize_batch)),
+        ("/healthz", get(handlers::healthz)),
+        ("/metrics", get(handlers::metrics)),
+        ("/openapi.json", get(handlers::openapi)),
+        ("/weights.safetensors", get(handlers::weights)),
+        // The name of the route above in version 0.1.
+        ("/network.safetensors", get(handlers::weights)),
+    ]
+}
+
+/// Builds the service: the API, the files of the page, and the middleware.
+pub fn router(state: Arc<AppState>) -> Router {
+    let mut router = Router::new();
+    for (path, methods) in api_routes() {
+        router = router.route(path, methods);
+    }
+    for file in lenet_web::page_files() {
+        router = router.route(file.path, get(async move || handlers::file(file.media_type, file.bytes)));
+    }
+    router
+        .fallback(async || ApiError::not_found("path: expected one of those in /openapi.json"))
+        .method_not_allowed_fallback(async || {
+            ApiError::method_not_allowed("method: expected one of those in the header Allow")
+        })
+        // `body::buffer` limits the size instead, because it also limits the sum over all requests.
+        .layer(DefaultBodyLimit::disable())
+        // From the innermost to the outermost.
+        .layer(from_fn_with_state(state.clone(), middleware::request_timeout))
+        .layer(from_fn(middleware::security_headers))
+        .layer(from_fn(middleware::connection_state))
+        .layer(from_fn_with_state(state.clone(), middleware::record_request))
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn openapi_paths_match_the_routes() {
+        let openapi: Value = serde_json::from_str(handlers::OPENAPI).unwrap();
+        let described: BTreeSet<_> =
+            openapi["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        let served: BTreeSet<_> = api_routes().iter().map(|(path, _)| *path).collect();
+        assert_eq!(described, served);
+    }
+}

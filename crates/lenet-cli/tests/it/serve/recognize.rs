@@ -1,0 +1,115 @@
+//! `POST /v1/recognize` and `/v1/recognize/batch`
+
+use std::fs;
+
+use image::{GrayImage, Luma};
+use lenet::image::{Drawing, ImageView};
+use serde_json::{Value, json};
+
+use super::{DRAWING_OF_7, FORM, TestServer, encode_png, form, sample_images};
+use crate::lenet;
+
+#[test]
+fn returns_the_same_bytes_as_the_library_and_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = TestServer::start(&[]);
+    let recognizer = server.recognizer();
+    let images = sample_images();
+    let names: Vec<_> = (0..images.len()).map(|index| format!("{index:02}.png")).collect();
+    for (name, image) in names.iter().zip(&images) {
+        fs::write(folder.path().join(name), encode_png(image.clone())).unwrap();
+    }
+    let output = lenet(folder.path()).args(["recognize", "--json"]).args(&names).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    for ((image, name), line) in images.iter().zip(&names).zip(lines.lines()) {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let reading = recognizer.read(&ImageView::new(width, height, image).unwrap());
+        let from_library = serde_json::to_string(&reading).unwrap();
+        let from_command = line.replacen(&format!("\"path\":\"{name}\","), "", 1);
+        assert_eq!(from_library, from_command, "{name}");
+        let response = server.request("/v1/recognize", "image/png", Some(&encode_png(image.clone())));
+        assert_eq!(from_library.as_bytes(), response.body(), "{name}");
+    }
+    let drawing: Drawing = serde_json::from_str(DRAWING_OF_7).unwrap();
+    let from_library = serde_json::to_vec(&recognizer.read_drawing(&drawing, false)).unwrap();
+    let response = server.request("/v1/recognize", "application/json", Some(DRAWING_OF_7.as_bytes()));
+    assert_eq!(&from_library, response.body());
+}
+
+#[test]
+fn recognizes_images_with_any_media_type_and_in_forms() {
+    let server = TestServer::start(&[]);
+    let image = encode_png(sample_images().swap_remove(15));
+    let (status, reading) = server.recognize(&image);
+    assert!(status == 200 && reading["digits"].as_array().unwrap().len() > 1, "{reading}");
+    assert_eq!(server.post("/v1/recognize", "", &image).1, reading, "without a media type");
+    assert_eq!(server.post("/v1/recognize", FORM, &form(&[("a", &image)])).1, reading);
+    let (_, single) = server.post("/v1/recognize?single=true", "image/png", &image);
+    assert_eq!(single["digits"].as_array().unwrap().len(), 1);
+
+    let blank = encode_png(GrayImage::from_pixel(40, 40, Luma([255])));
+    let empty_reading = json!({ "text": "", "digits": [], "remarks": ["blank"] });
+    assert_eq!(server.recognize(&blank), (200, empty_reading));
+}
+
+#[test]
+fn returns_details_under_the_new_and_the_old_parameter() {
+    let server = TestServer::start(&[]);
+    let image = encode_png(sample_images().swap_remove(15));
+    let reading = server.recognize(&image).1;
+    let (_, with_details) = server.post("/v1/recognize?details=true", "image/png", &image);
+    assert_eq!(server.post("/v1/recognize?explain=true", "image/png", &image).1, with_details);
+    assert_eq!(server.post("/v1/recognize?details=false", "image/png", &image).1, reading);
+    assert_eq!(with_details["text"], reading["text"]);
+    let details = with_details["details"].as_array().unwrap();
+    assert_eq!(details.len(), reading["digits"].as_array().unwrap().len());
+    for detail in details {
+        assert_eq!(detail["tile"].as_array().unwrap().len(), 784);
+        let maps = detail["maps"].as_array().unwrap();
+        let layers: Vec<_> = maps.iter().map(|maps| maps["layer"].as_str().unwrap()).collect();
+        assert_eq!(layers, ["conv1", "conv2"]);
+        for maps in maps {
+            let shape: [u64; 3] = serde_json::from_value(maps["shape"].clone()).unwrap();
+            let levels: Vec<u64> = serde_json::from_value(maps["levels"].clone()).unwrap();
+            assert_eq!(levels.len() as u64, shape.iter().product::<u64>());
+            assert_eq!((levels.iter().min(), levels.iter().max()), (Some(&0), Some(&255)));
+        }
+    }
+}
+
+#[test]
+fn recognizes_drawings_in_their_own_units() {
+    let server = TestServer::start(&[]);
+    let media_type = "application/json; charset=utf-8";
+    let (status, reading) = server.post("/v1/recognize", media_type, DRAWING_OF_7.as_bytes());
+    assert_eq!((status, &reading["text"]), (200, &json!("7")));
+    let found: Vec<_> = reading["digits"][0]["box"].as_array().unwrap().iter().map(Value::as_i64).collect();
+    for (found, expected) in found.iter().zip([10, 10, 30, 50]) {
+        assert!(found.unwrap().abs_diff(expected) <= 10, "{reading}");
+    }
+    let empty_reading = json!({ "text": "", "digits": [], "remarks": ["blank"] });
+    assert_eq!(server.post("/v1/recognize", "application/json", br#"{"strokes":[]}"#), (200, empty_reading));
+}
+
+#[test]
+fn rejects_several_files_and_names_the_batch_route() {
+    let server = TestServer::start(&[]);
+    let image = encode_png(sample_images().swap_remove(0));
+    let (status, response) = server.post("/v1/recognize", FORM, &form(&[("a", &image), ("b", &image)]));
+    assert_eq!((status, &response["error"]["code"]), (400, &json!("malformed")));
+    let message = "form: expected one file, found 2; send several files to /v1/recognize/batch";
+    assert_eq!(response["error"]["message"], message);
+}
+
+#[test]
+fn batch_returns_a_reading_or_an_error_for_each_file() {
+    let server = TestServer::start(&[]);
+    let image = encode_png(sample_images().swap_remove(15));
+    let blank = encode_png(GrayImage::from_pixel(40, 40, Luma([255])));
+    let files: [(&str, &[u8]); 3] = [("a.png", &image), ("b.txt", b"no picture"), ("c.png", &blank)];
+    let (status, items) = server.post("/v1/recognize/batch", FORM, &form(&files));
+    assert_eq!(status, 200);
+    assert_eq!(items[0], json!({ "name": "a.png", "reading": server.recognize(&image).1 }));
+    assert_eq!((&items[1]["name"], &items[1]["error"]["code"]), (&json!("b.txt"), &json!("not_an_image")));
+    assert_eq!(items[2], json!({ "name": "c.png", "reading": server.recognize(&blank).1 }));
+}
