@@ -11,7 +11,6 @@ use embedded_graphics::{
     primitives::{PrimitiveStyle, Rectangle},
     text::{Alignment, Baseline, Text, TextStyleBuilder},
 };
-use image::imageops;
 use lenet::{CLASSES, SIDE, image::GrayImage, metrics::Evaluation};
 
 use crate::output;
@@ -150,12 +149,8 @@ pub fn confusion_matrix(title: &str, evaluation: &Evaluation) -> Canvas {
 /// Returns a copy of at most `max_side` pixels along each side.
 pub fn shrink(gray: &GrayImage, max_side: usize) -> GrayImage {
     let side = gray.width.max(gray.height).max(max_side);
-    let scaled = |length: usize| (length * max_side / side).max(1) as u32;
-    let (width, height) = (scaled(gray.width), scaled(gray.height));
-    // Never `None`, because a gray image has a value for each pixel.
-    let image = image::GrayImage::from_raw(gray.width as u32, gray.height as u32, gray.values.clone());
-    let values = imageops::thumbnail(&image.unwrap_or_default(), width, height).into_raw();
-    GrayImage { width: width as usize, height: height as usize, values, scale: gray.scale }
+    let scaled = |length: usize| (length * max_side / side).max(1);
+    gray.resize(scaled(gray.width), scaled(gray.height))
 }
 
 /// Encodes a 28x28 image (row, column) as PNG: black ink on a transparent background.

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (network, _) = pretrained::handwriting();
     let recognizer = Recognizer::new(network);
-    let reading = recognizer.read(&drawing.picture());
+    let reading = recognizer.read(&drawing.view());
     println!("text: {}", reading.text);
     for digit in &reading.digits {
         println!("{} with a confidence of {:.3} at {:?}", digit.digit, digit.confidence, digit.bounds);

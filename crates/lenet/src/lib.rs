@@ -10,7 +10,7 @@
 //! // A picture from pixels is `ImageView::new(width, height, &bytes)`; this one is drawn by strokes of a pen.
 //! let seven = Drawing::new(&[vec![[10.0, 10.0], [40.0, 10.0], [22.0, 60.0]]])?;
 //! let (network, _) = pretrained::handwriting();
-//! let reading = Recognizer::new(network).read(&seven.picture());
+//! let reading = Recognizer::new(network).read(&seven.view());
 //! assert_eq!(reading.text, "7");
 //! # Ok::<(), lenet::Error>(())
 //! ```
@@ -83,6 +83,7 @@ pub mod weights;
 pub mod pretrained;
 pub mod train;
 pub mod metrics;
+pub mod calibrate;
 pub mod recognize;
 
 #[cfg(doctest)]

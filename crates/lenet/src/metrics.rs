@@ -1,38 +1,42 @@
-//! What a network gets right and wrong.
+//! Metrics of a classifier: accuracy with a confidence interval, confusion matrix, precision, recall, calibration error.
 
 use std::ops::Range;
 
-use crate::{
-    CLASSES, Error,
-    nn::{argmax, softmax},
-};
+use crate::{CLASSES, Error, nn::argmax};
 
-/// A network's answers to labelled images, counted.
+/// The comparison of a network's predictions with the labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// (true digit, answer)
-    confusion: [[usize; CLASSES]; CLASSES],
+    /// `(label, prediction)`.
+    confusion_matrix: [[usize; CLASSES]; CLASSES],
     mistakes: Vec<Mistake>,
-    /// The probability that the network gave to each answer, and whether it was right, the most confident first.
-    answers: Vec<(f32, bool)>,
+    /// From the most to the least confident.
+    predictions: Vec<Prediction>,
 }
 
-/// An image that the network read as another digit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Prediction {
+    /// The probability of the predicted class.
+    confidence: f32,
+    is_correct: bool,
+}
+
+/// An image that was predicted as another digit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mistake {
-    /// Position of the image in its dataset.
+    /// Index of the image in its dataset.
     pub index: usize,
-    /// The true digit.
+    /// The label.
     pub label: u8,
-    /// What the network said.
+    /// The predicted digit.
     pub answer: u8,
-    /// The probability that the network gave to its answer.
+    /// The probability of the predicted digit.
     pub confidence: f32,
 }
 
 impl Evaluation {
-    /// Compares `labels` (image) with the network's `probabilities` (image, class). The answer is the most
-    /// probable class, the lowest of several.
+    /// Compares `labels`, `(batch)`, with `probabilities`, `(batch, class)`. The prediction is the most probable class, the lowest
+    /// of several.
     ///
     /// # Errors
     /// [`Error::NoImages`] if there are no labels, [`Error::PredictionCount`] if there is not one row of probabilities for
@@ -45,9 +49,9 @@ impl Evaluation {
         if labels.len() != probabilities.len() {
             return Err(Error::PredictionCount { expected: labels.len(), found: probabilities.len() });
         }
-        let mut confusion = [[0; CLASSES]; CLASSES];
+        let mut confusion_matrix = [[0; CLASSES]; CLASSES];
         let mut mistakes = Vec::new();
-        let mut answers = Vec::with_capacity(labels.len());
+        let mut predictions = Vec::with_capacity(labels.len());
         for (index, (&label, probabilities)) in labels.iter().zip(probabilities).enumerate() {
             if usize::from(label) >= CLASSES {
                 return Err(Error::LabelOutOfRange { index, label });
@@ -56,190 +60,155 @@ impl Evaluation {
                 return Err(Error::InvalidProbability { index, value });
             }
             let answer = argmax(probabilities);
-            confusion[usize::from(label)][usize::from(answer)] += 1;
+            confusion_matrix[usize::from(label)][usize::from(answer)] += 1;
             let confidence = probabilities[usize::from(answer)];
-            answers.push((confidence, answer == label));
+            predictions.push(Prediction { confidence, is_correct: answer == label });
             if answer != label {
                 mistakes.push(Mistake { index, label, answer, confidence });
             }
         }
-        // A stable sort: equals stay in the order of their images.
+        // Stable sorts keep equally confident images in the order of the dataset.
         mistakes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        answers.sort_by(|a, b| b.0.total_cmp(&a.0));
-        Ok(Self { confusion, mistakes, answers })
+        predictions.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        Ok(Self { confusion_matrix, mistakes, predictions })
     }
 
-    /// How often each digit got each answer: (true digit, answer).
+    /// Returns the confusion matrix, `(label, prediction)`.
     pub fn confusion_matrix(&self) -> &[[usize; CLASSES]; CLASSES] {
-        &self.confusion
+        &self.confusion_matrix
     }
 
-    /// The wrong answers, the most confident first, equally confident ones in the order of their images.
+    /// Returns the mistakes from the most to the least confident, equally confident ones in the order of their images.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
 
-    /// Number of images, at least 1.
+    /// Returns the number of images, at least 1.
     pub fn total(&self) -> usize {
-        self.confusion.as_flattened().iter().sum()
+        self.confusion_matrix.as_flattened().iter().sum()
     }
 
-    /// Number of right answers.
+    /// Returns the number of correct predictions.
     pub fn correct(&self) -> usize {
-        (0..CLASSES).map(|digit| self.confusion[digit][digit]).sum()
+        (0..CLASSES).map(|digit| self.confusion_matrix[digit][digit]).sum()
     }
 
-    /// Number of images of a digit.
+    /// Returns the number of images with the label `digit`.
     ///
     /// # Panics
     /// If `digit` is not below [`CLASSES`].
     pub fn support(&self, digit: usize) -> usize {
-        self.confusion[digit].iter().sum()
+        self.confusion_matrix[digit].iter().sum()
     }
 
-    /// The part of the answers that is right, 0 to 1.
+    /// Returns the fraction of correct predictions, 0 to 1.
     pub fn accuracy(&self) -> f64 {
         self.correct() as f64 / self.total() as f64
     }
 
-    /// The part of the answers to some of the images that is right, 0 to 1; 0 if there are none.
+    /// Returns the fraction of correct predictions in a range of the images, 0 to 1, or 0 if the range is empty.
     pub fn accuracy_in(&self, images: Range<usize>) -> f64 {
-        let wrong = self.mistakes.iter().filter(|mistake| images.contains(&mistake.index)).count();
-        (images.len() - wrong) as f64 / images.len().max(1) as f64
+        let mistakes = self.mistakes.iter().filter(|mistake| images.contains(&mistake.index)).count();
+        (images.len() - mistakes) as f64 / images.len().max(1) as f64
     }
 
-    /// Where the accuracy on endlessly many such images lies, with 95% confidence: low and high end, 0 to 1.
+    /// Returns the 95% confidence interval of the accuracy: lower and upper bound, 0 to 1.
     ///
-    /// This is the score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical
-    /// inference", Journal of the American Statistical Association 22 (1927), which holds near 100% too, where
-    /// p ± z √(p (1 - p) / n) promises too much. For an accuracy of p on n images and z = 1.96 it is
+    /// This is the score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+    /// Journal of the American Statistical Association 22 (1927). It also holds near 100%, where the normal approximation
+    /// `p ± z √(p (1 - p) / n)` is too narrow. For an accuracy of p on n images and z = 1.96 it is
     ///
     /// ```text
     /// (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)
     /// ```
     pub fn wilson_interval(&self) -> (f64, f64) {
-        // The 97.5% quantile of the normal distribution.
+        /// The 97.5% quantile of the standard normal distribution.
         const Z: f64 = 1.959_963_984_540_054;
         let (n, p) = (self.total() as f64, self.accuracy());
-        let middle = p + Z * Z / (2.0 * n);
-        let reach = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let center = p + Z * Z / (2.0 * n);
+        let half_width = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
         let scale = 1.0 + Z * Z / n;
-        // Exactly 0 or 1 at the ends but for rounding.
-        (((middle - reach) / scale).max(0.0), ((middle + reach) / scale).min(1.0))
+        // Rounding could leave the range.
+        (((center - half_width) / scale).max(0.0), ((center + half_width) / scale).min(1.0))
     }
 
-    /// The part of the answers that is right when the least confident are refused and `coverage` of them is left (both
-    /// 0 to 1); at least one is.
+    /// Returns the accuracy, 0 to 1, of the most confident predictions: of the fraction `coverage` (0 to 1) of all, and of one at
+    /// least.
     pub fn accuracy_at(&self, coverage: f64) -> f64 {
-        let left = (coverage * self.total() as f64).round().clamp(1.0, self.total() as f64) as usize;
-        right(&self.answers[..left]) / left as f64
+        let count = (coverage * self.total() as f64).round().clamp(1.0, self.total() as f64) as usize;
+        count_correct(&self.predictions[..count]) / count as f64
     }
 
-    /// The expected calibration error: how far confidence and accuracy lie apart, 0 to 1, in the mean over the answers.
+    /// Returns the expected calibration error, 0 to 1: the mean difference of confidence and accuracy.
     ///
-    /// As equation 3 of C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks"
+    /// It is equation 3 of C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks"
     /// (2017), with their 15 bins of equal width: `Σ_bins n_bin / n |accuracy(bin) - mean confidence(bin)|`.
     pub fn calibration_error(&self) -> f64 {
         const BINS: f32 = 15.0;
-        let bin = |answer: &(f32, bool)| (answer.0 * BINS).min(BINS - 1.0) as usize;
-        let apart = self.answers.chunk_by(|a, b| bin(a) == bin(b)).map(|answers| {
-            let confidence: f64 = answers.iter().map(|answer| f64::from(answer.0)).sum();
-            (right(answers) - confidence).abs()
+        let bin = |prediction: &Prediction| (prediction.confidence * BINS).min(BINS - 1.0) as usize;
+        let gaps = self.predictions.chunk_by(|a, b| bin(a) == bin(b)).map(|predictions| {
+            let confidence: f64 = predictions.iter().map(|prediction| f64::from(prediction.confidence)).sum();
+            (count_correct(predictions) - confidence).abs()
         });
-        apart.sum::<f64>() / self.total() as f64
+        gaps.sum::<f64>() / self.total() as f64
     }
 
-    /// Of the images that the network took for `digit`, the part that is: 0 to 1, `None` if it took none.
+    /// Returns the fraction of the predictions of `digit` that are correct, 0 to 1, or `None` if there are none.
     ///
     /// # Panics
     /// If `digit` is not below [`CLASSES`].
     pub fn precision(&self, digit: usize) -> Option<f64> {
-        let answered = self.confusion.iter().map(|answers| answers[digit]).sum();
-        ratio(self.confusion[digit][digit], answered)
+        let predicted = self.confusion_matrix.iter().map(|row| row[digit]).sum();
+        ratio(self.confusion_matrix[digit][digit], predicted)
     }
 
-    /// Of the images of `digit`, the part that the network took for it: 0 to 1, `None` if there are none.
+    /// Returns the fraction of the images of `digit` that are predicted correctly, 0 to 1, or `None` if there are none.
     ///
     /// # Panics
     /// If `digit` is not below [`CLASSES`].
     pub fn recall(&self, digit: usize) -> Option<f64> {
-        ratio(self.confusion[digit][digit], self.support(digit))
+        ratio(self.confusion_matrix[digit][digit], self.support(digit))
     }
 }
 
-/// How many answers are right.
-fn right(answers: &[(f32, bool)]) -> f64 {
-    answers.iter().filter(|answer| answer.1).count() as f64
+fn count_correct(predictions: &[Prediction]) -> f64 {
+    predictions.iter().filter(|prediction| prediction.is_correct).count() as f64
 }
 
-/// The temperature `T` from 0.01 to 100 at which `softmax(logits / T)` gives `labels` the greatest likelihood (Guo et
-/// al. 2017, section 4.2). A network that makes no mistake gets the lowest.
-///
-/// The mean loss is convex in `b = 1/T`, and its derivative is the mean of `Σ_k p_k logit_k - logit_label`.
-///
-/// # Panics
-/// If there is not one row of logits for each label, or a label is not a class.
-pub fn temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
-    assert_eq!(labels.len(), logits.len(), "one row of logits for each label");
-    let slope = |b: f64| -> f64 {
-        let rows = labels.iter().zip(logits);
-        rows.map(|(&label, logits)| {
-            let probabilities = softmax(logits.map(|logit| (b * f64::from(logit)) as f32), false);
-            let mean: f64 =
-                probabilities.iter().zip(logits).map(|(p, z)| f64::from(*p) * f64::from(*z)).sum();
-            mean - f64::from(logits[usize::from(label)])
-        })
-        .sum()
-    };
-    let (mut low, mut high) = (100_f64.recip().ln(), 100_f64.ln());
-    // Each step halves the range: after 30 it is below the rounding of the result.
-    for _ in 0..30 {
-        let middle = (low + high) / 2.0;
-        if slope(middle.exp()) <= 0.0 { low = middle } else { high = middle }
-    }
-    (-(low + high) / 2.0).exp() as f32
-}
-
-/// The greatest threshold below which at most `share`, from 0 to 1, of `probabilities` are. 0 without any.
-pub(crate) fn quantile(mut probabilities: Vec<f32>, share: f64) -> f32 {
-    probabilities.sort_unstable_by(f32::total_cmp);
-    let below = (share * probabilities.len() as f64) as usize;
-    probabilities.get(below).or(probabilities.last()).copied().unwrap_or(0.0)
-}
-
-fn ratio(part: usize, whole: usize) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+/// Returns `numerator / denominator`, or `None` if the denominator is 0.
+fn ratio(numerator: usize, denominator: usize) -> Option<f64> {
+    (denominator > 0).then(|| numerator as f64 / denominator as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A network's output that gives `answer` the probability `confidence` and the others equal shares.
+    /// Returns probabilities with `confidence` for the class `answer` and equal ones for the others.
     fn row(answer: usize, confidence: f32) -> [f32; CLASSES] {
         let mut row = [(1.0 - confidence) / 9.0; CLASSES];
         row[answer] = confidence;
         row
     }
 
-    /// `correct` right answers among `total`.
+    /// Returns an evaluation of `total` images of which `correct` are predicted correctly.
     fn evaluation(correct: usize, total: usize) -> Evaluation {
         let rows: Vec<_> = (0..total).map(|index| row(usize::from(index >= correct), 0.9)).collect();
         Evaluation::new(&vec![0; total], &rows).unwrap()
     }
 
     #[test]
-    fn counts_by_hand() {
+    fn counts_match_those_by_hand() {
         let labels = [3, 3, 3, 5, 5, 8];
         let rows = [row(3, 0.9), row(5, 0.6), row(3, 0.5), row(5, 0.7), row(3, 0.8), row(5, 0.6)];
         let evaluation = Evaluation::new(&labels, &rows).unwrap();
 
         assert_eq!((evaluation.correct(), evaluation.total(), evaluation.accuracy()), (3, 6, 0.5));
         assert_eq!([0..3, 3..6, 2..2].map(|part| evaluation.accuracy_in(part)), [2.0 / 3.0, 1.0 / 3.0, 0.0]);
-        let mut confusion = [[0; CLASSES]; CLASSES];
-        (confusion[3][3], confusion[3][5]) = (2, 1);
-        (confusion[5][5], confusion[5][3], confusion[8][5]) = (1, 1, 1);
-        assert_eq!(evaluation.confusion_matrix(), &confusion);
+        let mut confusion_matrix = [[0; CLASSES]; CLASSES];
+        (confusion_matrix[3][3], confusion_matrix[3][5]) = (2, 1);
+        (confusion_matrix[5][5], confusion_matrix[5][3], confusion_matrix[8][5]) = (1, 1, 1);
+        assert_eq!(evaluation.confusion_matrix(), &confusion_matrix);
 
         assert_eq!([3, 5, 8, 0].map(|digit| evaluation.support(digit)), [3, 2, 1, 0]);
         assert_eq!(
@@ -277,50 +246,28 @@ mod tests {
         }
     }
 
-    /// Two bins: answers of 0.9 and 0.92 of which half are right, and one of 0.55 that is right.
+    /// Two bins: confidences of 0.9 and 0.92 of which half are correct, and one of 0.55 that is correct.
     #[test]
-    fn calibration_and_coverage_by_hand() {
+    fn calibration_error_and_coverage_match_those_by_hand() {
         let rows = [row(3, 0.9), row(5, 0.55), row(3, 0.92)];
         let evaluation = Evaluation::new(&[3, 5, 4], &rows).unwrap();
         let expected = ((1.0 - 1.82_f64).abs() + (1.0 - 0.55)) / 3.0;
         assert!((evaluation.calibration_error() - expected).abs() < 1e-7);
         assert_eq!([0.0, 0.5, 0.7, 1.0].map(|c| evaluation.accuracy_at(c)), [0.0, 0.5, 0.5, 2.0 / 3.0]);
-        let sure = Evaluation::new(&[3, 5], &[row(3, 1.0), row(4, 1.0)]).unwrap();
-        assert_eq!(sure.calibration_error(), 0.5);
-    }
-
-    /// Three of four answers right at a logit `z` over the nine others: `softmax` is 3/4 where `z / T = ln 27`.
-    #[test]
-    fn temperature_makes_confidence_accuracy() {
-        let logits = [0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        let found = temperature(&[1, 1, 1, 2], &[logits; 4]);
-        // The wrong label is one of nine: the likelihood asks for 3/4 of the answer only.
-        assert!((found - 5.0 / 27_f32.ln()).abs() < 1e-4, "{found}");
-        assert!(temperature(&[1], &[logits]) < 0.0101);
-        assert!(temperature(&[0], &[logits]) > 99.0);
+        let certain = Evaluation::new(&[3, 5], &[row(3, 1.0), row(4, 1.0)]).unwrap();
+        assert_eq!(certain.calibration_error(), 0.5);
     }
 
     #[test]
-    fn a_threshold_has_its_share_below() {
-        let probabilities: Vec<_> = (0..200).map(|i| 0.005 * (i * 77 % 200) as f32).collect();
-        let below = |share| {
-            let threshold = quantile(probabilities.clone(), share);
-            probabilities.iter().filter(|&&probability| probability < threshold).count()
-        };
-        assert_eq!([0.0, 0.005, 0.1, 1.0].map(below), [0, 1, 20, 199]);
-        assert_eq!(quantile(Vec::new(), 0.5), 0.0);
-    }
-
-    #[test]
-    fn a_tie_goes_to_the_lowest_class() {
+    fn ties_are_predicted_as_the_lowest_class() {
         let evaluation = Evaluation::new(&[0], &[[0.1; CLASSES]]).unwrap();
         assert_eq!(evaluation.correct(), 1);
     }
 
     #[test]
-    fn bad_input_is_an_error() {
+    fn rejects_mismatched_lengths_invalid_labels_and_nan() {
         let message = |labels: &[u8], rows: &[[f32; CLASSES]]| {
-            Evaluation::new(labels, rows).expect_err("must be refused").to_string()
+            Evaluation::new(labels, rows).expect_err("the input is invalid").to_string()
         };
         assert_eq!(message(&[], &[]), "number of images: expected at least 1, found 0");
         assert_eq!(

@@ -70,7 +70,10 @@ fn normalized(recognizer: &Recognizer, path: &Path) -> anyhow::Result<[u8; PIXEL
     let decoded = decode::open(path, decode::DEFAULT_MAX_MEGAPIXELS)?;
     let reading = recognizer.read_single(&decoded.view()?);
     match reading.digits.first() {
-        Some(digit) => Ok(digit.tile),
-        None => bail!("{}", reading.remarks.join(", ")),
+        Some(digit) => Ok(digit.normalized),
+        None => {
+            let remarks: Vec<_> = reading.remarks.iter().map(ToString::to_string).collect();
+            bail!("{}", remarks.join(", "))
+        }
     }
 }

@@ -1,167 +1,89 @@
-//! From any picture to images such as those of MNIST, in the order in which a picture goes through.
+//! The image stages: from a picture to digits normalized as MNIST's are.
 //!
-//! `grey` (light values of a bounded size), `ink` (what is written, on paper that is everywhere the same), `parts`
-//! (connected pieces of ink, without specks and frames), `lines` (pieces that stand side by side), `split` (pieces that may
-//! be several digits), `tile` (MNIST's own normalisation). [`recognize`](crate::recognize) puts them together and reads.
+//! Each stage is a function of its input, its parameters and, where a part of it can be skipped, a set of [`Stages`]:
+//!
+//! | stage | from | to |
+//! |---|---|---|
+//! | [`ImageView::to_gray`] | decoded picture | gray image of bounded size |
+//! | [`binarize`] | gray image | ink map |
+//! | [`components`] | ink map | connected components |
+//! | [`find_text`] | components | components that can be writing, text height |
+//! | [`lines`] | components | lines of components |
+//! | [`oversegment`] | component | segments, each a digit or a fragment of one |
+//! | [`normalize_digit`] | components of one digit | 28x28 pixels |
+//!
+//! [`locate_text`] runs the stages up to [`find_text`], and repeats them where that helps.
+//! [`Recognizer`](crate::recognize::Recognizer) runs all of them and classifies the results.
+//!
+//! A crop that shows one digit is normalized and classified without the recognizer:
+//!
+//! ```
+//! use lenet::image::{DigitNormalizationParams, GrayImage, LocateParams, Stages, locate_text, normalize_digit};
+//!
+//! // A crop of 60 x 90 pixels with a vertical stroke, dark on light.
+//! let crop = GrayImage::from_fn(60, 90, |x, y| if (26..34).contains(&x) && (10..80).contains(&y) { 30 } else { 220 });
+//!
+//! let gray = crop.view().to_gray();
+//! let text = locate_text(&gray, &LocateParams::default(), Stages::ALL).expect("the crop has ink");
+//! let digit =
+//!     normalize_digit(&text.ink, &text.components, &DigitNormalizationParams::default(), Stages::ALL);
+//!
+//! let (network, _) = lenet::pretrained::handwriting();
+//! let probabilities = network.probabilities(&digit.pixels);
+//! assert_eq!(lenet::nn::argmax(&probabilities[0]), 1);
+//! ```
+//!
+//! Step by step:
+//!
+//! ```
+//! # use lenet::image::*;
+//! # let crop = GrayImage::from_fn(60, 90, |x, y| if (26..34).contains(&x) && (10..80).contains(&y) { 30 } else { 220 });
+//! # let gray = crop.view().to_gray();
+//! let binarized = binarize(&gray, &BinarizeParams::default(), Stages::ALL).expect("the crop has ink");
+//! let ink = binarized.ink;
+//! let text = find_text(
+//!     &ink,
+//!     components(&ink, &ComponentParams::default()),
+//!     &TextParams::default(),
+//!     Stages::ALL,
+//! );
+//! for line in lines(text.components, text.height, &LineParams::default()) {
+//!     for component in &line {
+//!         let segments = oversegment(component, &OversegmentParams::default());
+//!         println!("{:?}: {} segments", component.bounds(), segments.len());
+//!     }
+//! }
+//! ```
 
+mod rect;
+mod stage;
+mod gray;
 mod view;
+mod resample;
+mod morphology;
 mod binarize;
 mod components;
+mod find_text;
+mod locate;
 mod lines;
 mod oversegment;
 mod normalize;
+mod bitmap;
 mod drawing;
 
-pub(crate) use {
-    binarize::{Binarized, EDGE, binarize},
-    components::{Component, TextComponents, area, find_text},
-    drawing::strokes,
-    lines::lines,
-    normalize::{NormalizedDigit, bitmap, normalize_digit, soften},
-    oversegment::oversegment,
-};
 pub use {
+    binarize::{BinarizeParams, Binarized, EDGE_LEVEL, binarize},
+    components::{Component, ComponentParams, Run, components, total_area},
     drawing::Drawing,
-    view::{GrayImage, ImageView},
+    find_text::{TextComponents, TextParams, find_text},
+    gray::GrayImage,
+    lines::{LineParams, lines},
+    locate::{LocateParams, LocatedText, locate_text},
+    morphology::{close, dilate, erode},
+    normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},
+    oversegment::{OversegmentParams, oversegment},
+    rect::Rect,
+    stage::{Stage, Stages, UnknownStage},
+    view::{ImageView, MAX_GRAY_PIXELS},
 };
-
-use serde::Serialize;
-
-/// The steps that can be left out, to measure what each is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stages {
-    /// Light writing on dark paper is inverted; else all writing is taken for dark.
-    pub polarity: bool,
-    /// Uneven light is divided out.
-    pub light: bool,
-    /// Noisy pictures are smoothed.
-    pub noise: bool,
-    /// Large writing is made smaller before its parts are looked for.
-    pub shrink: bool,
-    /// What has soft edges is left out.
-    pub shadows: bool,
-    /// Specks are left out.
-    pub specks: bool,
-    /// What goes round the writing is left out.
-    pub frames: bool,
-    /// Long lines are left out.
-    pub rules: bool,
-    /// Low parts at the edges of the picture are left out.
-    pub edges: bool,
-    /// Pieces of a broken digit are joined.
-    pub join: bool,
-    /// Digits that touch are cut apart.
-    pub split: bool,
-    /// Thin strokes are thickened.
-    pub thicken: bool,
-    /// What is not surely a digit is looked at again with softer edges.
-    pub soften: bool,
-}
-
-/// All of them.
-impl Default for Stages {
-    fn default() -> Self {
-        Self::all(true)
-    }
-}
-
-impl Stages {
-    /// No step that can be left out.
-    pub(crate) const NONE: Self = Self::all(false);
-
-    const fn all(done: bool) -> Self {
-        Self {
-            polarity: done,
-            light: done,
-            noise: done,
-            shrink: done,
-            shadows: done,
-            specks: done,
-            frames: done,
-            rules: done,
-            edges: done,
-            join: done,
-            split: done,
-            thicken: done,
-            soften: done,
-        }
-    }
-
-    /// All steps but the one of this name, if there is one.
-    pub fn without(mut self, step: &str) -> Option<Self> {
-        *match step {
-            "polarity" => &mut self.polarity,
-            "light" => &mut self.light,
-            "noise" => &mut self.noise,
-            "shrink" => &mut self.shrink,
-            "shadows" => &mut self.shadows,
-            "specks" => &mut self.specks,
-            "frames" => &mut self.frames,
-            "rules" => &mut self.rules,
-            "edges" => &mut self.edges,
-            "join" => &mut self.join,
-            "split" => &mut self.split,
-            "thicken" => &mut self.thicken,
-            "soften" => &mut self.soften,
-            _ => return None,
-        } = false;
-        Some(self)
-    }
-}
-
-/// A rectangle of pixels, from its top left corner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(into = "[usize; 4]")]
-pub struct Rect {
-    /// First column.
-    pub x: usize,
-    /// First row.
-    pub y: usize,
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-}
-
-impl From<Rect> for [usize; 4] {
-    fn from(bounds: Rect) -> Self {
-        [bounds.x, bounds.y, bounds.width, bounds.height]
-    }
-}
-
-impl Rect {
-    /// The column after the last.
-    pub fn right(&self) -> usize {
-        self.x + self.width
-    }
-
-    /// The row after the last.
-    pub fn bottom(&self) -> usize {
-        self.y + self.height
-    }
-
-    /// The larger of width and height.
-    pub(crate) fn side(&self) -> usize {
-        self.width.max(self.height)
-    }
-
-    /// The smallest that has all of both.
-    pub(crate) fn union(&self, other: &Self) -> Self {
-        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
-        let (right, bottom) = (self.right().max(other.right()), self.bottom().max(other.bottom()));
-        Self { x, y, width: right - x, height: bottom - y }
-    }
-
-    /// The same in `picture`, of which `map` may be a smaller copy.
-    pub(crate) fn within(&self, map: &GrayImage, picture: &ImageView) -> Self {
-        let (x, y) = (self.x * map.scale, self.y * map.scale);
-        let right = (self.right() * map.scale).min(picture.width());
-        let bottom = (self.bottom() * map.scale).min(picture.height());
-        Self { x, y, width: right - x, height: bottom - y }
-    }
-
-    /// Whether all of `other` is in it.
-    pub(crate) fn contains(&self, other: &Self) -> bool {
-        self.union(other) == *self
-    }
-}
+pub(crate) use {bitmap::bitmap, drawing::draw_strokes, normalize::blur};

@@ -33,8 +33,8 @@ pub fn run(
     skipped_stages: &[String],
     out: Option<&Path>,
 ) -> anyhow::Result<()> {
-    let stages = skipped_stages.iter().try_fold(Stages::default(), |stages, name| {
-        stages.without(name).with_context(|| format!("--skip-stage: expected a stage, found {name}"))
+    let stages = skipped_stages.iter().try_fold(Stages::ALL, |stages, name| -> anyhow::Result<_> {
+        Ok(stages.without(name.parse().context("--skip-stage")?))
     })?;
     let recognizer = Recognizer::new(network).with_stages(stages);
     let samples = if path.is_dir() { read_folder(&recognizer, path)? } else { read_idx(&recognizer, path)? };
@@ -99,7 +99,7 @@ fn is_correct(label: &str, read: &str) -> bool {
 
 /// Returns a small gray copy for a sheet, inverted so that ink is bright.
 fn negative_thumbnail(image: &ImageView) -> GrayImage {
-    let mut gray = figure::shrink(&image.grey(), MAX_IMAGE_SIDE_PX);
+    let mut gray = figure::shrink(&image.to_gray(), MAX_IMAGE_SIDE_PX);
     gray.values.iter_mut().for_each(|value| *value = 255 - *value);
     gray
 }

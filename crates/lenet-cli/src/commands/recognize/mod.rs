@@ -124,7 +124,10 @@ fn text_line(path: &str, reading: &Reading) -> String {
     let mut line = format!("{path}: {}", reading.text.replace('\n', " "));
     let _ = match reading.min_confidence() {
         Some(confidence) => writeln!(line, " (lowest confidence {:.0}%)", 100.0 * confidence),
-        None => writeln!(line, "({})", reading.remarks.join(", ")),
+        None => {
+            let remarks: Vec<_> = reading.remarks.iter().map(ToString::to_string).collect();
+            writeln!(line, "({})", remarks.join(", "))
+        }
     };
     line
 }
@@ -134,7 +137,8 @@ fn csv_line(path: &str, result: &anyhow::Result<Reading>) -> String {
         Ok(reading) => {
             let confidence =
                 reading.min_confidence().map_or(String::new(), |confidence| format!("{confidence:.4}"));
-            let remarks = reading.remarks.join("; ");
+            let remarks: Vec<_> = reading.remarks.iter().map(|remark| remark.code()).collect();
+            let remarks = remarks.join("; ");
             format!("{},{},{confidence},{},\n", CsvCell(path), CsvCell(&reading.text), CsvCell(&remarks))
         }
         Err(error) => format!("{},,,,{}\n", CsvCell(path), CsvCell(&format!("{error:#}"))),

@@ -16,13 +16,13 @@ const MAX_BOXES_SIDE_PX: usize = 1000;
 /// boxes) and `NAME.tiles.png` (the normalized digits) to `folder`.
 pub fn save(folder: &Path, name: &str, trace: &Trace) -> anyhow::Result<()> {
     let path = |stage: &str| folder.join(format!("{name}.{stage}.png"));
-    let Trace { grey, ink, reading } = trace;
-    Canvas::from_gray(grey.width, &grey.values).save(&path("grey"))?;
+    let Trace { gray, ink, reading } = trace;
+    Canvas::from_gray(gray.width, &gray.values).save(&path("grey"))?;
     if let Some(ink) = ink {
         let dark: Vec<u8> = ink.values.iter().map(|value| 255 - value).collect();
         Canvas::from_gray(ink.width, &dark).save(&path("ink"))?;
     }
-    boxes(grey, reading).save(&path("boxes"))?;
+    boxes(gray, reading).save(&path("boxes"))?;
     let digits: Vec<_> = reading.digits.iter().map(normalized_digit).collect();
     figure::sheet("", &digits, 8).save(&path("tiles"))
 }
@@ -31,8 +31,8 @@ pub fn save(folder: &Path, name: &str, trace: &Trace) -> anyhow::Result<()> {
 fn normalized_digit(digit: &Digit) -> CaptionedImage<'_> {
     let prediction = format!("{} {:.0}%", digit.digit, 100.0 * digit.confidence);
     let prediction = if digit.rejected { format!("? ({prediction})") } else { prediction };
-    let lines = iter::once(prediction).chain(digit.remarks.iter().cloned());
-    CaptionedImage::digit(&digit.tile, lines.collect::<Vec<_>>().join("\n"))
+    let lines = iter::once(prediction).chain(digit.remarks.iter().map(ToString::to_string));
+    CaptionedImage::digit(&digit.normalized, lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Draws the bounding boxes on the gray image, each with its digit, or `?` if it is rejected.

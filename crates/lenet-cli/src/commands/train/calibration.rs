@@ -4,9 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use lenet::{
-    Dataset, metrics,
+    Dataset, calibrate,
     nn::Network,
-    recognize,
     train::Checkpoint,
     weights::{self, Provenance},
 };
@@ -26,10 +25,11 @@ pub struct Calibration {
 impl Calibration {
     /// Fits the calibration on held-out images. The threshold is fitted only if the network has an outlier class.
     pub fn fit(network: &Network, holdout: &Dataset) -> anyhow::Result<Self> {
-        let temperature = metrics::temperature(holdout.labels(), &network.logits(holdout.images()));
+        let temperature = calibrate::fit_temperature(holdout.labels(), &network.logits(holdout.images()));
         let network = network.clone().with_temperature(temperature)?;
-        let threshold =
-            network.threshold().map(|_| recognize::threshold(&network, holdout.images(), REJECTED_FRACTION));
+        let threshold = network
+            .threshold()
+            .map(|_| calibrate::fit_threshold(&network, holdout.images(), REJECTED_FRACTION));
         Ok(Self { temperature, threshold })
     }
 

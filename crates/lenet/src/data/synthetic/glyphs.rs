@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     data::random::{uniform, uniform_below},
-    image::{GrayImage, strokes},
+    image::{GrayImage, draw_strokes},
 };
 
 /// One shape of a digit.
@@ -76,7 +76,7 @@ fn draw_path(path: &[Vec<[f32; 2]>], pen_radius: f32, random: &mut impl Rng) -> 
         [middle + px_per_unit * (cos * x - sin * y), middle + px_per_unit * (sin * x + cos * y)]
     };
     let lines: Vec<_> = path.iter().map(|points| catmull_rom(points, to_canvas)).collect();
-    strokes(CANVAS_SIDE, CANVAS_SIDE, &lines, px_per_unit * pen_radius)
+    draw_strokes(CANVAS_SIDE, CANVAS_SIDE, &lines, px_per_unit * pen_radius)
 }
 
 /// Returns the strokes of a path as points in units.

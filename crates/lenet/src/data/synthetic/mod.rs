@@ -21,7 +21,7 @@ use crate::{
     CLASSES, Dataset, Error, PIXELS,
     data::random::{uniform, uniform_below},
     error::ensure_setting,
-    image::{self, Stages},
+    image::{self, ComponentParams, DigitNormalizationParams, Stages, TextParams},
     nn::Targets,
 };
 
@@ -130,10 +130,11 @@ impl Replacement {
                 let max_stretch = if matches!(self.kind, Kind::Outlier) { 1.0 } else { low_res::MAX_STRETCH };
                 canvas = low_res::bitmap(&canvas, max_stretch, &mut random);
             }
-            let text = image::find_text(&canvas, Stages::NONE);
-            let components: Vec<_> = text.parts.iter().collect();
-            if !components.is_empty() {
-                return image::normalize_digit(&canvas, &components, Stages::NONE).pixels;
+            let components = image::components(&canvas, &ComponentParams::default());
+            let text = image::find_text(&canvas, components, &TextParams::default(), Stages::NONE);
+            if !text.components.is_empty() {
+                let params = DigitNormalizationParams::default();
+                return image::normalize_digit(&canvas, &text.components, &params, Stages::NONE).pixels;
             }
             // Too little ink is left. Another crop of the same digit may have the same problem.
             if let Kind::LineCrop(index) | Kind::Original(index) = self.kind {

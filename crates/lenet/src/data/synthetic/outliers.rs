@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Dataset, SIDE,
     data::random::{uniform, uniform_below, uniform_symmetric},
-    image::{GrayImage, strokes},
+    image::{GrayImage, draw_strokes},
 };
 
 /// Draws an outlier of a random kind.
@@ -81,7 +81,7 @@ fn scribble(random: &mut impl Rng) -> GrayImage {
             .collect()
     });
     let lines: Vec<Vec<_>> = lines.collect();
-    strokes(CANVAS_SIDE, CANVAS_SIDE, &lines, uniform(1.0, 3.0, random))
+    draw_strokes(CANVAS_SIDE, CANVAS_SIDE, &lines, uniform(1.0, 3.0, random))
 }
 
 /// Draws up to 30 dots of one size, as in textures and stains.
@@ -89,5 +89,5 @@ fn blobs(random: &mut impl Rng) -> GrayImage {
     let dots: Vec<_> = (0..1 + uniform_below(30, random))
         .map(|_| vec![[0; 2].map(|_| uniform(10.0, CANVAS_SIDE as f32 - 10.0, random))])
         .collect();
-    strokes(CANVAS_SIDE, CANVAS_SIDE, &dots, uniform(1.0, 9.0, random))
+    draw_strokes(CANVAS_SIDE, CANVAS_SIDE, &dots, uniform(1.0, 9.0, random))
 }

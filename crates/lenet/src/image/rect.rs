@@ -1,0 +1,67 @@
+//! Rectangles of pixels.
+
+use serde::Serialize;
+
+use super::{GrayImage, ImageView};
+
+/// A rectangle of pixels. In JSON it is `[x, y, width, height]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "[usize; 4]")]
+pub struct Rect {
+    /// The leftmost column.
+    pub x: usize,
+    /// The topmost row.
+    pub y: usize,
+    /// Number of columns.
+    pub width: usize,
+    /// Number of rows.
+    pub height: usize,
+}
+
+impl From<Rect> for [usize; 4] {
+    fn from(rect: Rect) -> Self {
+        [rect.x, rect.y, rect.width, rect.height]
+    }
+}
+
+impl Rect {
+    /// Returns the column after the rightmost.
+    pub fn right(&self) -> usize {
+        self.x + self.width
+    }
+
+    /// Returns the row after the bottommost.
+    pub fn bottom(&self) -> usize {
+        self.y + self.height
+    }
+
+    /// Returns the larger of width and height.
+    pub fn longer_side(&self) -> usize {
+        self.width.max(self.height)
+    }
+
+    /// Returns width divided by height.
+    pub fn aspect_ratio(&self) -> f32 {
+        self.width as f32 / self.height as f32
+    }
+
+    /// Returns the smallest rectangle that contains both rectangles.
+    pub fn union(&self, other: &Self) -> Self {
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        let (right, bottom) = (self.right().max(other.right()), self.bottom().max(other.bottom()));
+        Self { x, y, width: right - x, height: bottom - y }
+    }
+
+    /// Returns whether `other` lies within this rectangle.
+    pub fn contains(&self, other: &Self) -> bool {
+        self.union(other) == *self
+    }
+
+    /// Converts coordinates of `map`, a reduced copy of `picture`, to pixels of `picture`.
+    pub fn to_picture(&self, map: &GrayImage, picture: &ImageView) -> Self {
+        let (x, y) = (self.x * map.scale, self.y * map.scale);
+        let right = (self.right() * map.scale).min(picture.width());
+        let bottom = (self.bottom() * map.scale).min(picture.height());
+        Self { x, y, width: right - x, height: bottom - y }
+    }
+}

@@ -1,0 +1,71 @@
+//! Details of a reading: the images that were classified, and their feature maps.
+
+use serde::Serialize;
+
+use super::{Digit, Reading, Recognizer};
+use crate::nn::FeatureMaps;
+
+/// The largest number of digits with details. Details are many times as long as the reading.
+pub const MAX_DETAILS: usize = 16;
+
+/// Number of convolutions whose feature maps are in the details.
+const DETAILED_CONVOLUTIONS: usize = 2;
+
+/// A reading with details of its digits.
+#[derive(Debug, Clone, Serialize)]
+pub struct Details {
+    /// The reading.
+    #[serde(flatten)]
+    pub reading: Reading,
+    /// Details of each digit, or of the first [`MAX_DETAILS`].
+    pub details: Vec<DigitDetail>,
+}
+
+/// Details of a digit.
+#[derive(Debug, Clone, Serialize)]
+pub struct DigitDetail {
+    /// The image that was classified: ink from 0 to 255, `(row, column)`.
+    #[serde(rename = "tile")]
+    pub normalized: Vec<u8>,
+    /// The feature maps of the first two convolutions, or of the only one.
+    pub maps: Vec<QuantizedMaps>,
+}
+
+/// Feature maps, quantized linearly to 256 levels.
+#[derive(Debug, Clone, Serialize)]
+pub struct QuantizedMaps {
+    /// The name of the convolution.
+    pub layer: String,
+    /// `[channels, height, width]`.
+    pub shape: [usize; 3],
+    /// The smallest and the largest value: level 0 and level 255.
+    pub range: [f32; 2],
+    /// The levels in the order `(channel, row, column)`.
+    pub levels: Vec<u8>,
+}
+
+impl From<FeatureMaps> for QuantizedMaps {
+    fn from(FeatureMaps { layer, shape, values }: FeatureMaps) -> Self {
+        let min = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let scale = 255.0 / (max - min).max(f32::MIN_POSITIVE);
+        let levels = values.iter().map(|value| ((value - min) * scale).round() as u8).collect();
+        let shape = [shape.channels, shape.height, shape.width];
+        Self { layer, shape, range: [min, max], levels }
+    }
+}
+
+impl Recognizer {
+    /// Adds the classified images and their feature maps to a reading of this recognizer.
+    pub fn details(&self, reading: Reading) -> Details {
+        let detail = |digit: &Digit| {
+            let maps = self.network().feature_maps(&digit.normalized);
+            DigitDetail {
+                normalized: digit.normalized.to_vec(),
+                maps: maps.into_iter().take(DETAILED_CONVOLUTIONS).map(QuantizedMaps::from).collect(),
+            }
+        };
+        let details = reading.digits.iter().take(MAX_DETAILS).map(detail).collect();
+        Details { reading, details }
+    }
+}

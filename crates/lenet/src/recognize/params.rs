@@ -1,0 +1,166 @@
+//! Parameters of recognition.
+//!
+//! Where a field says nothing else, its default was chosen empirically, on generated suites of MNIST's training images and on
+//! handwriting of other sources. `docs/experiments/recognition.md` has the trials.
+
+use crate::image::{DigitNormalizationParams, LineParams, LocateParams, OversegmentParams};
+
+/// Parameters of all stages of a [`Recognizer`](super::Recognizer).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RecognizerParams {
+    /// Parameters of the stages that find the writing.
+    pub locate: LocateParams,
+    /// Parameters of the grouping into lines.
+    pub lines: LineParams,
+    /// Parameters of the cutting of components.
+    pub oversegment: OversegmentParams,
+    /// Parameters of the normalization of digits.
+    pub normalize: DigitNormalizationParams,
+    /// Parameters of the candidates of a line.
+    pub lattice: LatticeParams,
+    /// Parameters of the scores that choose between candidates.
+    pub score: ScoreParams,
+    /// Parameters of the rejection of candidates.
+    pub reject: RejectParams,
+    /// Parameters of the remarks on a reading.
+    pub remarks: RemarkParams,
+}
+
+/// Parameters of the lattice: which components are cut, and which neighboring segments form candidates. Heights are in text
+/// heights, aspect ratios are widths divided by heights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LatticeParams {
+    /// Height below which a candidate is a fragment rather than a digit.
+    pub min_digit_height: f64,
+    /// Confidence above which a component narrower than `narrow_aspect` is certainly one digit, and neither cut nor joined.
+    pub min_narrow_confidence: f32,
+    /// Confidence above which any other component is certainly one digit.
+    pub min_wide_confidence: f32,
+    /// Aspect ratio below which a component is narrow.
+    pub narrow_aspect: f32,
+    /// Aspect ratio of a component below which it is not cut.
+    pub min_split_aspect: f64,
+    /// Aspect ratio of a component above which it is not cut: it is a rule or a texture rather than so many touching digits.
+    pub max_split_aspect: usize,
+    /// Aspect ratio of the widest candidate that is not a whole component. Its height counts as the text height at least.
+    pub max_candidate_aspect: f64,
+    /// Largest gap in text heights between components that can be joined, if one of them is low or they are stacked.
+    pub max_join_gap: f64,
+    /// Largest gap in text heights between other components that can be joined.
+    pub max_uncertain_join_gap: f64,
+    /// Horizontal overlap, as a fraction of the narrower one's width, above which two components are stacked.
+    pub min_stacked_overlap: f64,
+    /// Number of candidates of all lattices of a picture, at most. A line that needs more than are left is classified component
+    /// by component. Hundreds of digits need fewer; a texture could otherwise take minutes.
+    pub max_candidates: usize,
+}
+
+impl Default for LatticeParams {
+    fn default() -> Self {
+        Self {
+            min_digit_height: 0.5,
+            min_narrow_confidence: 0.8,
+            min_wide_confidence: 0.97,
+            narrow_aspect: 0.9,
+            min_split_aspect: 0.8,
+            max_split_aspect: 16,
+            max_candidate_aspect: 1.5,
+            max_join_gap: 0.25,
+            max_uncertain_join_gap: 0.1,
+            min_stacked_overlap: 0.5,
+            max_candidates: 4096,
+        }
+    }
+}
+
+/// Parameters of the scores of candidates, which are logarithms of probabilities.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoreParams {
+    /// Cost of each digit, so that one digit is preferred to two.
+    pub digit_cost: f32,
+    /// Aspect ratio above which a digit is improbable.
+    pub max_digit_aspect: f32,
+    /// Cost of a unit of aspect ratio above `max_digit_aspect`.
+    pub aspect_cost: f32,
+    /// Height in text heights below which a digit is improbable.
+    pub min_digit_height: f32,
+    /// Cost of a text height below `min_digit_height`.
+    pub height_cost: f32,
+    /// Cost of a candidate that is not a whole component and is doubtful as a digit. It makes a doubtful cut worse than to take
+    /// the whole component for an outlier.
+    pub doubtful_segment_cost: f32,
+    /// Aspect ratio of a typical digit, by which the number of digits in an outlier's place is estimated.
+    pub typical_digit_aspect: f32,
+    /// Score of an outlier for each digit in its place.
+    pub outlier_score: f32,
+    /// The same for outliers in the place of more than `max_narrow_outlier` digits.
+    pub wide_outlier_score: f32,
+    /// Number of digits in an outlier's place up to which `outlier_score` holds.
+    pub max_narrow_outlier: f32,
+}
+
+impl Default for ScoreParams {
+    fn default() -> Self {
+        Self {
+            digit_cost: 0.2,
+            max_digit_aspect: 1.0,
+            aspect_cost: 5.0,
+            min_digit_height: 0.6,
+            height_cost: 10.0,
+            doubtful_segment_cost: 3.0,
+            typical_digit_aspect: 0.75,
+            outlier_score: -1.3,
+            wide_outlier_score: -2.0,
+            max_narrow_outlier: 2.0,
+        }
+    }
+}
+
+/// Parameters of the rejection of candidates. "P(digit)" is the sum of the ten probabilities of a network with an outlier
+/// class.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RejectParams {
+    /// Confidence below which a network without an outlier class rejects.
+    pub min_confidence: f32,
+    /// P(digit) below which a candidate is rejected in a line of mostly digits, if the network's threshold is not lower still.
+    pub min_digit_probability_among_digits: f32,
+    /// P(digit) below which a candidate that is not a whole component is doubtful, except in a line of mostly digits. It is
+    /// higher than the threshold, because fragments of letters look like digits more often than letters do.
+    pub min_segment_probability: f32,
+    /// P(digit) above which a candidate is not rescored.
+    pub max_rescored_probability: f32,
+    /// Number of certain digits that a line of mostly digits has at least.
+    pub min_certain_digits: usize,
+    /// Fraction of a line's components, fragments not counted, that are certain digits in a line of mostly digits, at least.
+    pub min_certain_fraction: f64,
+    /// Fraction of a line's candidates that are rejected, from which the others are rejected as well: they are probably letters.
+    pub max_rejected_fraction: f64,
+}
+
+impl Default for RejectParams {
+    fn default() -> Self {
+        Self {
+            min_confidence: 0.5,
+            min_digit_probability_among_digits: 0.03,
+            min_segment_probability: 0.97,
+            max_rescored_probability: 0.99,
+            min_certain_digits: 2,
+            min_certain_fraction: 0.5,
+            max_rejected_fraction: 0.5,
+        }
+    }
+}
+
+/// Parameters of remarks on a reading.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RemarkParams {
+    /// Distance of the center of a picture's only digit from the picture's, as a fraction of the picture's width or height, above
+    /// which the digit is off-center.
+    pub max_center_offset: f64,
+}
+
+impl Default for RemarkParams {
+    fn default() -> Self {
+        Self { max_center_offset: 0.125 }
+    }
+}

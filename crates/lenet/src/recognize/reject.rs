@@ -1,0 +1,148 @@
+//! Rejection of candidates that are probably not digits.
+
+use super::{
+    Recognizer,
+    candidate::{Candidate, digit_probability},
+    params::{LatticeParams, RejectParams},
+    reading::DigitRemark,
+};
+use crate::image::{Stage, blur};
+
+/// What is known of the line that a candidate stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineContext {
+    /// Most components of the line are certain digits, so a doubtful one is probably a digit as well.
+    MostlyDigits,
+    /// Nothing is known.
+    Unknown,
+}
+
+impl LineContext {
+    /// Returns the context of a line from its components as candidates.
+    pub fn new(
+        per_component: &[Candidate],
+        text_height: usize,
+        lattice: &LatticeParams,
+        reject: &RejectParams,
+    ) -> Self {
+        let certain =
+            per_component.iter().filter(|candidate| candidate.is_certain(text_height, lattice)).count();
+        let low = per_component.iter().filter(|candidate| candidate.is_low(text_height, lattice)).count();
+        let min_certain = reject.min_certain_fraction * (per_component.len() - low) as f64;
+        if certain >= reject.min_certain_digits && certain as f64 >= min_certain {
+            Self::MostlyDigits
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// The candidates of a line, from left to right.
+pub(super) struct CandidateLine {
+    pub candidates: Vec<Candidate>,
+    pub context: LineContext,
+}
+
+/// A candidate with the reason for which it was rejected, if it was.
+pub(super) struct Verdict {
+    pub candidate: Candidate,
+    pub rejection: Option<DigitRemark>,
+}
+
+impl Recognizer {
+    /// Decides which candidates are rejected, each for itself first, and then all of a line of which many are.
+    pub(super) fn reject(&self, lines: Vec<CandidateLine>) -> Vec<Vec<Verdict>> {
+        let mut rescored = self.rescore(&lines).into_iter();
+        let verdicts = |CandidateLine { candidates, context }: CandidateLine| {
+            let verdict = |candidate: Candidate| {
+                let probability = rescored.next().flatten().unwrap_or(candidate.digit_probability());
+                let rejection = self.rejection(&candidate, probability, context);
+                Verdict { candidate, rejection }
+            };
+            let mut line: Vec<_> = candidates.into_iter().map(verdict).collect();
+            self.reject_among_rejected(&mut line);
+            line
+        };
+        lines.into_iter().map(verdicts).collect()
+    }
+
+    /// Returns whether a candidate that is not a whole component is probably not a digit.
+    pub(super) fn is_doubtful_segment(&self, candidate: &Candidate, context: LineContext) -> bool {
+        match (self.rejection_threshold(), context) {
+            (Some(_), LineContext::Unknown) => {
+                candidate.digit_probability() < self.params.reject.min_segment_probability
+            }
+            _ => self.rejection(candidate, candidate.digit_probability(), context).is_some(),
+        }
+    }
+
+    /// Returns the reason for which a candidate is rejected, if it is. `digit_probability` may be that of rescoring.
+    fn rejection(
+        &self,
+        candidate: &Candidate,
+        digit_probability: f32,
+        context: LineContext,
+    ) -> Option<DigitRemark> {
+        let params = &self.params.reject;
+        match self.rejection_threshold() {
+            Some(threshold) => {
+                let threshold = match context {
+                    LineContext::MostlyDigits => threshold.min(params.min_digit_probability_among_digits),
+                    LineContext::Unknown => threshold,
+                };
+                (digit_probability < threshold).then_some(DigitRemark::NotADigit)
+            }
+            None => (candidate.confidence() < params.min_confidence).then_some(DigitRemark::Unsure),
+        }
+    }
+
+    /// Classifies candidates that may fall on either side of the threshold a second time, blurred. Returns the geometric mean of
+    /// both probabilities of being a digit for each candidate of all lines, or `None` for those that are not rescored.
+    fn rescore(&self, lines: &[CandidateLine]) -> Vec<Option<f32>> {
+        let candidates = || lines.iter().flat_map(|line| line.candidates.iter().map(|it| (it, line.context)));
+        let is_rescored =
+            |&(candidate, context): &(&Candidate, LineContext)| self.is_rescored(candidate, context);
+        let blurred: Vec<u8> = candidates()
+            .filter(is_rescored)
+            .flat_map(|(candidate, _)| blur(&candidate.normalized.pixels))
+            .collect();
+        let mut blurred = self.classifier.classify_singly(&blurred).into_iter();
+        let rescore = |candidate: (&Candidate, LineContext)| {
+            let probabilities = if is_rescored(&candidate) { blurred.next() } else { None };
+            let second = digit_probability(&probabilities?);
+            Some(geometric_mean(candidate.0.digit_probability(), second))
+        };
+        candidates().map(rescore).collect()
+    }
+
+    /// Returns whether a second, blurred classification could change the decision. It can't where the probability is below the
+    /// square of the threshold, because the second is at most 1. Upscaled candidates are blurry already.
+    fn is_rescored(&self, candidate: &Candidate, context: LineContext) -> bool {
+        let Some(threshold) = self.rejection_threshold() else { return false };
+        let open = threshold * threshold..=self.params.reject.max_rescored_probability;
+        self.stages.contains(Stage::BlurRescore)
+            && context == LineContext::Unknown
+            && !candidate.normalized.upscaled
+            && open.contains(&candidate.digit_probability())
+    }
+
+    /// Rejects all candidates of a line of which many are rejected: the others are probably letters that look like digits.
+    fn reject_among_rejected(&self, line: &mut [Verdict]) {
+        let rejected = line.iter().filter(|verdict| verdict.rejection.is_some()).count();
+        if rejected as f64 >= self.params.reject.max_rejected_fraction * line.len() as f64 {
+            for verdict in line {
+                verdict.rejection.get_or_insert(DigitRemark::AmongRejected);
+            }
+        }
+    }
+
+    fn rejection_threshold(&self) -> Option<f32> {
+        self.network().threshold()
+    }
+}
+
+/// Returns the geometric mean, by which the probabilities of being a digit of two classifications are combined: each of them can
+/// cause a rejection.
+pub(crate) fn geometric_mean(first: f32, second: f32) -> f32 {
+    (first * second).sqrt()
+}

@@ -1,0 +1,146 @@
+use super::*;
+use crate::{
+    image::{ComponentParams, GrayImage, NormalizedDigit, TextParams, components, draw_strokes, find_text},
+    models,
+    nn::Normalize,
+    pretrained,
+};
+
+/// Strokes on a page of 100 x 100.
+type Glyph = &'static [&'static [[f32; 2]]];
+
+const SEVEN: Glyph = &[&[[30.0, 20.0], [70.0, 20.0], [45.0, 80.0]]];
+const FOUR: Glyph = &[&[[40.0, 15.0], [25.0, 55.0], [70.0, 55.0]], &[[58.0, 30.0], [55.0, 85.0]]];
+const E: Glyph = &[&[[65.0, 20.0], [30.0, 20.0], [30.0, 80.0], [65.0, 80.0]], &[[30.0, 50.0], [60.0, 50.0]]];
+/// A seven whose two strokes don't touch.
+const BROKEN_SEVEN: Glyph = &[&[[30.0, 20.0], [70.0, 20.0]], &[[65.0, 33.0], [45.0, 80.0]]];
+
+/// Reads a page of 300 x 120 with glyphs of 100 x 100, each with its top left corner at `[x, y]`.
+fn read(recognizer: &Recognizer, glyphs: &[(Glyph, [f32; 2])], inverted: bool) -> Reading {
+    recognizer.read(&ImageView::new(300, 120, &page(glyphs, inverted)).unwrap())
+}
+
+/// The gray levels of that page.
+fn page(glyphs: &[(Glyph, [f32; 2])], inverted: bool) -> Vec<u8> {
+    let lines: Vec<Vec<_>> = glyphs
+        .iter()
+        .flat_map(|(glyph, [x, y])| {
+            glyph.iter().map(move |stroke| stroke.iter().map(|point| [point[0] + x, point[1] + y]).collect())
+        })
+        .collect();
+    let mut page = draw_strokes(300, 120, &lines, 4.0).values;
+    if !inverted {
+        page.iter_mut().for_each(|value| *value = 255 - *value);
+    }
+    page
+}
+
+fn handwriting_recognizer() -> Recognizer {
+    Recognizer::new(pretrained::handwriting().0)
+}
+
+fn untrained_recognizer() -> Recognizer {
+    Recognizer::new(Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap())
+}
+
+#[test]
+fn reads_digits_rejects_letters_and_remarks_on_the_picture() {
+    let recognizer = handwriting_recognizer();
+    let text_and_remarks = |glyphs: &[_], inverted| {
+        let reading = read(&recognizer, glyphs, inverted);
+        (reading.text, reading.remarks)
+    };
+    assert_eq!(text_and_remarks(&[(SEVEN, [100.0, 10.0])], false), ("7".into(), vec![]));
+    assert_eq!(
+        text_and_remarks(&[(SEVEN, [0.0, 10.0])], true),
+        ("7".into(), vec![ReadingRemark::Inverted, ReadingRemark::OffCenter])
+    );
+    assert_eq!(
+        text_and_remarks(&[(FOUR, [0.0, 10.0]), (SEVEN, [100.0, 10.0]), (FOUR, [190.0, 10.0])], false),
+        ("474".into(), vec![ReadingRemark::MultipleDigits])
+    );
+    assert_eq!(text_and_remarks(&[(E, [100.0, 10.0])], false).0, "?");
+    let with_letter = read(&recognizer, &[(E, [20.0, 10.0]), (SEVEN, [130.0, 10.0])], false);
+    assert_eq!(with_letter.text, "??");
+    assert_eq!(with_letter.digits[0].remarks, [DigitRemark::NotADigit]);
+    assert_eq!(with_letter.digits[1].remarks, [DigitRemark::AmongRejected]);
+}
+
+#[test]
+fn remarks_on_rejection_without_an_outlier_class() {
+    let reading = read(&untrained_recognizer(), &[(SEVEN, [100.0, 10.0])], false);
+    assert_eq!((reading.text.as_str(), &reading.digits[0].remarks[..]), ("?", &[DigitRemark::Unsure][..]));
+    assert_eq!(reading.remarks[0], ReadingRemark::NoOutlierClass);
+}
+
+#[test]
+fn rejection_depends_on_rescoring_and_line_context() {
+    let recognizer = handwriting_recognizer();
+    let [seven, e] =
+        [SEVEN, E].map(|glyph| read(&recognizer, &[(glyph, [100.0, 10.0])], false).digits[0].normalized);
+    let is_rejected = |pixels, upscaled, context, probability| {
+        let bounds = Rect { x: 0, y: 0, width: 10, height: 20 };
+        let normalized = NormalizedDigit { pixels, bounds, upscaled, thickened: false };
+        let probabilities = std::array::from_fn(|digit| if digit == 7 { probability } else { 0.0 });
+        let candidates = vec![Candidate { normalized, probabilities }];
+        recognizer.reject(vec![CandidateLine { candidates, context }])[0][0].rejection.is_some()
+    };
+    let probabilities = [0.02, 0.2, 0.98, 0.995];
+    for (pixels, upscaled, context, expected) in [
+        (e, false, LineContext::MostlyDigits, [true, false, false, false]),
+        (e, false, LineContext::Unknown, [true, true, true, false]),
+        (e, true, LineContext::Unknown, [true, true, false, false]),
+        (seven, false, LineContext::Unknown, [true, false, false, false]),
+    ] {
+        let rejected = probabilities.map(|probability| is_rejected(pixels, upscaled, context, probability));
+        assert_eq!(rejected, expected, "{upscaled}, {context:?}");
+    }
+}
+
+#[test]
+fn line_beyond_the_candidate_budget_is_read_by_component() {
+    let page = page(&[(FOUR, [0.0, 10.0]), (BROKEN_SEVEN, [100.0, 10.0])], false);
+    let digits = |max_candidates| {
+        let mut params = RecognizerParams::default();
+        params.lattice.max_candidates = max_candidates;
+        let recognizer = handwriting_recognizer().with_params(params);
+        let reading = recognizer.read(&ImageView::new(300, 120, &page).unwrap());
+        reading.digits.iter().map(|digit| digit.digit).collect::<Vec<_>>()
+    };
+    assert_eq!(digits(LatticeParams::default().max_candidates), [4, 7]);
+    assert_eq!(digits(3), [4, 1]);
+}
+
+/// The lattice of a ladder of this length, 20 pixels high, with a rung at each end.
+fn ladder(length: usize) -> Lattice {
+    let is_ink = |x: usize, y: usize| x < length && (x == 0 || x + 1 == length || !(3..17).contains(&y));
+    let ink = GrayImage::from_fn(400, 20, |x, y| if is_ink(x, y) { 255 } else { 0 });
+    let components = components(&ink, &ComponentParams::default());
+    let components = find_text(&ink, components, &TextParams::default(), Stages::NONE).components;
+    let candidates = untrained_recognizer()
+        .with_stages(Stages::NONE)
+        .classify(&ink, components.iter().map(|component| vec![component]).collect());
+    Lattice::new(components, &candidates, 20, &RecognizerParams::default(), Stages::ALL)
+}
+
+#[test]
+fn does_not_cut_components_longer_than_touching_digits() {
+    assert_eq!([320, 321].map(|length| ladder(length).segments.len()), [129, 1]);
+}
+
+#[test]
+fn whole_component_is_a_span_however_wide() {
+    let Lattice { segments, spans } = ladder(100);
+    assert!(segments.len() > 1);
+    assert_eq!(spans.iter().filter(|span| **span == (0..segments.len())).count(), 1);
+}
+
+#[test]
+fn boxes_of_a_drawing_are_in_units_of_its_strokes() {
+    let strokes: Vec<Vec<[f32; 2]>> = SEVEN.iter().map(|stroke| stroke.to_vec()).collect();
+    let reading = handwriting_recognizer().read_drawing(&Drawing::new(&strokes).unwrap(), false);
+    let bounds = reading.digits[0].bounds;
+    assert_eq!(reading.text, "7");
+    assert!(bounds.x <= 30 && bounds.right() >= 70 && bounds.y <= 20 && bounds.bottom() >= 80, "{bounds:?}");
+    assert!(bounds.width < 60 && bounds.height < 80, "{bounds:?}");
+}
