@@ -8,7 +8,8 @@ use std::{
 
 use image::{DynamicImage, GrayImage, ImageFormat};
 use lenet::{
-    Dataset, PIXELS, SIDE,
+    CLASSES, Dataset, PIXELS, SIDE,
+    data::INPUT_SHAPE,
     augment::Augmentation,
     weights::{self, Provenance},
     idx,
@@ -20,7 +21,7 @@ use lenet::{
 
 /// A network of every kind of parameter, as small as it can be.
 fn network(recipe: &Recipe) -> Network {
-    let architecture = Architecture::new("small")
+    let architecture = Architecture::new("small", INPUT_SHAPE, CLASSES)
         .layer("conv", Conv2d::new(1, 1, 5))
         .layer("bn", BatchNorm2d::new(1))
         .layer("relu", Layer::ReLU)

@@ -26,7 +26,7 @@ fn main() {
             let (network, images) = (&network, test.images());
             infer(run, |batch| {
                 let mut session = network.session(run.threads);
-                let mut logits = vec![[0.0; CLASSES]; batch];
+                let mut logits = vec![0.0; batch * CLASSES];
                 move || {
                     session.logits(&images[..batch * PIXELS], &mut logits);
                     logits[0]

@@ -85,6 +85,17 @@ pub(crate) fn zeros(len: usize) -> Buffer {
     Buffer { storage, start, len }
 }
 
+/// Converts rows of `len` values to the layout of one sample: `(row / 8, value, lane = row % 8)`, with zeros after the last row.
+pub(crate) fn channel_groups(rows: &[f32], len: usize) -> Buffer {
+    let mut lanes = zeros((rows.len() / len).div_ceil(LANES) * len);
+    for (i, row) in rows.chunks_exact(len).enumerate() {
+        for (lanes, value) in lanes[i / LANES * len..].iter_mut().zip(row) {
+            lanes.0[i % LANES] = *value;
+        }
+    }
+    lanes
+}
+
 /// Returns the number of blocks that hold `samples` samples.
 pub fn blocks(samples: usize) -> usize {
     samples.div_ceil(LANES)

@@ -1,14 +1,74 @@
-//! The engine: layers with hand-written forward and backward passes, and networks of them.
+//! Trains and runs small convolutional networks, fast on a CPU: layers with hand-written forward and backward passes, SIMD
+//! kernels for every level of the processor, and training steps on several threads.
 //!
-//! A file per layer, each with its formula; `lanes.rs` has the memory layout that they share.
+//! A network is an [`Architecture`] with parameters. This one learns to tell a horizontal from a vertical bar:
+//!
+//! ```
+//! use lenet_nn::{
+//!     Architecture, BatchSlice, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape, argmax,
+//!     optim::{Optimizer, OptimizerState},
+//! };
+//!
+//! const SIDE: usize = 6;
+//! let input = Shape { channels: 1, height: SIDE, width: SIDE };
+//! let architecture = Architecture::new("bars", input, 2)
+//!     .layer("conv", Conv2d::new(1, 4, 3)) // (4, 4, 4)
+//!     .layer("relu", Layer::ReLU)
+//!     .layer("pool", MaxPool2d::new(2)) // (4, 2, 2)
+//!     .layer("flatten", Layer::Flatten) // (16, 1, 1)
+//!     .layer("fc", Linear::new(16, 2));
+//! let mut network = Network::new(architecture, Normalize::UNIT, 0)?;
+//!
+//! // All bars: class 0 is horizontal, class 1 vertical.
+//! let bar = |class: usize, line: usize| -> Vec<u8> {
+//!     let on = |i: usize| if class == 0 { i / SIDE == line } else { i % SIDE == line };
+//!     (0..SIDE * SIDE).map(|i| if on(i) { 255 } else { 0 }).collect()
+//! };
+//! let images: Vec<Vec<u8>> = (0..2 * SIDE).map(|i| bar(i % 2, i / 2)).collect();
+//! let targets = |i: usize| if i % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] };
+//!
+//! let optimizer = Optimizer::Adam { lr: 0.01 };
+//! let mut state = OptimizerState::new(optimizer, network.parameters().len(), Vec::new());
+//! let mut data_parallel = DataParallel::new(&network, &[images.len()]);
+//! let slice = BatchSlice { total: images.len(), dropout_key: None, first_block: 0 };
+//! for _ in 0..100 {
+//!     data_parallel.step(&network, &mut [()], |_, worker, ()| {
+//!         worker.load(&network, slice, images.iter().map(Vec::as_slice), (0..images.len()).map(targets));
+//!     });
+//!     let level = network.level();
+//!     data_parallel.update(level, state.step(optimizer.lr(), network.parameters_mut(), None));
+//! }
+//!
+//! let probabilities = network.probabilities(&images.concat());
+//! for (i, row) in probabilities.chunks_exact(2).enumerate() {
+//!     assert_eq!(usize::from(argmax(row)), i % 2);
+//! }
+//! # Ok::<(), lenet_nn::Error>(())
+//! ```
+//!
+//! # Shapes
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | `B` | samples of a batch |
+//! | `C` | channels, also features of a fully connected layer |
+//! | `H`, `W` | height and width of a channel |
+//! | `K` | classes, also height and width of a kernel or window |
+//!
+//! Images are `u8` `(B, C, H, W)`, logits and probabilities are `f32` `(B, K)`, both flat slices in row-major order. Parameters in
+//! [`Network::tensors`] have PyTorch's names, shapes and order.
+//!
+//! # Reproducibility
+//!
+//! The same seed, number of workers and SIMD level give the same bits.
 
 #![allow(
     clippy::needless_range_loop,
     reason = "loops of constant length over register tiles read best by index"
 )]
 
+mod shape;
 mod error;
-pub mod optim;
 mod layout;
 mod simd;
 mod partition;
@@ -17,72 +77,40 @@ mod lanes {
     pub(crate) use crate::{layout::*, partition::even_chunk, simd::*};
 }
 mod operator;
-mod layer;
 mod ops;
-use ops::{conv2d, conv2d::winograd, linear};
-mod batchnorm;
-mod pool;
-mod activation;
-mod dropout;
+mod layer;
+mod architecture;
+mod normalize;
 mod loss;
-mod workspace;
-mod shards;
-mod single;
+pub mod optim;
 mod network;
+mod workspace;
+mod worker;
+mod spin_barrier;
+mod data_parallel;
+mod single_sample;
+mod session;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
-pub use batchnorm::BatchNorm2d;
-pub use conv2d::Conv2d;
-pub use dropout::Dropout;
-pub use error::Error;
+pub use architecture::{Architecture, LayerSummary};
+pub use data_parallel::DataParallel;
+pub use error::{Error, LayerError};
 pub use layer::Layer;
 pub use layout::{LANES, blocks};
-pub use linear::Linear;
-pub use loss::{Targets, argmax};
-pub use loss::{smooth, softmax};
-pub use network::{Architecture, FeatureMaps, LayerSummary, Network, Normalize, Session, Tensor};
-pub use network::{CHUNK, Memory};
+pub use loss::{BatchMetrics, Targets, argmax, smooth, softmax};
+pub use network::{Network, Tensor};
+pub use normalize::Normalize;
+pub use ops::{
+    batch_norm::BatchNorm2d,
+    conv2d::Conv2d,
+    dropout::Dropout,
+    linear::Linear,
+    pool::{AvgPool2d, MaxPool2d},
+};
 pub use partition::even_chunk;
-pub use pool::{AvgPool2d, MaxPool2d};
-pub use shards::DataParallel;
-pub(crate) use single::Single;
-pub(crate) use workspace::Workspace;
-pub use workspace::{BatchSlice, Worker};
-
-/// The shape of one sample: (channels, height, width).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    /// Number of channels, or of features after `Flatten`.
-    pub channels: usize,
-    /// Rows of a channel.
-    pub height: usize,
-    /// Columns of a channel.
-    pub width: usize,
-}
-
-impl Shape {
-    /// A row of features.
-    pub const fn flat(features: usize) -> Self {
-        Self { channels: features, height: 1, width: 1 }
-    }
-
-    /// Number of elements.
-    #[allow(clippy::len_without_is_empty, reason = "no shape is empty")]
-    pub const fn len(&self) -> usize {
-        self.channels * self.height * self.width
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "({}, {}, {})", self.channels, self.height, self.width)
-    }
-}
-
-pub(crate) const SIDE: usize = 28;
-pub(crate) const PIXELS: usize = SIDE * SIDE;
-pub(crate) const CLASSES: usize = 10;
+pub use session::{INFERENCE_BATCH, Session};
+pub use shape::Shape;
+pub use single_sample::FeatureMaps;
+pub use worker::{BatchSlice, Worker};

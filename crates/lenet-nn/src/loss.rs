@@ -1,98 +1,182 @@
-//! Softmax cross-entropy: `loss = mean over the samples of -sum over k of t[k] * log(softmax(z)[k])`.
+//! Softmax cross-entropy over `K` classes:
 //!
-//! A network that learns what is no digit has one class more, `none`, with a logit that is always 0: as the classes' logits
-//! together rise and fall against that, they say how surely a sample is of any class at all. Such an output takes no
-//! weights, and all that reads ten logits still does.
+//! `loss = mean over the samples of -sum over k of t[k] * log(softmax(z)[k])`, `softmax(z)[k] = exp(z[k]) / sum over j of exp(z[j])`
+//!
+//! An architecture [with an outlier class](crate::Architecture::with_outlier_class) has an implicit class `K` with the fixed
+//! logit `z[K] = 0`. Its target is what a row of targets lacks to 1, `t[K] = 1 - sum over k < K of t[k]`.
+//!
+//! ```
+//! use lenet_nn::{argmax, softmax};
+//!
+//! let mut row = [0.0, 2.0, 0.0];
+//! softmax(&mut row, false);
+//! assert_eq!(argmax(&row), 1);
+//! assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+//! ```
 
-use super::lanes::{LANES, Lanes};
-use crate::CLASSES;
+use crate::layout::{LANES, Lanes};
 
-/// The right answers of a batch.
+/// The targets of a batch.
 #[derive(Debug, Clone, Copy)]
 pub enum Targets<'a> {
-    /// One class for each sample, each below [`CLASSES`].
+    /// `(batch)`: the class of each sample.
     Labels(&'a [u8]),
-    /// One row of probabilities for each sample.
-    Probabilities(&'a [[f32; CLASSES]]),
+    /// `(batch, classes)`: a row of probabilities for each sample. With an outlier class, rows may sum to less than 1.
+    Probabilities(&'a [f32]),
 }
 
 impl Targets<'_> {
-    /// Number of samples.
-    pub fn len(&self) -> usize {
+    /// Returns the number of samples.
+    pub fn len(&self, classes: usize) -> usize {
         match self {
-            Self::Labels(classes) => classes.len(),
-            Self::Probabilities(rows) => rows.len(),
+            Self::Labels(labels) => labels.len(),
+            Self::Probabilities(rows) => rows.len() / classes,
         }
     }
 
-    /// The probabilities of one sample.
-    pub fn row(&self, sample: usize) -> [f32; CLASSES] {
+    /// Writes the target probabilities of `sample` to `row`, which has an element for each class.
+    ///
+    /// # Panics
+    /// If there are fewer samples, or the sample's label is not below the number of classes.
+    pub fn write_row(&self, sample: usize, row: &mut [f32]) {
         match self {
-            Self::Labels(classes) => {
-                let mut row = [0.0; CLASSES];
-                row[usize::from(classes[sample])] = 1.0;
-                row
+            Self::Labels(labels) => {
+                let (label, classes) = (usize::from(labels[sample]), row.len());
+                assert!(label < classes, "sample {sample}: expected a label below {classes}, found {label}");
+                row.fill(0.0);
+                row[label] = 1.0;
             }
-            Self::Probabilities(rows) => rows[sample],
+            Self::Probabilities(rows) => row.copy_from_slice(&rows[sample * row.len()..][..row.len()]),
         }
     }
 }
 
-/// A row of probabilities with a share of it spread evenly over the classes, as PyTorch's `label_smoothing` does:
-/// `(1 - smoothing) * t[k] + smoothing / CLASSES`.
-pub fn smooth(row: [f32; CLASSES], smoothing: f32) -> [f32; CLASSES] {
-    row.map(|t| (1.0 - smoothing) * t + smoothing / CLASSES as f32)
-}
-
-/// The probabilities that logits stand for: `exp(z[k]) / sum over j of exp(z[j])`. With `none` the sum has one more, of
-/// a logit of 0, and the probabilities together are that of any class at all.
-pub fn softmax(logits: [f32; CLASSES], none: bool) -> [f32; CLASSES] {
-    log_softmax(logits, none).0.map(f32::exp)
-}
-
-/// `log(softmax(z))` and the logarithm of the probability of `none`, finite for finite logits; without `none` 0 for it.
-fn log_softmax(logits: [f32; CLASSES], none: bool) -> ([f32; CLASSES], f32) {
-    let max = logits.iter().copied().fold(if none { 0.0 } else { f32::NEG_INFINITY }, f32::max);
-    let rest = if none { (-max).exp() } else { 0.0 };
-    let sum = rest + logits.iter().map(|z| (z - max).exp()).sum::<f32>();
-    (logits.map(|z| z - max - sum.ln()), if none { -max - sum.ln() } else { 0.0 })
-}
-
-/// The logits of one sample of `logits` (block, class).
-pub(crate) fn row(logits: &[Lanes], sample: usize) -> [f32; CLASSES] {
-    let block = &logits[sample / LANES * CLASSES..][..CLASSES];
-    std::array::from_fn(|class| block[class].0[sample % LANES])
-}
-
-/// Writes the gradient of the mean loss over `total` samples to `gradient` (block, class), zero in lanes without
-/// a sample, and returns the summed loss and the number of right answers of these. With `none`, what a target lacks of 1
-/// is the probability of that.
-pub(crate) fn cross_entropy(
-    logits: &[Lanes],
-    samples: impl Iterator<Item = [f32; CLASSES]>,
-    total: usize,
-    none: bool,
-    gradient: &mut [Lanes],
-) -> (f64, usize) {
-    gradient.fill(Lanes::default());
-    let (mut loss, mut correct) = (0.0, 0);
-    for (sample, target) in samples.enumerate() {
-        let (logarithms, rest) = log_softmax(row(logits, sample), none);
-        let probabilities = logarithms.map(f32::exp);
-        let of_classes: f32 = target.iter().sum();
-        let mass = if none { 1.0 } else { of_classes };
-        loss -= f64::from((mass - of_classes) * rest);
-        let block = &mut gradient[sample / LANES * CLASSES..][..CLASSES];
-        for class in 0..CLASSES {
-            loss -= f64::from(target[class] * logarithms[class]);
-            block[class].0[sample % LANES] = (probabilities[class] * mass - target[class]) / total as f32;
-        }
-        correct += usize::from(argmax(&probabilities) == argmax(&target));
+/// Smooths a row of target probabilities as PyTorch's `label_smoothing`: `t[k] = (1 - smoothing) * t[k] + smoothing / K`.
+pub fn smooth(row: &mut [f32], smoothing: f32) {
+    let classes = row.len() as f32;
+    for t in row {
+        *t = (1.0 - smoothing) * *t + smoothing / classes;
     }
-    (loss, correct)
 }
 
-/// The class with the largest logit or probability, the lowest of several.
-pub fn argmax(row: &[f32; CLASSES]) -> u8 {
-    (1..CLASSES).fold(0, |best, class| if row[class] > row[best] { class } else { best }) as u8
+/// Replaces a row of logits by probabilities. With `outlier_class` they sum to the probability of being no outlier.
+pub fn softmax(row: &mut [f32], outlier_class: bool) {
+    log_softmax(row, outlier_class);
+    for value in row {
+        *value = value.exp();
+    }
+}
+
+/// Replaces a row of logits by log-probabilities, finite for finite logits. Returns the log-probability of the outlier class, or
+/// 0 without one.
+fn log_softmax(row: &mut [f32], outlier_class: bool) -> f32 {
+    let max = row.iter().copied().fold(if outlier_class { 0.0 } else { f32::NEG_INFINITY }, f32::max);
+    let outlier = if outlier_class { (-max).exp() } else { 0.0 };
+    let sum = outlier + row.iter().map(|z| (z - max).exp()).sum::<f32>();
+    for z in row {
+        *z = *z - max - sum.ln();
+    }
+    if outlier_class { -max - sum.ln() } else { 0.0 }
+}
+
+/// Copies the logits of one sample of `logits` `(block, class)` to `row`.
+pub(crate) fn copy_row(logits: &[Lanes], sample: usize, row: &mut [f32]) {
+    let block = &logits[sample / LANES * row.len()..];
+    for (value, lanes) in row.iter_mut().zip(block) {
+        *value = lanes.0[sample % LANES];
+    }
+}
+
+/// Loss and number of correctly classified samples, both summed over samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct BatchMetrics {
+    /// Sum of the losses of the samples.
+    pub loss: f64,
+    /// Number of samples whose most probable class is that of their target.
+    pub correct: usize,
+}
+
+/// Cross-entropy of some samples of a batch.
+pub(crate) struct CrossEntropy<'a> {
+    /// `(batch, classes)`: target probabilities.
+    pub targets: &'a [f32],
+    /// Number of samples of the whole batch, over which the loss is averaged.
+    pub total: usize,
+    /// Whether there is an outlier class.
+    pub outlier_class: bool,
+    /// Scratch memory, an element for each class.
+    pub row: &'a mut [f32],
+}
+
+impl CrossEntropy<'_> {
+    /// Writes the gradient of the mean loss to `gradient` `(block, class)`, 0 in idle lanes, and returns the summed loss and the
+    /// number of correctly classified samples.
+    ///
+    /// A sample whose target is mostly the outlier class is classified correctly if the outlier class is the most probable.
+    pub fn backward(self, logits: &[Lanes], gradient: &mut [Lanes]) -> BatchMetrics {
+        let Self { targets, total, outlier_class, row } = self;
+        let classes = row.len();
+        gradient.fill(Lanes::default());
+        let BatchMetrics { mut loss, mut correct } = BatchMetrics::default();
+        for (sample, target) in targets.chunks_exact(classes).enumerate() {
+            copy_row(logits, sample, row);
+            let outlier_log = log_softmax(row, outlier_class);
+            let target_sum: f32 = target.iter().sum();
+            let mass = if outlier_class { 1.0 } else { target_sum };
+            let outlier_target = mass - target_sum;
+            loss -= f64::from(outlier_target * outlier_log);
+            let block = &mut gradient[sample / LANES * classes..][..classes];
+            for class in 0..classes {
+                loss -= f64::from(target[class] * row[class]);
+                row[class] = row[class].exp();
+                block[class].0[sample % LANES] = (row[class] * mass - target[class]) / total as f32;
+            }
+            let (predicted, expected) = (argmax_index(row), argmax_index(target));
+            correct += usize::from(if outlier_target > target[expected] {
+                outlier_log.exp() > row[predicted]
+            } else {
+                predicted == expected
+            });
+        }
+        BatchMetrics { loss, correct }
+    }
+}
+
+/// Returns the label with the largest logit or probability, the lowest one of several.
+///
+/// # Panics
+/// If the label is above 255.
+pub fn argmax(row: &[f32]) -> u8 {
+    u8::try_from(argmax_index(row)).expect("labels are bytes")
+}
+
+fn argmax_index(row: &[f32]) -> usize {
+    (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(logits: [f32; 2], target: [f32; 2], outlier_class: bool) -> BatchMetrics {
+        let logits = logits.map(|logit| Lanes([logit; LANES]));
+        let (mut row, mut gradient) = ([0.0; 2], [Lanes::default(); 2]);
+        CrossEntropy { targets: &target, total: 1, outlier_class, row: &mut row }
+            .backward(&logits, &mut gradient)
+    }
+
+    #[test]
+    fn counts_outlier_as_correct_only_if_predicted_as_outlier() {
+        let outlier = [0.0, 0.0];
+        assert_eq!(metrics([3.0, 1.0], outlier, true).correct, 0);
+        assert_eq!(metrics([-3.0, -1.0], outlier, true).correct, 1);
+        assert_eq!(metrics([1.0, 3.0], [0.0, 1.0], true).correct, 1);
+        assert_eq!(metrics([3.0, 1.0], [0.0, 1.0], true).correct, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "sample 1: expected a label below 10, found 10")]
+    fn panics_on_label_beyond_classes() {
+        Targets::Labels(&[9, 10]).write_row(1, &mut [0.0; 10]);
+    }
 }

@@ -1,11 +1,94 @@
-//! The interface between a layer and the code that runs it on one thread: [`Operator`].
+//! The interface between layers and the network that runs them.
+//!
+//! [`LayerSpec`] is what the settings of a layer determine: shapes, parameters, and how it runs. [`Operator`] is a layer on one
+//! thread, with its memory. [`SingleSampleOp`] is a layer that runs on one sample in inference.
 //!
 //! Nothing here names a layer. What an operator needs beyond its own forward and backward pass is expressed as data
 //! ([`Activation`]) or as a trait ([`BatchStatistics`], [`DeferredWeightGradient`]).
 
 use fearless_simd::Level;
 
-use super::lanes::{LANES, Lanes};
+use crate::{
+    Shape,
+    error::LayerError,
+    layout::{LANES, Lanes},
+};
+
+/// Largest dimension of a layer. Products of a few dimensions can't overflow.
+pub(crate) const MAX_DIMENSION: usize = 1 << 16;
+
+/// Names of the parameters that PyTorch calls buffers: they are averages over training steps, and not learned.
+pub(crate) const BUFFERS: [&str; 2] = ["running_mean", "running_var"];
+
+/// What the settings of a layer determine.
+pub(crate) trait LayerSpec {
+    /// Returns the name of the layer's type, as in PyTorch.
+    fn type_name(&self) -> &'static str;
+
+    /// Returns the shape of the output for an `input` shape.
+    ///
+    /// # Errors
+    /// If the layer doesn't accept the input, or has an impossible setting.
+    fn output_shape(&self, input: Shape) -> Result<Shape, LayerError>;
+
+    /// Returns name and shape of each parameter, in PyTorch's order. Parameters whose names are in
+    /// [`BUFFERS`] are not learned.
+    fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
+        Vec::new()
+    }
+
+    /// Returns the initial value of the parameter `param_name`, or `None` if it is initialized at random.
+    fn constant_init(&self, _param_name: &str) -> Option<f32> {
+        None
+    }
+
+    /// Returns the number of inputs that an output is a weighted sum of. Parameters are initialized uniformly in
+    /// `+-1/sqrt(fan_in)`.
+    fn fan_in(&self) -> usize {
+        0
+    }
+
+    /// Converts the layer's parameters from PyTorch's order to the engine's. The default leaves them as they are.
+    fn to_engine_order(&self, _input: Shape, pytorch: &[f32], engine: &mut [f32]) {
+        engine.copy_from_slice(pytorch);
+    }
+
+    /// Converts the layer's parameters from the engine's order to PyTorch's.
+    fn to_pytorch_order(&self, _input: Shape, engine: &[f32], pytorch: &mut [f32]) {
+        pytorch.copy_from_slice(engine);
+    }
+
+    /// Returns the activation function that the layer is, if it is one.
+    fn activation(&self) -> Option<Activation> {
+        None
+    }
+
+    /// Returns the layer's operator on one thread, or `None` if it leaves the memory of its input as it is, as a flattening
+    /// does, or is an [`activation`](Self::activation).
+    fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>>;
+
+    /// Returns the layer in inference on one sample, or `None` if its output is its input.
+    ///
+    /// The default runs the operator. This is right for a layer without parameters that treats all channels alike.
+    fn single_sample(&self, placement: Placement, _parameters: &[f32]) -> Option<Box<dyn SingleSampleOp>> {
+        let [input, output] = [placement.input, placement.output].map(grouped);
+        let operator = self.operator(Placement { input, output, ..placement })?;
+        Some(Box::new(ChannelwiseOp(operator)))
+    }
+}
+
+/// Where a layer stands in a network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placement {
+    /// Shape of its input.
+    pub input: Shape,
+    /// Shape of its output.
+    pub output: Shape,
+    /// Largest number of blocks in a call.
+    pub max_blocks: usize,
+    /// Number of the layer's stream of random numbers: the dropout layers of a network are counted from 0.
+    pub random_stream: u64,
+}
 
 /// One pass over some blocks of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +170,34 @@ pub(crate) trait Operator: Send + Sync {
     /// Returns whether the operator takes the whole batch in one call rather than block by block.
     fn takes_whole_batch(&self) -> bool {
         false
+    }
+}
+
+/// A layer in inference on one sample, in the layout `(channel / 8, height, width, lane = channel % 8)`.
+///
+/// The lanes after the last channel have any value.
+pub(crate) trait SingleSampleOp: Send {
+    /// Computes `y` of `x`, or works in place on `x` if [`in_place`](Self::in_place). `parameters` are those of the layer.
+    fn forward(&mut self, level: Level, parameters: &[f32], x: &mut [Lanes], y: &mut [Lanes]);
+
+    /// Returns whether the operator works in place. Then `y` is empty.
+    fn in_place(&self) -> bool {
+        false
+    }
+}
+
+/// Returns the shape of a sample whose channels are grouped by eight: the number of channels is that of the groups.
+pub(crate) fn grouped(shape: Shape) -> Shape {
+    Shape { channels: shape.channels.div_ceil(LANES), ..shape }
+}
+
+/// An operator without parameters that treats all channels alike. It runs on groups of channels as on channels of samples.
+struct ChannelwiseOp(Box<dyn Operator>);
+
+impl SingleSampleOp for ChannelwiseOp {
+    fn forward(&mut self, level: Level, _parameters: &[f32], x: &mut [Lanes], y: &mut [Lanes]) {
+        let pass = Pass { level, training: false, dropout_key: None, first_block: 0, samples: 1 };
+        self.0.forward(pass, &[], x, y);
     }
 }
 

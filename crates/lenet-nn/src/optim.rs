@@ -1,4 +1,14 @@
-//! Optimisers, with PyTorch's formulas, and learning-rate schedules.
+//! Optimizers with PyTorch's formulas, and learning-rate schedules.
+//!
+//! ```
+//! use lenet_nn::optim::{Optimizer, Schedule};
+//!
+//! let optimizer = Optimizer::AdamW { lr: 0.002, weight_decay: 0.05 };
+//! optimizer.validate()?;
+//! assert_eq!(Schedule::Cosine.factor(0, 100), 1.0);
+//! assert!(Schedule::Cosine.factor(99, 100) < 0.001);
+//! # Ok::<(), lenet_nn::Error>(())
+//! ```
 
 use std::{f64::consts::PI, ops::Range};
 
@@ -7,21 +17,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, error::ensure};
 
-/// How parameters follow from gradients.
+/// The formula by which parameters `p` follow from gradients `g`.
 ///
-/// Weight decay pulls the weights of layers towards zero. Biases, and whatever else has one dimension, are left alone:
-/// they say where a function lies, not how steep it is.
+/// Weight decay is applied to the ranges given to [`OptimizerState::new`]. Usually these are the tensors of more than one
+/// dimension, because biases and the parameters of a normalization do not make a function steeper.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Optimizer {
-    /// Stochastic gradient descent: `g = g + weight_decay * p`, `v = momentum * v + g`, `p = p - lr * v`.
+    /// Stochastic gradient descent with momentum: `g = g + weight_decay * p`, `v = momentum * v + g`, `p = p - lr * v`.
     Sgd {
         /// Learning rate.
         lr: f32,
-        /// BatchSlice of the last step's direction that is kept.
+        /// Fraction of the last step's direction that is kept, at least 0 and below 1.
         #[serde(default)]
         momentum: f32,
-        /// BatchSlice of a weight that is added to its gradient.
+        /// Fraction of a weight that is added to its gradient.
         #[serde(default)]
         weight_decay: f32,
     },
@@ -32,18 +42,18 @@ pub enum Optimizer {
         /// Learning rate.
         lr: f32,
     },
-    /// Adam after a decay that doesn't go through its moments (Loshchilov and Hutter 2019):
-    /// `p = p - lr * weight_decay * p`, then as Adam.
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): `p = p - lr * weight_decay * p`, then as
+    /// [`Adam`](Self::Adam).
     AdamW {
         /// Learning rate.
         lr: f32,
-        /// BatchSlice of a weight that a step takes away, times the learning rate.
+        /// Fraction of a weight that a step with learning rate 1 subtracts.
         weight_decay: f32,
     },
 }
 
 impl Optimizer {
-    /// The learning rate before any schedule.
+    /// Returns the learning rate, which a schedule multiplies by its factor.
     pub fn lr(&self) -> f32 {
         match *self {
             Self::Sgd { lr, .. } | Self::Adam { lr } | Self::AdamW { lr, .. } => lr,
@@ -57,7 +67,7 @@ impl Optimizer {
         }
     }
 
-    /// Numbers that it remembers of each parameter.
+    /// Returns the number of moments that it keeps for each parameter.
     pub fn moments(&self) -> usize {
         match self {
             Self::Sgd { momentum: 0.0, .. } => 0,
@@ -66,6 +76,10 @@ impl Optimizer {
         }
     }
 
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the name of a setting that is out of its range.
     pub fn validate(&self) -> Result<(), Error> {
         let (lr, decay) = (self.lr(), self.weight_decay());
         ensure("lr", lr > 0.0 && lr.is_finite(), "a positive number", lr)?;
@@ -76,36 +90,38 @@ impl Optimizer {
     }
 }
 
-/// How the learning rate goes from the first step to the last.
+/// The learning rate over the steps of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Schedule {
-    /// It stays.
+    /// Constant.
     Constant,
-    /// It falls to zero along half a cosine (Loshchilov and Hutter 2017).
+    /// Falls to 0 along half a cosine (Loshchilov and Hutter 2017).
     Cosine,
-    /// It falls by steps: training is cut into stages of the same length.
+    /// Piecewise constant: training is divided into stages of equal length.
     Step {
         /// Number of stages.
         stages: u32,
-        /// Factor from each stage to the next.
+        /// Factor between neighboring stages.
         gamma: f32,
     },
-    /// It rises and falls along half a cosine each (Smith and Topin 2018), with its peak at the optimiser's rate: what
-    /// PyTorch's `OneCycleLR` does with `cycle_momentum=False`.
+    /// Rises to the optimizer's learning rate and falls, along half a cosine each (Smith and Topin 2018), as PyTorch's
+    /// `OneCycleLR` with `cycle_momentum=False`.
     OneCycle {
-        /// BatchSlice of the steps in which it rises.
+        /// Fraction of the steps in which it rises.
         pct_start: f32,
-        /// What the peak is divided by at the start.
+        /// Ratio of the peak to the first learning rate.
         div_factor: f32,
-        /// What the rate at the start is divided by at the end.
+        /// Ratio of the first learning rate to the last one.
         final_div_factor: f32,
     },
 }
 
 impl Schedule {
-    /// The factor of the learning rate in step `step` of `steps`, counted from 0.
+    /// Returns the factor of the learning rate in step `step` of `steps`, counted from 0. A training of 0 steps is treated as one of
+    /// 1 step.
     pub fn factor(self, step: usize, steps: usize) -> f64 {
+        let steps = steps.max(1);
         let cosine =
             |from: f64, to: f64, progress: f64| to + (from - to) * 0.5 * (1.0 + (PI * progress).cos());
         match self {
@@ -139,11 +155,15 @@ impl Schedule {
         }
     }
 
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the name of a setting that is out of its range.
     pub fn validate(&self) -> Result<(), Error> {
         match *self {
             Self::Constant | Self::Cosine => Ok(()),
             Self::Step { stages, gamma } => {
-                ensure("stages", stages > 0, "at least 1", stages)?;
+                ensure("stages", stages > 0, "at least 1", stages as f32)?;
                 ensure("gamma", gamma > 0.0 && gamma <= 1.0, "above 0 and at most 1", gamma)
             }
             Self::OneCycle { pct_start, div_factor, final_div_factor } => {
@@ -161,37 +181,39 @@ const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// A first moment of Adam below which it is nothing. Where a gradient is 0 from some step on, as where an input always is, the
-/// moment would shrink to a subnormal number, with which some processors take a hundred times as long.
-const NOTHING: f32 = 1e-30;
+/// Smallest magnitude of Adam's first moment; below, it is set to 0. If a gradient is 0 from some step on, as that of an input that
+/// is always 0, the moment would shrink to a subnormal number, which slows some processors down by a factor of a hundred.
+const MIN_MOMENT: f32 = 1e-30;
 
-/// An optimiser's memory of the steps so far.
+/// The state of an optimizer.
 #[derive(Debug, Clone)]
 pub struct OptimizerState {
     optimizer: Optimizer,
-    /// The parameters that decay.
+    /// Ranges of the parameters with weight decay.
     decayed: Vec<Range<usize>>,
-    /// Momentum or Adam's first moment, and Adam's second: zeros where the optimiser has no use for them.
+    /// Momentum or Adam's first moment, and Adam's second moment, a value for each parameter; 0 if the optimizer doesn't use them.
     pub moments: [Vec<f32>; 2],
+    /// Number of steps so far.
     pub steps: i32,
 }
 
-/// A moving average of the parameters: `a = d * a + (1 - d) * p` at the end of step `t`, counted from 1, with
-/// `d = min(decay, t / (9 + t))`, so that it soon forgets where training began.
+/// An exponential moving average of the parameters: `a = d * a + (1 - d) * p` after step `t`, counted from 1, with
+/// `d = min(decay, t / (9 + t))`. The smaller `d` of early steps removes the initial parameters from the average.
 pub struct Average<'a> {
+    /// Largest weight of the old average.
     pub decay: f32,
-    /// As many as there are parameters.
+    /// The average, a value for each parameter.
     pub values: &'a mut [f32],
 }
 
 impl OptimizerState {
-    /// No steps yet, for a number of `parameters`, of which those in the ranges `decayed` are subject to weight decay.
+    /// Returns the state before the first step, for a number of `parameters`, those in the ranges `decayed` with weight decay.
     pub fn new(optimizer: Optimizer, parameters: usize, decayed: Vec<Range<usize>>) -> Self {
         let decayed = if optimizer.weight_decay() > 0.0 { decayed } else { Vec::new() };
         Self { optimizer, decayed, moments: [vec![0.0; parameters], vec![0.0; parameters]], steps: 0 }
     }
 
-    /// One step with learning rate `lr`, which `average` follows.
+    /// Returns a step with learning rate `lr` of all `parameters` and their `average`. It takes effect with [`Update::apply`].
     pub fn step<'a>(
         &'a mut self,
         lr: f32,
@@ -209,46 +231,50 @@ impl OptimizerState {
     }
 }
 
-/// A step of some parameters that follow each other, taken when their gradient is known.
+/// A step of a range of the parameters, which is applied when their gradient is known.
 pub struct Update<'a> {
     rule: Rule,
     decayed: &'a [Range<usize>],
-    /// The place of the first among all parameters.
+    /// Index of the first parameter.
     start: usize,
     parameters: &'a mut [f32],
     moments: [&'a mut [f32]; 2],
-    /// The share of the way to the parameters that it goes in this step, and its values.
+    /// Weight of the parameters in the new average, and the average.
     average: Option<(f32, &'a mut [f32])>,
 }
 
 impl<'a> Update<'a> {
-    /// The place of the first parameter among all.
+    /// Returns the index of the first parameter among all.
     pub fn start(&self) -> usize {
         self.start
     }
 
-    /// The number of parameters.
+    /// Returns the number of parameters.
+    #[allow(clippy::len_without_is_empty, reason = "only the length is needed")]
     pub fn len(&self) -> usize {
         self.parameters.len()
     }
 
-    /// Those before a place among all parameters, and those from there on.
-    pub fn split_at(self, place: usize) -> (Self, Self) {
+    /// Divides the step at the parameter with an index among all.
+    ///
+    /// # Panics
+    /// If the parameter is before the range or after its end.
+    pub fn split_at(self, index: usize) -> (Self, Self) {
         let Self { rule, decayed, start, parameters, moments: [first, second], average } = self;
-        let middle = place - start;
+        let middle = index - start;
         let (parameters, parameters_after) = parameters.split_at_mut(middle);
         let ((first, first_after), (second, second_after)) =
             (first.split_at_mut(middle), second.split_at_mut(middle));
         let (average, average_after) = average
-            .map(|(share, values)| {
+            .map(|(weight, values)| {
                 let (values, after) = values.split_at_mut(middle);
-                ((share, values), (share, after))
+                ((weight, values), (weight, after))
             })
             .unzip();
         let after = Self {
             rule,
             decayed,
-            start: place,
+            start: index,
             parameters: parameters_after,
             moments: [first_after, second_after],
             average: average_after,
@@ -256,26 +282,26 @@ impl<'a> Update<'a> {
         (Self { rule, decayed, start, parameters, moments: [first, second], average }, after)
     }
 
-    /// Takes the step along `gradient`, which is overwritten.
-    pub fn take(self, level: Level, gradient: &mut [f32]) {
+    /// Applies the step with the `gradient` of these parameters, which is overwritten.
+    pub fn apply(self, level: Level, gradient: &mut [f32]) {
         let Self { rule, decayed, start, parameters, moments: [first, second], average } = self;
         let end = start + parameters.len();
-        let clip = |place: usize| place.clamp(start, end) - start;
+        let clip = |index: usize| index.clamp(start, end) - start;
         for range in decayed {
             let range = clip(range.start)..clip(range.end);
             rule.decay(&mut parameters[range.clone()], &mut gradient[range]);
         }
-        // The compiler makes vectors of as many numbers as the level has.
+        // The compiler vectorizes the loops for the SIMD level.
         dispatch!(level, _simd => rule.update(parameters, gradient, first, second));
-        if let Some((share, values)) = average {
+        if let Some((weight, values)) = average {
             for (a, p) in values.iter_mut().zip(parameters) {
-                *a += share * (*p - *a);
+                *a += weight * (*p - *a);
             }
         }
     }
 }
 
-/// An optimiser's formula in one step.
+/// The formula of an optimizer in one step.
 #[derive(Clone, Copy)]
 enum Rule {
     Sgd {
@@ -284,7 +310,7 @@ enum Rule {
         weight_decay: f32,
     },
     Adam {
-        /// The share of a weight that decays.
+        /// Fraction of a weight that decays.
         decay: f32,
         /// `lr / (1 - b1^t)`
         lr: f32,
@@ -294,7 +320,7 @@ enum Rule {
 }
 
 impl Rule {
-    /// That of step `steps`, counted from 1.
+    /// Returns the formula in step `steps`, counted from 1.
     fn new(optimizer: Optimizer, lr: f32, steps: i32) -> Self {
         match optimizer {
             Optimizer::Sgd { momentum, weight_decay, .. } => Self::Sgd { lr, momentum, weight_decay },
@@ -306,6 +332,7 @@ impl Rule {
         }
     }
 
+    /// Applies weight decay.
     fn decay(self, p: &mut [f32], g: &mut [f32]) {
         match self {
             Self::Sgd { weight_decay, .. } => {
@@ -321,6 +348,7 @@ impl Rule {
         }
     }
 
+    /// Updates parameters and moments.
     #[inline(always)]
     fn update(self, p: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32]) {
         match self {
@@ -338,7 +366,7 @@ impl Rule {
             Self::Adam { lr, correction, .. } => {
                 for ((p, g), (first, second)) in p.iter_mut().zip(g).zip(first.iter_mut().zip(second)) {
                     let m = BETA1 * *first + (1.0 - BETA1) * g;
-                    let m = if m.abs() < NOTHING { 0.0 } else { m };
+                    let m = if m.abs() < MIN_MOMENT { 0.0 } else { m };
                     let v = BETA2 * *second + (1.0 - BETA2) * (g * g);
                     (*first, *second) = (m, v);
                     *p -= lr * m / (v.sqrt() * correction + EPSILON);
@@ -352,10 +380,10 @@ impl Rule {
 mod tests {
     use super::*;
 
-    /// Components of some size, the last of them shorter, and decay that starts and ends within them.
-    const PART: usize = 500;
-    const LEN: usize = 20 * PART + 5;
-    const DECAYED: [Range<usize>; 4] = [3..5, 100..2 * PART, 3 * PART + 1..9 * PART - 1, LEN - 4..LEN];
+    /// Length of a chunk of parameters. The last chunk is shorter, and ranges with decay start and end within chunks.
+    const CHUNK: usize = 500;
+    const LEN: usize = 20 * CHUNK + 5;
+    const DECAYED: [Range<usize>; 4] = [3..5, 100..2 * CHUNK, 3 * CHUNK + 1..9 * CHUNK - 1, LEN - 4..LEN];
 
     fn values(seed: u64) -> Vec<f32> {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -363,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_change_as_each_would_alone() {
+    fn updates_in_chunks_equal_updates_of_single_parameters() {
         let (start, gradient) = (values(0), values(1));
         let ends = DECAYED.iter().flat_map(|range| [range.start - 1, range.start, range.end - 1]);
         let indices: Vec<usize> = ends.chain((0..LEN).step_by(997)).collect();
@@ -377,9 +405,9 @@ mod tests {
                 let mut rest = state.step(0.01, &mut all, None);
                 while rest.len() > 0 {
                     let start = rest.start();
-                    let (part, after) = rest.split_at(LEN.min(start + PART));
+                    let (part, after) = rest.split_at(LEN.min(start + CHUNK));
                     let mut gradient = gradient[start..start + part.len()].to_vec();
-                    part.take(Level::new(), &mut gradient);
+                    part.apply(Level::new(), &mut gradient);
                     rest = after;
                 }
             }
@@ -388,7 +416,7 @@ mod tests {
                 let mut alone = [start[index]];
                 let mut state = OptimizerState::new(optimizer, 1, vec![0..1; usize::from(decays)]);
                 for _ in 0..20 {
-                    state.step(0.01, &mut alone, None).take(Level::new(), &mut [gradient[index]]);
+                    state.step(0.01, &mut alone, None).apply(Level::new(), &mut [gradient[index]]);
                 }
                 assert_eq!(alone[0], all[index], "{index} of {optimizer:?}");
             }
@@ -396,12 +424,26 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_that_shrinks_becomes_zero() {
+    fn flushes_subnormal_first_moment_to_zero() {
         let mut state = OptimizerState::new(Optimizer::Adam { lr: 0.01 }, 1, Vec::new());
         let mut parameter = [1.0];
         for gradient in [0.5].into_iter().chain([0.0; 800]) {
-            state.step(0.01, &mut parameter, None).take(Level::new(), &mut [gradient]);
+            state.step(0.01, &mut parameter, None).apply(Level::new(), &mut [gradient]);
         }
         assert_eq!(state.moments[0], [0.0]);
+    }
+
+    #[test]
+    fn schedules_of_zero_steps_are_finite() {
+        for schedule in [
+            Schedule::Constant,
+            Schedule::Cosine,
+            Schedule::Step { stages: 3, gamma: 0.5 },
+            Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 10.0 },
+        ] {
+            for warmup in [0.0, 0.5] {
+                assert!(schedule.factor_with_warmup(warmup, 0, 0).is_finite(), "{schedule:?}");
+            }
+        }
     }
 }

@@ -23,7 +23,8 @@ pub fn fit_temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
     let derivative = |b: f64| -> f64 {
         let rows = labels.iter().zip(logits);
         rows.map(|(&label, logits)| {
-            let probabilities = softmax(logits.map(|logit| (b * f64::from(logit)) as f32), false);
+            let mut probabilities = logits.map(|logit| (b * f64::from(logit)) as f32);
+            softmax(&mut probabilities, false);
             let mean: f64 =
                 probabilities.iter().zip(logits).map(|(p, z)| f64::from(*p) * f64::from(*z)).sum();
             mean - f64::from(logits[usize::from(label)])
@@ -46,9 +47,10 @@ pub fn fit_temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
 /// If `images` doesn't hold whole images.
 pub fn fit_threshold(network: &Network, images: &[u8], fraction: f64) -> f32 {
     let blurred: Vec<u8> = images.as_chunks().0.iter().flat_map(image::blur).collect();
-    let pairs = network.probabilities(images).into_iter().zip(network.probabilities(&blurred));
+    let (sharp, blurred) = (network.probabilities(images), network.probabilities(&blurred));
+    let pairs = sharp.as_chunks().0.iter().zip(blurred.as_chunks().0);
     let probabilities =
-        pairs.map(|(first, second)| geometric_mean(digit_probability(&first), digit_probability(&second)));
+        pairs.map(|(first, second)| geometric_mean(digit_probability(first), digit_probability(second)));
     quantile(probabilities.collect(), fraction)
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use safetensors::{Dtype, SafeTensorError};
 
-use crate::nn::Normalize;
+use crate::nn::{Normalize, Shape};
 
 /// Errors returned by this crate, one variant for each cause.
 ///
@@ -238,6 +238,14 @@ pub enum Error {
     /// Training was interrupted.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+    /// A network is not for digits: its input is not (1, 28, 28), or it has not 10 classes.
+    #[error("network: expected an input of (1, 28, 28) and 10 classes, found {input} and {classes}")]
+    NotDigitNetwork {
+        /// Shape of its input.
+        input: Shape,
+        /// Number of its classes.
+        classes: usize,
+    },
     /// The engine rejected an architecture or a setting.
     #[error(transparent)]
     Network(#[from] lenet_nn::Error),
@@ -256,7 +264,7 @@ impl Error {
     pub fn setting_name(&self) -> Option<&str> {
         match self {
             Self::InvalidSetting { name, .. } => Some(name),
-            Self::Network(lenet_nn::Error::Setting { name, .. }) => Some(name),
+            Self::Network(error) => error.setting_name(),
             _ => None,
         }
     }

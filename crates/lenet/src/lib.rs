@@ -23,11 +23,12 @@
 //! ```
 //! use std::ops::ControlFlow;
 //!
+//! use lenet::{CLASSES, data::INPUT_SHAPE};
 //! use lenet::metrics::Evaluation;
 //! use lenet::nn::{Architecture, AvgPool2d, Conv2d, Layer, Linear, Network};
 //! use lenet::train::{Recipe, Trainer};
 //!
-//! let lenet5 = Architecture::new("lenet5")
+//! let lenet5 = Architecture::new("lenet5", INPUT_SHAPE, CLASSES)
 //!     .layer("conv1", Conv2d::new(1, 6, 5).padding(2)) // (1, 28, 28) to (6, 28, 28)
 //!     .layer("tanh1", Layer::Tanh)
 //!     .layer("pool1", AvgPool2d::new(2)) // (6, 14, 14)
@@ -50,7 +51,7 @@
 //!     println!("loss {:.4}", epoch.loss);
 //! }
 //! let probabilities = trainer.network().probabilities(test.images());
-//! let evaluation = Evaluation::new(test.labels(), &probabilities)?;
+//! let evaluation = Evaluation::new(test.labels(), probabilities.as_chunks().0)?;
 //! assert!(evaluation.accuracy() > 0.97);
 //!
 //! # /// Draws each digit at 153 different positions. A digit has 5 rows of 3 squares of 4 x 4 pixels.

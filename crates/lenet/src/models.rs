@@ -3,7 +3,8 @@
 //! All take images `(1, 28, 28)` and return ten logits. [`by_name`] finds one.
 
 use crate::{
-    SIDE,
+    CLASSES, SIDE,
+    data::INPUT_SHAPE,
     nn::{Architecture, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d},
 };
 
@@ -24,7 +25,7 @@ pub fn by_name(name: &str) -> Option<Architecture> {
 
 /// Returns a multilayer perceptron with one hidden layer of 784 features: 623,290 parameters.
 pub fn mlp() -> Architecture {
-    Architecture::new("mlp")
+    Architecture::new("mlp", INPUT_SHAPE, CLASSES)
         .layer("flatten", Layer::Flatten)
         .layer("layer1", Linear::new(784, 784))
         .layer("relu", Layer::ReLU)
@@ -33,7 +34,7 @@ pub fn mlp() -> Architecture {
 
 /// Returns a network of one convolution, overlapping max-pooling and a hidden layer of 128 features: 934,798 parameters.
 pub fn cnn() -> Architecture {
-    Architecture::new("cnn")
+    Architecture::new("cnn", INPUT_SHAPE, CLASSES)
         .layer("conv", Conv2d::new(1, 10, 5).padding(2))
         .layer("relu1", Layer::ReLU)
         .layer("pool", MaxPool2d::new(2).stride(1))
@@ -50,7 +51,7 @@ pub fn cnn() -> Architecture {
 /// As in most implementations today, and unlike in the paper, each map of the second convolution is connected to all maps of the
 /// first.
 pub fn lenet5() -> Architecture {
-    Architecture::new("lenet5")
+    Architecture::new("lenet5", INPUT_SHAPE, CLASSES)
         .layer("conv1", Conv2d::new(1, 6, 5).padding(2))
         .layer("tanh1", Layer::Tanh)
         .layer("pool1", AvgPool2d::new(2))
@@ -79,7 +80,8 @@ pub fn vgg_wide() -> Architecture {
 
 /// Returns a VGG-style network. `channels` are the output channels of each convolution at full, half and quarter resolution.
 fn vgg_style(name: &str, channels: &[&[usize]]) -> Architecture {
-    let (mut architecture, mut inputs, mut number, mut side) = (Architecture::new(name), 1, 0, SIDE);
+    let (mut architecture, mut inputs, mut number, mut side) =
+        (Architecture::new(name, INPUT_SHAPE, CLASSES), 1, 0, SIDE);
     for (level, channels) in channels.iter().enumerate() {
         if level > 0 {
             architecture = architecture.layer(format!("pool{level}"), MaxPool2d::new(2));

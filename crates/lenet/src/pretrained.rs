@@ -7,7 +7,7 @@
 //! let one: Vec<u8> = (0..lenet::PIXELS)
 //!     .map(|i| if (12..16).contains(&(i % 28)) && (4..24).contains(&(i / 28)) { 255 } else { 0 })
 //!     .collect();
-//! let probabilities = network.probabilities(&one)[0];
+//! let probabilities = network.probabilities(&one);
 //! assert_eq!(lenet::nn::argmax(&probabilities), 1);
 //! ```
 

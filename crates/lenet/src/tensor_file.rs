@@ -13,6 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error,
+    data::check_digit_network,
     nn::{Architecture, Network, Normalize, Tensor},
 };
 
@@ -86,7 +87,7 @@ impl<'a> TensorReader<'a> {
     /// Reads the tensors of a network, whose names have the prefix `prefix`.
     ///
     /// # Errors
-    /// [`Error::Network`] if the architecture is invalid, [`Error::MissingParameters`], or an error of
+    /// [`Error::Network`] if the architecture is invalid, [`Error::NotDigitNetwork`], [`Error::MissingParameters`], or an error of
     /// [`tensor`](Self::tensor).
     pub fn network(
         &mut self,
@@ -105,11 +106,12 @@ impl<'a> TensorReader<'a> {
             });
         }
         let mut network = Network::new(architecture, normalize, 0)?;
+        check_digit_network(&network)?;
         let mut rows = Vec::with_capacity(expected);
         for (name, shape) in network.architecture().tensors() {
             rows.extend(self.tensor(format!("{prefix}{name}"), &shape)?);
         }
-        let parameters = network.to_panels(&rows);
+        let parameters = network.to_engine_order(&rows);
         network.parameters_mut().copy_from_slice(&parameters);
         Ok(network)
     }

@@ -6,10 +6,12 @@
 
 use half::f16;
 use safetensors::Dtype;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::json;
 
 use crate::{
-    Error,
+    CLASSES, Error,
+    data::INPUT_SHAPE,
     nn::{Architecture, Network, Normalize},
     tensor_file::{self, TensorReader},
     train::Recipe,
@@ -50,6 +52,7 @@ pub struct HoldoutMetrics {
 /// The JSON object under the metadata key.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
+    #[serde(deserialize_with = "deserialize_architecture")]
     architecture: Architecture,
     #[serde(alias = "scaling")]
     normalize: Normalize,
@@ -66,6 +69,29 @@ pub(crate) fn default_temperature() -> f32 {
     1.0
 }
 
+/// Deserializes an architecture. Files written before architectures had an input shape and a number of classes have
+/// [`INPUT_SHAPE`] and [`CLASSES`].
+pub(crate) fn deserialize_architecture<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Architecture, D::Error> {
+    let mut fields = serde_json::Map::deserialize(deserializer)?;
+    for (name, value) in [("input", json!(INPUT_SHAPE)), ("classes", json!(CLASSES))] {
+        fields.entry(name).or_insert(value);
+    }
+    Architecture::deserialize(serde_json::Value::Object(fields)).map_err(D::Error::custom)
+}
+
+/// Sets the calibration of a network that was read from a file. In files written before architectures had an outlier class, a
+/// threshold implies one.
+pub(crate) fn calibrate(
+    network: Network,
+    temperature: f32,
+    threshold: Option<f32>,
+) -> Result<Network, Error> {
+    let network = if threshold.is_some() { network.with_outlier_class() } else { network };
+    Ok(network.with_temperature(temperature)?.with_rejection_threshold(threshold)?)
+}
+
 /// Writes a network as a safetensors file. Equal networks and provenances give equal bytes.
 ///
 /// Tensors are `F16` if that changes no parameter, as after [`Network::round_to_f16`], and `F32` otherwise.
@@ -77,7 +103,7 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
         architecture: network.architecture().clone(),
         normalize: network.normalize(),
         temperature: network.temperature(),
-        threshold: network.threshold(),
+        threshold: network.rejection_threshold(),
         provenance: provenance.clone(),
     };
     let half = network.parameters().iter().all(|&value| f16::from_f32(value).to_f32() == value);
@@ -96,7 +122,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
     let metadata: Metadata = tensors.metadata("a network's description")?;
     let network = tensors.network("", metadata.architecture, metadata.normalize)?;
     tensors.finish()?;
-    let network = network.with_temperature(metadata.temperature)?.with_threshold(metadata.threshold)?;
+    let network = calibrate(network, metadata.temperature, metadata.threshold)?;
     Ok((network, metadata.provenance))
 }
 
@@ -121,16 +147,15 @@ pub fn from_state_dict(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::{
+        data::MNIST_NORMALIZE,
         models,
         tensor_file::tests::{changed, zeros},
     };
 
     fn network() -> Network {
-        Network::new(models::lenet5(), Normalize::MNIST, 5).unwrap()
+        Network::new(models::lenet5(), MNIST_NORMALIZE, 5).unwrap()
     }
 
     fn provenance() -> Provenance {
@@ -150,19 +175,20 @@ mod tests {
         let (found, from) = from_bytes(&bytes).unwrap();
         assert_eq!(from, provenance());
         assert_eq!(found.architecture(), network().architecture());
-        assert_eq!(found.normalize(), Normalize::MNIST);
+        assert_eq!(found.normalize(), MNIST_NORMALIZE);
         assert_eq!(found.parameters(), network().parameters());
     }
 
     #[test]
     fn round_trip_keeps_calibration_and_f16() {
-        let mut network = network().with_temperature(1.25).unwrap().with_threshold(Some(0.5)).unwrap();
+        let mut network = network().with_outlier_class().with_temperature(1.25).unwrap();
+        network = network.with_rejection_threshold(Some(0.5)).unwrap();
         let single = to_bytes(&network, &provenance()).unwrap();
         network.round_to_f16();
         let half = to_bytes(&network, &provenance()).unwrap();
         assert!(half.len() < single.len() * 6 / 10, "{} of {} bytes", half.len(), single.len());
         let (found, from) = from_bytes(&half).unwrap();
-        assert_eq!((found.temperature(), found.threshold()), (1.25, Some(0.5)));
+        assert_eq!((found.temperature(), found.rejection_threshold()), (1.25, Some(0.5)));
         assert_eq!(found.parameters(), network.parameters());
         assert_eq!(to_bytes(&found, &from).unwrap(), half);
     }
@@ -192,7 +218,7 @@ mod tests {
     fn rejects_calibration_out_of_range() {
         for (temperature, threshold, wrong) in [
             (0.0, 0.5, "temperature: expected a finite number above 0, found 0"),
-            (1.0, 1.5, "threshold: expected 0 to 1, found 1.5"),
+            (1.0, 1.5, "rejection_threshold: expected 0 to 1, found 1.5"),
         ] {
             let change = |metadata: &mut serde_json::Value| {
                 metadata["temperature"] = json!(temperature);
@@ -242,7 +268,7 @@ mod tests {
 
     #[test]
     fn rejects_an_architecture_larger_than_the_file_before_allocating() {
-        let huge = Architecture::new("huge")
+        let huge = Architecture::new("huge", INPUT_SHAPE, CLASSES)
             .layer("flatten", crate::nn::Layer::Flatten)
             .layer("a", crate::nn::Linear::new(784, 60_000))
             .layer("b", crate::nn::Linear::new(60_000, 10));
@@ -259,7 +285,7 @@ mod tests {
                 ("layer2.weight", Dtype::F32, &[10, 20]),
                 ("layer2.bias", Dtype::F32, &[10]),
             ];
-            let architecture = Architecture::new("mlp")
+            let architecture = Architecture::new("mlp", INPUT_SHAPE, CLASSES)
                 .layer("flatten", crate::nn::Layer::Flatten)
                 .layer("layer1", crate::nn::Linear::new(784, 20))
                 .layer("layer2", crate::nn::Linear::new(20, 10));
@@ -291,5 +317,43 @@ mod tests {
         network.parameters_mut()[200] = f32::NAN;
         let bytes = to_bytes(&network, &provenance()).unwrap();
         assert_rejected(from_bytes(&bytes), "conv2.weight: expected finite numbers, found NaN");
+    }
+
+    #[test]
+    fn reads_architecture_without_input_and_classes() {
+        let change = |metadata: &mut serde_json::Value| {
+            let architecture = metadata["architecture"].as_object_mut().unwrap();
+            assert!(architecture.remove("input").is_some() && architecture.remove("classes").is_some());
+        };
+        let bytes = changed(&to_bytes(&network(), &provenance()).unwrap(), change, |_, _| ());
+        assert_eq!(from_bytes(&bytes).unwrap().0.architecture(), network().architecture());
+    }
+
+    #[test]
+    fn threshold_implies_the_outlier_class() {
+        let change = |metadata: &mut serde_json::Value| metadata["threshold"] = json!(0.5);
+        let bytes = changed(&to_bytes(&network(), &provenance()).unwrap(), change, |_, _| ());
+        let (found, _) = from_bytes(&bytes).unwrap();
+        assert!(found.architecture().has_outlier_class());
+        assert_eq!(found.rejection_threshold(), Some(0.5));
+    }
+
+    #[test]
+    fn round_trip_keeps_outlier_class_without_threshold() {
+        let bytes = to_bytes(&network().with_outlier_class(), &provenance()).unwrap();
+        let (found, _) = from_bytes(&bytes).unwrap();
+        assert!(found.architecture().has_outlier_class());
+        assert_eq!(found.rejection_threshold(), None);
+    }
+
+    #[test]
+    fn rejects_networks_for_other_images() {
+        let shape = crate::nn::Shape { channels: 3, height: 2, width: 2 };
+        let architecture = Architecture::new("other", shape, 4)
+            .layer("flatten", crate::nn::Layer::Flatten)
+            .layer("fc", crate::nn::Linear::new(12, 4));
+        let network = Network::new(architecture, MNIST_NORMALIZE, 0).unwrap();
+        let error = from_bytes(&to_bytes(&network, &provenance()).unwrap()).unwrap_err();
+        assert!(matches!(error, Error::NotDigitNetwork { input, classes: 4 } if input == shape), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use lenet::{
-    nn::{Architecture, Network, Normalize, Tensor},
+    nn::{Architecture, Network, Tensor},
     train::Checkpoint,
     weights,
 };
@@ -20,7 +20,7 @@ fn examples() -> Vec<Value> {
 
 fn network(metadata: &Value) -> Network {
     let architecture: Architecture = serde_json::from_value(metadata["architecture"].clone()).unwrap();
-    Network::new(architecture, Normalize::MNIST, 0).unwrap()
+    Network::new(architecture, lenet::data::MNIST_NORMALIZE, 0).unwrap()
 }
 
 /// Returns a safetensors file with this metadata.

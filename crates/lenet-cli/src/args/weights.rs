@@ -46,7 +46,7 @@ impl WeightsArgs {
         let bytes = read_file(source)?;
         let network = match self.architecture {
             Some(name) => {
-                let normalize = self.normalize.unwrap_or(Normalize::MNIST);
+                let normalize = self.normalize.unwrap_or(lenet::data::MNIST_NORMALIZE);
                 weights::from_state_dict(&bytes, name.architecture(), normalize)
             }
             None => weights::from_bytes(&bytes).map(|(network, _)| network),

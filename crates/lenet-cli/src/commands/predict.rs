@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, path::PathBuf};
 
-use lenet::nn::argmax;
+use lenet::{CLASSES, nn::argmax};
 use serde_json::json;
 
 use crate::{
@@ -33,7 +33,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let network = args.weights_args.load(&args.weights)?;
     let logits = network.logits(&data::read_images(&args.images)?);
     let mut text = if args.json { String::new() } else { "ImageId,Label\n".to_owned() };
-    for (id, logits) in (1..).zip(&logits) {
+    for (id, logits) in (1..).zip(logits.chunks_exact(CLASSES)) {
         let label = argmax(logits);
         let _ = if args.json {
             writeln!(text, "{}", json!({ "image_id": id, "label": label, "logits": logits }))

@@ -33,7 +33,11 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> anyhow::Error {
 /// Adds the number of the line to an error about a setting, if its key is in the text.
 fn setting_error(text: &str, error: Error) -> anyhow::Error {
     let Some(name) = error.setting_name() else { return error.into() };
-    let offset = DeTable::parse(text).ok().and_then(|table| key_offset(table.get_ref(), name));
+    let offset = DeTable::parse(text).ok().and_then(|table| {
+        // `normalize` may have its old name.
+        let names = if name == "normalize" { vec![name, "scaling"] } else { vec![name] };
+        names.into_iter().find_map(|name| key_offset(table.get_ref(), name))
+    });
     match offset {
         Some(offset) => anyhow!("line {}: {error}", line_index(text, offset) + 1),
         None => error.into(),

@@ -165,10 +165,7 @@ mod tests {
     use axum::extract::Query;
     use clap::Parser;
     use image::{DynamicImage, GrayImage, ImageFormat};
-    use lenet::{
-        models,
-        nn::{Network, Normalize},
-    };
+    use lenet::{models, nn::Network};
     use tokio::time;
 
     use super::*;
@@ -190,7 +187,7 @@ mod tests {
     /// Runs a test with a pool of four workers, of which two recognize large images.
     fn with_pool<F: Future<Output = ()>>(test: impl FnOnce(Arc<InferencePool>) -> F) {
         let limits = Arguments::parse_from(["", "--workers", "4"]).limits;
-        let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
+        let network = Network::new(models::lenet5(), lenet::data::MNIST_NORMALIZE, 0).unwrap();
         let pool = InferencePool::new(Recognizer::new(network), &limits, Arc::new(Metrics::new()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(test(Arc::new(pool)));

@@ -14,7 +14,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lenet::{
     image::{Drawing, ImageView},
     models,
-    nn::{Network, Normalize},
+    nn::Network,
     weights::{self, Provenance},
 };
 use serde_json::{Value, json};
@@ -303,7 +303,7 @@ fn shows_rejections_of_an_untrained_network() {
     // Its confidence is below the threshold for every input.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("net.safetensors");
-    let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
+    let network = Network::new(models::lenet5(), lenet::data::MNIST_NORMALIZE, 0).unwrap();
     fs::write(&file, weights::to_bytes(&network, &Provenance::default()).unwrap()).unwrap();
     let server = TestServer::start(&["--weights", file.to_str().unwrap()]);
     let browser = Browser::open(1100, 900, false);

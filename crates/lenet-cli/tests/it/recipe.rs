@@ -131,7 +131,7 @@ fn errors_name_the_file_the_line_and_the_key() {
         (
             "std = 0.5",
             "std = 0",
-            "line 15: scaling: expected a mean and a positive std that keep pixels finite",
+            "line 15: normalize: expected a mean and a positive std that keep pixels finite",
         ),
         ("lr = 0.003", "lr = nan", "line 20: lr: expected a positive number, found NaN"),
         ("lr = 0.003", "", "line 19, [optimizer.AdamW]: missing field `lr`"),

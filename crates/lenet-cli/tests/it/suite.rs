@@ -264,7 +264,9 @@ fn generated_pictures_are_read_as_well_as_ever() {
 fn the_way_of_pictures_costs_the_test_images_nothing() {
     let (network, _) = pretrained::handwriting();
     let data = lenet_mnist::test();
-    let bare = Evaluation::new(data.labels(), &network.probabilities(data.images())).unwrap().accuracy();
+    let bare = Evaluation::new(data.labels(), network.probabilities(data.images()).as_chunks().0)
+        .unwrap()
+        .accuracy();
     let recognizer = Recognizer::new(network);
     let right = (0..data.len()).into_par_iter().filter(|&index| {
         let reading = recognizer.read_single(&ImageView::new(SIDE, SIDE, data.image(index)).unwrap());

@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 
+use super::fixtures::{PIXELS, digits, target_row};
 use super::naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd, smooth};
 use fearless_simd::Level;
 use safetensors::SafeTensors;
 
 use crate::{
-    self as nn, Architecture, BatchSlice, DataParallel, Network, Normalize, PIXELS, Targets, blocks,
+    self as nn, Architecture, BatchSlice, DataParallel, Network, Normalize, Targets, blocks,
     optim::{Optimizer, OptimizerState, Schedule},
 };
 
@@ -113,7 +114,7 @@ pub fn networks() -> [(&'static str, Vec<(&'static str, Layer)>); 3] {
 /// The same networks for the engine.
 pub fn architectures() -> [Architecture; 3] {
     networks().map(|(name, layers)| {
-        let (mut architecture, mut flat) = (Architecture::new(name), false);
+        let (mut architecture, mut flat) = (digits(name), false);
         for (i, (key, layer)) in layers.iter().enumerate() {
             if matches!(layer, Linear { .. }) && !flat {
                 architecture = architecture.layer("flatten", nn::Layer::Flatten);
@@ -291,12 +292,12 @@ fn fast_networks() {
             .flat_map(|p| [p.weight, p.bias].concat())
             .map(|value| value as f32)
             .collect();
-        let values = network.to_panels(&values);
+        let values = network.to_engine_order(&values);
         network.parameters_mut().copy_from_slice(&values);
 
-        check(&format!("{name}/logits"), SINGLE, network.logits(&images()).as_flattened());
+        check(&format!("{name}/logits"), SINGLE, &network.logits(&images()));
         let one_by_one: Vec<_> = images().chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
-        check(&format!("{name}/logits"), SINGLE, one_by_one.as_flattened());
+        check(&format!("{name}/logits"), SINGLE, &one_by_one);
         let (loss, gradient) = network.gradient(&images(), Targets::Labels(&labels()));
         check(&format!("{name}/loss"), SINGLE, &[loss]);
         network.parameters_mut().copy_from_slice(&gradient);
@@ -309,7 +310,7 @@ fn fast_networks() {
 /// A batch in two shares, whose sums only together are those of the batch.
 #[test]
 fn fast_batch_normalisation() {
-    let architecture = Architecture::new("test")
+    let architecture = digits("test")
         .layer("conv1", nn::Conv2d::new(1, 3, 5).stride(2))
         .layer("bn1", nn::BatchNorm2d::new(3))
         .layer("relu1", nn::Layer::ReLU)
@@ -332,7 +333,7 @@ fn fast_batch_normalisation() {
         .flat_map(|(p, channels)| [p.weight, p.bias, vec![0.0; channels], vec![1.0; channels]].concat())
         .map(|value| value as f32)
         .collect();
-    let values = network.to_panels(&values);
+    let values = network.to_engine_order(&values);
     network.parameters_mut().copy_from_slice(&values);
 
     let (images, labels) = (images(), labels());
@@ -340,12 +341,16 @@ fn fast_batch_normalisation() {
     let (first, second) = (11, IMAGES - 11);
     let mut shards = DataParallel::new(&network, &[first, second]);
     shards.step(&network, &mut [0..first, first..IMAGES], |i, shard, samples| {
-        let share =
-            BatchSlice { total: IMAGES, dropout_key: None, first_block: i * blocks(first), none: false };
+        let share = BatchSlice { total: IMAGES, dropout_key: None, first_block: i * blocks(first) };
         let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
-        shard.load(&network, share, pixels.chunks_exact(PIXELS), samples.clone().map(|i| targets.row(i)));
+        shard.load(
+            &network,
+            share,
+            pixels.chunks_exact(PIXELS),
+            samples.clone().map(|i| target_row(targets, i)),
+        );
     });
-    check("batchnorm/loss", SINGLE, &[shards.result().0 / IMAGES as f64]);
+    check("batchnorm/loss", SINGLE, &[shards.metrics().loss / IMAGES as f64]);
     shards.update_running(network.parameters_mut());
     let mut gradient = network.clone();
     gradient.parameters_mut().copy_from_slice(&shards.gradient(&network));
@@ -360,9 +365,9 @@ fn fast_batch_normalisation() {
             check(&format!("batchnorm/{}", tensor.name), SINGLE, &gradient.values);
         }
     }
-    check("batchnorm/logits", SINGLE, network.logits(&images).as_flattened());
+    check("batchnorm/logits", SINGLE, &network.logits(&images));
     let one_by_one: Vec<_> = images.chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
-    check("batchnorm/logits", SINGLE, one_by_one.as_flattened());
+    check("batchnorm/logits", SINGLE, &one_by_one);
 }
 
 #[test]
@@ -378,7 +383,7 @@ fn fast_optimizers() {
         check_optimizer(name, 1e-5, |p, g| {
             let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
             let mut parameters = single(p);
-            state.step(optimizer.lr(), &mut parameters, None).take(Level::new(), &mut single(g));
+            state.step(optimizer.lr(), &mut parameters, None).apply(Level::new(), &mut single(g));
             p.iter_mut().zip(parameters).for_each(|(p, value)| *p = f64::from(value));
         });
     }

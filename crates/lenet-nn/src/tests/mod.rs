@@ -1,20 +1,25 @@
 //! The fast layers against their slow twins, at every SIMD level that this machine has.
 
+mod fixtures;
+mod general; // input shapes, outlier class, dropout streams
 mod golden; // PyTorch's answers
 mod naive; // slow twins of every layer, loss and optimiser
 mod profile; // where the time goes
 
 use fearless_simd::Level;
 
-use self::naive::{Parameters, Tensor, distinct, random_layers};
-use super::{
-    Architecture, AvgPool2d, BatchNorm2d, BatchSlice, Conv2d, DataParallel, Dropout, Layer, Linear,
-    MaxPool2d, Network, Normalize, Shape, Single, Targets,
-    lanes::{Buffer, LANES, Lanes, blocks, zeros},
-    loss::{cross_entropy, smooth},
-    operator::{Activation, Direction, Pass},
+use self::{
+    fixtures::{CLASSES, INPUT, PIXELS, SIDE, digits, target_row},
+    naive::{Parameters, Tensor, distinct, random_layers},
 };
-use crate::{CLASSES, PIXELS, SIDE};
+use super::{
+    AvgPool2d, BatchNorm2d, BatchSlice, Conv2d, DataParallel, Dropout, Layer, Linear, MaxPool2d, Network,
+    Normalize, Shape, Targets,
+    lanes::{Buffer, LANES, Lanes, blocks, zeros},
+    loss::{CrossEntropy, smooth},
+    operator::{Activation, Direction, Pass, Placement},
+    single_sample::SingleSample,
+};
 
 /// The best level of this machine and all below it.
 fn levels() -> Vec<Level> {
@@ -88,7 +93,7 @@ fn check_layer(
         Layer::Linear(_) => Shape::flat(channels * height * width),
         _ => Shape { channels, height, width },
     };
-    let Ok(output) = layer.output(input) else { return };
+    let Ok(output) = layer.output_shape(input) else { return };
     let (fan_in, outputs) = twin.fans().unwrap_or_default();
     let p = Parameters { weight: distinct(random, fan_in * outputs), bias: distinct(random, outputs) };
     let x = Tensor { shape, data: distinct(random, input.len() * samples) };
@@ -104,11 +109,7 @@ fn check_layer(
         // Running averages, which training doesn't look at.
         parameters.extend(vec![f32::NAN; learned]);
     }
-    let linear = layer.linear(input);
-    if let Some(linear) = linear {
-        let weights = linear.weights();
-        linear.to_panels(&parameters.clone()[..weights], &mut parameters[..weights]);
-    }
+    layer.to_engine_order(input, &parameters.clone(), &mut parameters);
     let mut gradient = vec![f32::NAN; parameters.len()];
     let (fast_x, fast_dy) = (to_lanes(&x.data, input.len()), to_lanes(&dy.data, output.len()));
     let (mut fast_y, mut fast_dx);
@@ -118,7 +119,9 @@ fn check_layer(
         activation.forward(level, &mut fast_y);
         activation.backward(level, &fast_y, &mut fast_dx);
     } else {
-        let mut operator = layer.operator(input, output, blocks(samples)).unwrap();
+        let mut operator = layer
+            .operator(Placement { input, output, max_blocks: blocks(samples), random_stream: 0 })
+            .unwrap();
         (fast_y, fast_dx) = (zeros(fast_dy.len()), zeros(fast_x.len()));
         fast_dx.fill(Lanes([f32::NAN; LANES]));
         let at_once = if operator.takes_whole_batch() { blocks(samples) } else { random.usize(1..3) };
@@ -164,10 +167,7 @@ fn check_layer(
     let what = format!("{twin:?} of {shape:?}, {level:?}");
     assert_close(&format!("{what} y"), tolerance, &y.data, &to_rows(&fast_y, output.len(), samples));
     assert_close(&format!("{what} dx"), tolerance, &dx.data, &to_rows(&fast_dx, input.len(), samples));
-    if let Some(linear) = linear {
-        let weights = linear.weights();
-        linear.to_rows(&gradient.clone()[..weights], &mut gradient[..weights]);
-    }
+    layer.to_pytorch_order(input, &gradient.clone(), &mut gradient);
     let gradient: Vec<f64> = gradient.into_iter().take(learned).map(f64::from).collect();
     assert_close(&format!("{what} gradient"), tolerance, &[dp.weight, dp.bias].concat(), &gradient);
 }
@@ -218,10 +218,10 @@ fn quick_convolutions_agree_with_their_twins() {
 
 /// A network in which layers follow each other in many ways, those left out that don't fit.
 fn random_network(random: &mut fastrand::Rng) -> Network {
-    let mut shape = Shape { channels: 1, height: SIDE, width: SIDE };
+    let mut shape = INPUT;
     let mut layers: Vec<Layer> = Vec::new();
     let mut add = |layer: Layer| {
-        if let Ok(output) = layer.output(shape) {
+        if let Ok(output) = layer.output_shape(shape) {
             layers.push(layer);
             shape = output;
         }
@@ -250,11 +250,12 @@ fn random_network(random: &mut fastrand::Rng) -> Network {
     add(Linear::new(features, hidden).into());
     add(activations[random.usize(..3)]);
     add(Linear::new(hidden, CLASSES).into());
-    let architecture =
-        layers.into_iter().enumerate().fold(Architecture::new("random"), |architecture, (i, layer)| {
-            architecture.layer(i.to_string(), layer)
-        });
-    let mut network = Network::new(architecture, Normalize::MNIST, random.u64(..)).unwrap();
+    let architecture = layers
+        .into_iter()
+        .enumerate()
+        .fold(digits("random"), |architecture, (i, layer)| architecture.layer(i.to_string(), layer));
+    let mut network =
+        Network::new(architecture, Normalize { mean: 0.1307, std: 0.3081 }, random.u64(..)).unwrap();
     for parameter in network.parameters_mut() {
         // So that a running variance is not 1, and stays positive.
         *parameter *= 0.75 + 0.5 * random.f32();
@@ -278,14 +279,17 @@ fn quick_convolutions_of_one_image_agree_with_a_block() {
         for outputs in [8, 11, 24, 33, 40, 57] {
             let (inputs, padding) = (random.usize(4..40), random.usize(..kernel));
             let quick = Layer::from(Conv2d::new(inputs, outputs, kernel).padding(padding));
-            let features = quick.output(Shape { channels: inputs, height: 13, width: 13 }).unwrap().len();
-            let architecture = Architecture::new("quick")
+            let features =
+                quick.output_shape(Shape { channels: inputs, height: 13, width: 13 }).unwrap().len();
+            let architecture = digits("quick")
                 .layer("first", Conv2d::new(1, inputs, 3))
                 .layer("pool", MaxPool2d::new(2))
                 .layer("quick", quick)
                 .layer("flatten", Layer::Flatten)
                 .layer("fc", Linear::new(features, CLASSES));
-            check_single(&Network::new(architecture, Normalize::MNIST, random.u64(..)).unwrap());
+            check_single(
+                &Network::new(architecture, Normalize { mean: 0.1307, std: 0.3081 }, random.u64(..)).unwrap(),
+            );
         }
     }
 }
@@ -294,16 +298,14 @@ fn check_single(network: &Network) {
     let images = golden::images();
     let block = network.logits(&images);
     for level in levels() {
-        let mut single = Single::new(network, level);
+        let mut single = SingleSample::new(network, level);
         // The second image shows what the first has left behind.
-        for (image, expected) in images.chunks_exact(PIXELS).zip(&block).take(2) {
+        for (image, expected) in images.chunks_exact(PIXELS).zip(block.chunks_exact(CLASSES)).take(2) {
             let what = format!("{:?}, {level:?}", network.architecture());
-            assert_close(
-                &what,
-                QUICK,
-                &expected.map(f64::from),
-                &single.logits(network, image).map(f64::from),
-            );
+            let mut logits = [0.0; CLASSES];
+            single.logits(network, image, &mut logits);
+            let expected: Vec<f64> = expected.iter().copied().map(f64::from).collect();
+            assert_close(&what, QUICK, &expected, &logits.map(f64::from));
         }
     }
 }
@@ -312,7 +314,7 @@ fn check_single(network: &Network) {
 fn feature_maps_agree_with_their_twins() {
     let image = &golden::images()[..PIXELS];
     let [_, _, lenet5] = golden::architectures();
-    let vgg = Architecture::new("vgg")
+    let vgg = digits("vgg")
         .layer("conv1", Conv2d::new(1, 12, 3).padding(1))
         .layer("bn1", BatchNorm2d::new(12))
         .layer("relu1", Layer::ReLU)
@@ -393,7 +395,8 @@ fn tanh_is_exact_to_single_precision() {
 fn dropout_keeps_the_mean_and_repeats_its_mask() {
     let layer = Layer::from(Dropout::new(0.2));
     let shape = Shape::flat(1000);
-    let mut operator = layer.operator(shape, shape, 3).unwrap();
+    let mut operator =
+        layer.operator(Placement { input: shape, output: shape, max_blocks: 3, random_stream: 0 }).unwrap();
     let ones = vec![Lanes([1.0; LANES]); 3000];
     for level in levels() {
         let pass = Pass { level, training: true, dropout_key: Some(7), first_block: 4, samples: 24 };
@@ -420,7 +423,7 @@ fn dropout_keeps_the_mean_and_repeats_its_mask() {
 #[test]
 fn networks_that_cannot_be_are_refused() {
     let network = |layers: &[(&str, Layer)], normalize| {
-        let architecture = Architecture::new("test");
+        let architecture = digits("test");
         let architecture =
             layers.iter().fold(architecture, |architecture, (name, layer)| architecture.layer(*name, *layer));
         Network::new(architecture, normalize, 0).err().map(|error| error.to_string()).unwrap_or_default()
@@ -466,14 +469,14 @@ fn networks_that_cannot_be_are_refused() {
     assert_eq!(network(&good, Normalize::UNIT), "");
     for std in [0.0, -1.0, 1e-44, f32::NAN] {
         let found = network(&good, Normalize { mean: 0.5, std });
-        assert!(found.starts_with("scaling: expected a mean and a positive std"), "{std}: {found}");
+        assert!(found.starts_with("normalize: expected a mean and a positive std"), "{std}: {found}");
     }
 }
 
 /// Two activations in a row, one before any layer, dropout after an activation: each keeps what its gradient needs.
 #[test]
 fn activations_in_a_row_have_the_right_gradient() {
-    let architecture = Architecture::new("test")
+    let architecture = digits("test")
         .layer("tanh1", Layer::Tanh)
         .layer("flatten", Layer::Flatten)
         .layer("fc1", Linear::new(784, 12))
@@ -501,8 +504,12 @@ fn activations_in_a_row_have_the_right_gradient() {
 #[test]
 fn dropout_in_place_is_that_of_a_copy() {
     let (images, labels) = (golden::images(), golden::labels());
-    let gradient = |layers: &[Layer]| {
-        let mut architecture = Architecture::new("test").layer("conv", Conv2d::new(1, 3, 5));
+    let gradient = |first: Option<Layer>, layers: &[Layer]| {
+        let mut architecture = digits("test");
+        if let Some(first) = first {
+            architecture = architecture.layer("first", first);
+        }
+        let mut architecture = architecture.layer("conv", Conv2d::new(1, 3, 5));
         for (i, layer) in layers.iter().enumerate() {
             architecture = architecture.layer(i.to_string(), *layer);
         }
@@ -511,12 +518,12 @@ fn dropout_in_place_is_that_of_a_copy() {
         let network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
         let samples = labels.len();
         let mut shards = DataParallel::new(&network, &[samples]);
-        let share = BatchSlice { total: samples, dropout_key: Some(7), first_block: 0, none: false };
+        let share = BatchSlice { total: samples, dropout_key: Some(7), first_block: 0 };
         shards.step(&network, &mut [()], |_, shard, ()| {
-            let rows = (0..samples).map(|i| Targets::Labels(&labels).row(i));
+            let rows = (0..samples).map(|i| target_row(Targets::Labels(&labels), i));
             shard.load(&network, share, images.chunks_exact(PIXELS), rows);
         });
-        (shards.result().0, shards.gradient(&network))
+        (shards.metrics().loss, shards.gradient(&network))
     };
     let [half, all] = [0.5, 0.0].map(|p| Layer::from(Dropout::new(p)));
     for (before, after) in [
@@ -525,9 +532,10 @@ fn dropout_in_place_is_that_of_a_copy() {
         (vec![], vec![Layer::Tanh]),
         (vec![Layer::ReLU], vec![MaxPool2d::new(1).into()]),
     ] {
-        let with = |dropout: &[Layer]| gradient(&[&before[..], dropout, &after[..]].concat());
-        assert_eq!(with(&[half]), with(&[all, half]), "{before:?} {after:?}");
-        assert_ne!(with(&[half]), with(&[all]), "{before:?} {after:?}");
+        let with = |first, dropout: &[Layer]| gradient(first, &[&before[..], dropout, &after[..]].concat());
+        // `half` is the second dropout layer in both networks, because masks differ between layers.
+        assert_eq!(with(Some(all), &[half]), with(None, &[all, half]), "{before:?} {after:?}");
+        assert_ne!(with(Some(all), &[half]), with(None, &[all]), "{before:?} {after:?}");
     }
 }
 
@@ -543,9 +551,8 @@ fn pooling_goes_back_through_an_activation() {
             (AvgPool2d::new(3).into(), 8),
         ] {
             let [together, apart] = [false, true].map(|apart| {
-                let mut architecture = Architecture::new("test")
-                    .layer("conv", Conv2d::new(1, 3, 5))
-                    .layer("activation", activation);
+                let mut architecture =
+                    digits("test").layer("conv", Conv2d::new(1, 3, 5)).layer("activation", activation);
                 if apart {
                     architecture = architecture.layer("nothing", Dropout::new(0.0));
                 }
@@ -565,7 +572,7 @@ fn pooling_goes_back_through_an_activation() {
 /// of panels that can't be shared evenly.
 #[test]
 fn wide_layers_have_the_same_gradient_in_shares() {
-    let architecture = Architecture::new("test")
+    let architecture = digits("test")
         .layer("flatten", Layer::Flatten)
         .layer("fc1", Linear::new(784, 203))
         .layer("tanh1", Layer::Tanh)
@@ -584,16 +591,16 @@ fn wide_layers_have_the_same_gradient_in_shares() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| {
             shards.step(&network, &mut [0..8, 8..13, 13..13], |i, shard, samples| {
-                let share = BatchSlice { total: 13, dropout_key: None, first_block: i, none: false };
+                let share = BatchSlice { total: 13, dropout_key: None, first_block: i };
                 let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
-                let rows = samples.clone().map(|i| targets.row(i));
+                let rows = samples.clone().map(|i| target_row(targets, i));
                 shard.load(&network, share, pixels.chunks_exact(PIXELS), rows);
             });
             shards.gradient(&network)
         });
         let double = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
         assert_close("gradient", EXACT, &double(&expected), &double(&found));
-        assert_close("loss", EXACT, &[f64::from(loss)], &[shards.result().0 / samples as f64]);
+        assert_close("loss", EXACT, &[f64::from(loss)], &[shards.metrics().loss / samples as f64]);
     }
 }
 
@@ -629,9 +636,20 @@ fn loss_agrees_with_its_twin() {
         };
         let rows = targets
             .chunks(CLASSES)
-            .map(|row| smooth(std::array::from_fn(|class| row[class] as f32), smoothing as f32));
+            .flat_map(|row| {
+                let mut row: [f32; CLASSES] = std::array::from_fn(|class| row[class] as f32);
+                smooth(&mut row, smoothing as f32);
+                row
+            })
+            .collect::<Vec<f32>>();
         let mut found = zeros(2 * CLASSES);
-        let (total, _) = cross_entropy(&to_lanes(&logits, CLASSES), rows, golden::IMAGES, none, &mut found);
+        let fast = CrossEntropy {
+            targets: &rows,
+            total: golden::IMAGES,
+            outlier_class: none,
+            row: &mut [0.0; CLASSES],
+        };
+        let total = fast.backward(&to_lanes(&logits, CLASSES), &mut found).loss;
         assert_close("loss", EXACT, &[loss], &[total / golden::IMAGES as f64]);
         assert_close("gradient", EXACT, &gradient, &to_rows(&found, CLASSES, golden::IMAGES));
     }

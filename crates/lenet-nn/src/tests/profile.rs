@@ -8,12 +8,11 @@ use std::{hint::black_box, time::Instant};
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch};
 
-use super::golden::architectures;
-use crate::SIDE;
+use super::{fixtures::INPUT, golden::architectures};
 use crate::{
-    Architecture, Shape,
+    Architecture,
     lanes::{LANES, Lanes, zeros},
-    operator::Pass,
+    operator::{Pass, Placement},
 };
 
 const BLOCKS: usize = 7;
@@ -67,7 +66,7 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
         "peak"
     );
     let pass = Pass { level, training: true, dropout_key: Some(1), first_block: 0, samples: IMAGES };
-    let mut input = Shape { channels: 1, height: SIDE, width: SIDE };
+    let mut input = INPUT;
     let (mut total, mut work) = (0.0, 0);
     for (i, row) in architecture.summary().unwrap().into_iter().enumerate() {
         let output = row.output;
@@ -87,7 +86,9 @@ fn profile_layers(level: Level, peak: f64, architecture: &Architecture) {
                     ys.zip(dy.chunks_mut(output.len())).for_each(|(y, dy)| activation.backward(level, y, dy));
                 }),
             )
-        } else if let Some(mut operator) = row.layer.operator(input, output, BLOCKS) {
+        } else if let Some(mut operator) =
+            row.layer.operator(Placement { input, output, max_blocks: BLOCKS, random_stream: 0 })
+        {
             let scratch = operator.deferred_weight_gradient().map_or(0, |layer| layer.scratch_len(BLOCKS));
             let mut scratch = zeros(scratch);
             let blocks = if operator.takes_whole_batch() { BLOCKS } else { 1 };

@@ -6,4 +6,4 @@ pub mod augment;
 mod random;
 pub mod synthetic;
 
-pub use dataset::{CLASSES, Dataset, PIXELS, SIDE};
+pub use dataset::{CLASSES, Dataset, INPUT_SHAPE, MNIST_NORMALIZE, PIXELS, SIDE, check_digit_network};

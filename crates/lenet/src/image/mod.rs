@@ -30,7 +30,7 @@
 //!
 //! let (network, _) = lenet::pretrained::handwriting();
 //! let probabilities = network.probabilities(&digit.pixels);
-//! assert_eq!(lenet::nn::argmax(&probabilities[0]), 1);
+//! assert_eq!(lenet::nn::argmax(&probabilities), 1);
 //! ```
 //!
 //! Step by step:

@@ -6,24 +6,24 @@ use rayon::prelude::*;
 
 use crate::{
     CLASSES, PIXELS,
-    nn::{CHUNK, Memory, Network},
+    nn::{INFERENCE_BATCH, Network, Session},
 };
 
-/// A network with a pool of idle inference buffers, because to allocate buffers takes a quarter of the time of a small picture.
+/// A network with a pool of idle inference sessions, because to allocate their memory takes a quarter of the time of a small picture.
 #[derive(Clone)]
 pub(super) struct Classifier {
-    pub network: Network,
-    idle_buffers: Arc<Mutex<Vec<Memory>>>,
+    pub network: Arc<Network>,
+    idle_sessions: Arc<Mutex<Vec<Session<Arc<Network>>>>>,
 }
 
 impl Classifier {
     pub fn new(network: Network) -> Self {
-        Self { network, idle_buffers: Arc::default() }
+        Self { network: Arc::new(network), idle_sessions: Arc::default() }
     }
 
     /// Returns the probability of each digit for each of `images`, `(batch, 28, 28)`.
     pub fn classify(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
-        self.classify_in_chunks(images, CHUNK)
+        self.classify_in_chunks(images, INFERENCE_BATCH)
     }
 
     /// Does the same as [`classify`](Self::classify) image by image, on several threads. The probabilities don't depend on the
@@ -33,16 +33,17 @@ impl Classifier {
     }
 
     fn classify_in_chunks(&self, images: &[u8], chunk: usize) -> Vec<[f32; CLASSES]> {
-        let mut logits = vec![[0.0; CLASSES]; images.len() / PIXELS];
-        images.par_chunks(chunk * PIXELS).zip(logits.par_chunks_mut(chunk)).for_each(|(images, logits)| {
-            // A poisoned lock only costs the reuse of buffers.
-            let idle = self.idle_buffers.lock().ok().and_then(|mut idle| idle.pop());
-            let mut buffers = idle.unwrap_or_else(|| Memory::new(&self.network, 0, CHUNK));
-            buffers.read(&self.network, images, logits);
-            if let Ok(mut idle) = self.idle_buffers.lock() {
-                idle.push(buffers);
+        let mut rows = vec![[0.0; CLASSES]; images.len() / PIXELS];
+        images.par_chunks(chunk * PIXELS).zip(rows.par_chunks_mut(chunk)).for_each(|(images, rows)| {
+            // A poisoned lock only costs the reuse of sessions.
+            let idle = self.idle_sessions.lock().ok().and_then(|mut idle| idle.pop());
+            let mut session = idle.unwrap_or_else(|| Session::new(Arc::clone(&self.network), 0));
+            session.logits(images, rows.as_flattened_mut());
+            if let Ok(mut idle) = self.idle_sessions.lock() {
+                idle.push(session);
             }
         });
-        logits.into_iter().map(|logits| self.network.calibrated_softmax(logits)).collect()
+        self.network.calibrated_softmax(rows.as_flattened_mut());
+        rows
     }
 }

@@ -228,7 +228,7 @@ impl Recognizer {
         let remarks = [
             inverted.then_some(ReadingRemark::Inverted),
             layout,
-            (any_rejected && self.network().threshold().is_none()).then_some(ReadingRemark::NoOutlierClass),
+            (any_rejected && self.rejection_threshold().is_none()).then_some(ReadingRemark::NoOutlierClass),
         ];
         Reading { text, digits, remarks: remarks.into_iter().flatten().collect() }
     }

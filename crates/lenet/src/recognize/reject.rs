@@ -136,10 +136,15 @@ impl Recognizer {
         }
     }
 
-    fn rejection_threshold(&self) -> Option<f32> {
-        self.network().threshold()
+    /// Returns the rejection threshold, if the network has an outlier class.
+    pub(super) fn rejection_threshold(&self) -> Option<f32> {
+        let threshold = || self.network().rejection_threshold().unwrap_or(DEFAULT_REJECTION_THRESHOLD);
+        self.network().architecture().has_outlier_class().then(threshold)
     }
 }
+
+/// Rejection threshold of a network with an outlier class for which none was fitted.
+const DEFAULT_REJECTION_THRESHOLD: f32 = 0.5;
 
 /// Returns the geometric mean, by which the probabilities of being a digit of two classifications are combined: each of them can
 /// cause a rejection.

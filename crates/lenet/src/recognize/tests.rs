@@ -1,9 +1,7 @@
 use super::*;
 use crate::{
     image::{ComponentParams, GrayImage, NormalizedDigit, TextParams, components, draw_strokes, find_text},
-    models,
-    nn::Normalize,
-    pretrained,
+    models, pretrained,
 };
 
 /// Strokes on a page of 100 x 100.
@@ -40,7 +38,7 @@ fn handwriting_recognizer() -> Recognizer {
 }
 
 fn untrained_recognizer() -> Recognizer {
-    Recognizer::new(Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap())
+    Recognizer::new(Network::new(models::lenet5(), crate::data::MNIST_NORMALIZE, 0).unwrap())
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     Dataset, Error,
     nn::{Architecture, Network, Tensor, blocks, optim::OptimizerState},
     tensor_file::{self, TensorReader},
-    weights::default_temperature,
+    weights::{self, default_temperature},
 };
 
 /// The state of a training between two epochs: all values that an epoch changes, and all that it depends on.
@@ -38,6 +38,7 @@ pub struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Metadata {
+    #[serde(deserialize_with = "weights::deserialize_architecture")]
     architecture: Architecture,
     #[serde(default = "default_temperature")]
     temperature: f32,
@@ -114,7 +115,7 @@ impl Checkpoint {
         let metadata = Metadata {
             architecture: self.network.architecture().clone(),
             temperature: self.network.temperature(),
-            threshold: self.network.threshold(),
+            threshold: self.network.rejection_threshold(),
             recipe: self.recipe.clone(),
             init_from: self.init_from.clone(),
             seed: self.seed,
@@ -131,7 +132,7 @@ impl Checkpoint {
         let moments = MOMENT_NAMES.iter().zip(&self.optimizer.moments).take(self.recipe.optimizer.moments());
         let moments = moments.map(|(name, values)| {
             let (name, shape) = ((*name).to_owned(), vec![values.len()]);
-            Tensor { name, shape, values: self.network.to_rows(values) }
+            Tensor { name, shape, values: self.network.to_pytorch_order(values) }
         });
         tensor_file::write(networks.chain(moments), Dtype::F32, &metadata)
     }
@@ -153,7 +154,7 @@ impl Checkpoint {
         let Metadata { seed, threads, data, steps, history, .. } = metadata;
         let mut network = |prefix: &str| {
             let network = tensors.network(prefix, architecture.clone(), recipe.normalize)?;
-            Ok::<_, Error>(network.with_temperature(temperature)?.with_threshold(threshold)?)
+            weights::calibrate(network, temperature, threshold)
         };
         let average = (recipe.ema > 0.0).then(|| network(AVERAGE_PREFIX)).transpose()?;
         let network = network(NETWORK_PREFIX)?;
@@ -162,7 +163,7 @@ impl Checkpoint {
         optimizer.steps = steps;
         let moments = MOMENT_NAMES.iter().zip(&mut optimizer.moments).take(recipe.optimizer.moments());
         for (name, moment) in moments {
-            *moment = network.to_panels(&tensors.tensor((*name).to_owned(), &[parameters])?);
+            *moment = network.to_engine_order(&tensors.tensor((*name).to_owned(), &[parameters])?);
         }
         tensors.finish()?;
         if let Some(&value) = optimizer.moments[1].iter().find(|value| **value < 0.0) {
@@ -226,7 +227,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{PIXELS, models, nn::optim::Optimizer, train::Trainer, weights};
+    use crate::{PIXELS, models, nn::optim::Optimizer, train::Trainer};
 
     /// Returns a checkpoint after two of three epochs, with all optional parts of the state.
     fn checkpoint() -> Checkpoint {
@@ -235,7 +236,7 @@ mod tests {
         let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.5, optimizer, ..Recipe::default() };
         let network =
             Network::new(models::lenet5(), recipe.normalize, 7).unwrap().with_temperature(0.5).unwrap();
-        let network = network.with_threshold(Some(0.25)).unwrap();
+        let network = network.with_outlier_class().with_rejection_threshold(Some(0.25)).unwrap();
         let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap().init_from("random");
         for eval_accuracy in [None, Some(0.7)] {
             assert!(trainer.run_epoch(|_| ControlFlow::Continue(())).unwrap().is_some());
@@ -266,7 +267,7 @@ mod tests {
             let found = Checkpoint::from_bytes(file).unwrap();
             assert_eq!((found.epochs(), found.seed(), found.recipe()), (2, 8, checkpoint().recipe()));
             assert_eq!((found.network().temperature(), found.init_from()), (0.5, Some("random")));
-            assert_eq!(found.network().threshold(), Some(0.25));
+            assert_eq!(found.network().rejection_threshold(), Some(0.25));
             assert_eq!(found.history(), checkpoint().history());
             assert!(found.network().parameters() == checkpoint().network().parameters());
             assert!(found.to_bytes().unwrap() == bytes);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    data::{augment::Augmentation, synthetic::SyntheticData},
+    data::{MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticData},
     error::ensure_setting,
     nn::{
         Normalize,
@@ -68,7 +68,7 @@ impl Default for Recipe {
             ema: 0.0,
             dropout: None,
             schedule: Schedule::Cosine,
-            normalize: Normalize::MNIST,
+            normalize: MNIST_NORMALIZE,
             optimizer: Optimizer::Adam { lr: 0.002 },
             synthetic: None,
             augmentation: None,

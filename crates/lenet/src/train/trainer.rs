@@ -10,8 +10,9 @@ use rand_pcg::{
 use super::{Checkpoint, EpochMetrics, Interrupted, Recipe, transform::SampleTransform};
 use crate::{
     Dataset, Error,
+    data::check_digit_network,
     nn::{
-        BatchSlice, DataParallel, LANES, Network, Targets, Worker, blocks, even_chunk,
+        BatchMetrics, BatchSlice, DataParallel, LANES, Network, Targets, Worker, blocks, even_chunk,
         optim::{Average, OptimizerState},
         smooth,
     },
@@ -47,10 +48,11 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares training of `network` on `data`, with one worker for each thread of the current rayon pool.
+    /// Prepares training of `network` on `data`, with one worker for each thread of the current rayon pool. If the recipe has
+    /// synthetic outliers, an outlier class is added to the network.
     ///
     /// # Errors
-    /// [`Error::NoImages`] if `data` is empty, [`Error::NormalizeMismatch`] if the recipe and the network normalize pixels
+    /// [`Error::NoImages`] if `data` is empty, [`Error::NotDigitNetwork`] if the network is not for digits, [`Error::NormalizeMismatch`] if the recipe and the network normalize pixels
     /// differently, or an error of [`Recipe::validate`].
     pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.validate()?;
@@ -60,9 +62,10 @@ impl<'a> Trainer<'a> {
         if let Some(p) = recipe.dropout {
             network.set_dropout(p);
         }
-        if network.threshold().is_none() && recipe.trains_outliers() {
-            network = network.with_threshold(Some(0.5))?;
+        if recipe.trains_outliers() {
+            network = network.with_outlier_class();
         }
+        check_digit_network(&network)?;
         let threads = worker_count(&recipe);
         Self::from_checkpoint(Checkpoint::new(network, recipe, seed, threads, data), data)
     }
@@ -110,7 +113,7 @@ impl<'a> Trainer<'a> {
     /// If there is not one row for each image.
     pub fn with_soft_targets(mut self, rows: &'a [[f32; crate::CLASSES]]) -> Self {
         assert_eq!(rows.len(), self.data.len(), "one row for each image");
-        self.targets = Targets::Probabilities(rows);
+        self.targets = Targets::Probabilities(rows.as_flattened());
         self
     }
 
@@ -202,7 +205,6 @@ impl<'a> Trainer<'a> {
         } = self;
         let (trained, data, targets) = (&*network, *data, *targets);
         let label_smoothing = recipe.label_smoothing;
-        let none = trained.threshold().is_some();
         let (all, count) = (blocks(batch.len()), workers.len());
         let load = |i, worker: &mut Worker, transform: &mut SampleTransform| {
             let (first_block, len) = even_chunk(all, count, i);
@@ -213,8 +215,11 @@ impl<'a> Trainer<'a> {
                 black_box(line[0]);
             }
             let (images, rows) = transform.apply(data, targets, indices, key, first);
-            let rows = rows.map(|row| smooth(row, label_smoothing));
-            let slice = BatchSlice { total: batch.len(), dropout_key: Some(key), first_block, none };
+            let rows = rows.map(|mut row| {
+                smooth(&mut row, label_smoothing);
+                row
+            });
+            let slice = BatchSlice { total: batch.len(), dropout_key: Some(key), first_block };
             worker.load(trained, slice, images, rows);
         };
         workers.step(trained, transforms, load);
@@ -224,7 +229,8 @@ impl<'a> Trainer<'a> {
             average.as_mut().map(|network| Average { decay: recipe.ema, values: network.parameters_mut() });
         let level = network.level();
         workers.update(level, optimizer.step(lr, network.parameters_mut(), average));
-        workers.result()
+        let BatchMetrics { loss, correct } = workers.metrics();
+        (loss, correct)
     }
 }
 

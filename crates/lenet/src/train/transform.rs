@@ -72,8 +72,14 @@ impl SampleTransform {
             &*buffer
         });
         let targets = indices.iter().enumerate().map(move |(sample, &index)| {
-            replacement(sample)
-                .map_or_else(|| targets.row(index as usize), |replacement| replacement.target(targets))
+            replacement(sample).map_or_else(
+                || {
+                    let mut row = [0.0; CLASSES];
+                    targets.write_row(index as usize, &mut row);
+                    row
+                },
+                |replacement| replacement.target(targets),
+            )
         });
         (images, targets)
     }

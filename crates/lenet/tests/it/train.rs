@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use lenet::{
     CLASSES, Dataset, PIXELS,
-    data::{augment::Augmentation, synthetic::SyntheticData},
+    data::{MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticData},
     models,
     nn::{
         Network, Normalize,
@@ -56,7 +56,7 @@ fn rejects_settings_out_of_range() {
         (
             Recipe { normalize: Normalize { mean: 0.0, std: 0.0 }, ..recipe() },
             1,
-            "scaling: expected a mean and a positive std that keep pixels finite, found 0, 0",
+            "normalize: expected a mean and a positive std that keep pixels finite, found 0, 0",
         ),
         (
             Recipe { normalize: Normalize::UNIT, ..recipe() },
@@ -70,7 +70,7 @@ fn rejects_settings_out_of_range() {
         ),
         (recipe(), 0, "number of images: expected at least 1, found 0"),
     ] {
-        let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
+        let network = Network::new(models::lenet5(), MNIST_NORMALIZE, 0).unwrap();
         let data = data(images);
         let found = Trainer::new(network, &data, recipe, 0).err().map(|error| error.to_string());
         assert!(found.as_ref().is_some_and(|found| found.starts_with(error)), "{error}: {found:?}");
@@ -92,7 +92,7 @@ fn networks_by_step(recipe: Recipe) -> Vec<Network> {
 
 #[test]
 fn ema_averages_the_parameters() {
-    let mut expected = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap().parameters().to_vec();
+    let mut expected = Network::new(models::lenet5(), MNIST_NORMALIZE, 0).unwrap().parameters().to_vec();
     let ema = 0.5;
     let networks = networks_by_step(Recipe::default());
     let averages = networks_by_step(Recipe { ema, ..Recipe::default() });
@@ -111,7 +111,7 @@ fn weight_decay_applies_to_weights_only() {
         let optimizer = Optimizer::AdamW { lr: 0.01, weight_decay };
         networks_by_step(Recipe { optimizer, schedule: Schedule::Constant, ..Recipe::default() }).remove(0)
     };
-    let start = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
+    let start = Network::new(models::lenet5(), MNIST_NORMALIZE, 0).unwrap();
     let (without, with) = (after_a_step(0.0), after_a_step(2.0));
     for ((start, without), with) in start.tensors().zip(without.tensors()).zip(with.tensors()) {
         let decay = if start.name.ends_with("weight") { 0.02 } else { 0.0 };
@@ -126,14 +126,13 @@ fn label_smoothing_and_outliers_lower_the_probabilities() {
     let last = |label_smoothing, synthetic| {
         networks_by_step(Recipe { label_smoothing, synthetic, ..Recipe::default() }).pop().unwrap()
     };
-    let surest =
-        |network: Network| network.probabilities(data(30).images()).into_iter().flatten().fold(0.0, f32::max);
+    let surest = |network: Network| network.probabilities(data(30).images()).into_iter().fold(0.0, f32::max);
     assert!(surest(last(0.5, None)) < surest(last(0.0, None)));
 
     let digits = |outliers| {
         let network = last(0.0, Some(SyntheticData { glyphs: 0.0, line_crops: 0.0, outliers, low_res: 0.0 }));
-        let rows = network.with_threshold(Some(0.5)).unwrap().probabilities(data(30).images());
-        rows.into_iter().flatten().sum::<f32>() / 30.0
+        let rows = network.with_outlier_class().probabilities(data(30).images());
+        rows.into_iter().sum::<f32>() / 30.0
     };
     assert!(digits(0.9) < digits(0.1) && digits(0.1) < 1.0);
 }
@@ -206,7 +205,7 @@ fn resumed_training_gives_equal_bits() {
 fn resume_rejects_other_images_and_thread_counts() {
     let data = data(20);
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let network = Network::new(models::lenet5(), Normalize::MNIST, 0).unwrap();
+    let network = Network::new(models::lenet5(), MNIST_NORMALIZE, 0).unwrap();
     let trainer = pool(2).install(|| Trainer::new(network, &data, Recipe::default(), 0).unwrap());
     let state = trainer.checkpoint().clone();
     assert_eq!((state.threads(), state.epochs()), (2, 0));

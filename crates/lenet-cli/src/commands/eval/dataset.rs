@@ -25,10 +25,11 @@ pub fn run<'a>(
     for network in networks {
         let (source, network) = network?;
         let probabilities = network.probabilities(data.images());
+        let (rows, _) = probabilities.as_chunks::<CLASSES>();
         let evaluation =
-            Evaluation::new(data.labels(), &probabilities).with_context(|| source.display().to_string())?;
+            Evaluation::new(data.labels(), rows).with_context(|| source.display().to_string())?;
         members.push(Member { source, evaluation });
-        for (sum, row) in sums.iter_mut().zip(&probabilities) {
+        for (sum, row) in sums.iter_mut().zip(rows) {
             *sum = std::array::from_fn(|class| sum[class] + row[class]);
         }
     }

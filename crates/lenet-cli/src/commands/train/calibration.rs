@@ -25,11 +25,13 @@ pub struct Calibration {
 impl Calibration {
     /// Fits the calibration on held-out images. The threshold is fitted only if the network has an outlier class.
     pub fn fit(network: &Network, holdout: &Dataset) -> anyhow::Result<Self> {
-        let temperature = calibrate::fit_temperature(holdout.labels(), &network.logits(holdout.images()));
+        let temperature =
+            calibrate::fit_temperature(holdout.labels(), network.logits(holdout.images()).as_chunks().0);
         let network = network.clone().with_temperature(temperature)?;
         let threshold = network
-            .threshold()
-            .map(|_| calibrate::fit_threshold(&network, holdout.images(), REJECTED_FRACTION));
+            .architecture()
+            .has_outlier_class()
+            .then(|| calibrate::fit_threshold(&network, holdout.images(), REJECTED_FRACTION));
         Ok(Self { temperature, threshold })
     }
 
@@ -49,13 +51,13 @@ impl Calibration {
             let expected = checkpoint.init_from().unwrap_or("random weights");
             let found = init_from.as_deref().unwrap_or("random weights");
             ensure!(expected == found, "--init: expected {expected}, found {found}");
-            Ok(Self { temperature: network.temperature(), threshold: network.threshold() })
+            Ok(Self { temperature: network.temperature(), threshold: network.rejection_threshold() })
         };
         parse().with_context(|| path.display().to_string())
     }
 
     /// Returns the network with this calibration.
     pub fn apply(self, network: Network) -> anyhow::Result<Network> {
-        Ok(network.with_temperature(self.temperature)?.with_threshold(self.threshold)?)
+        Ok(network.with_temperature(self.temperature)?.with_rejection_threshold(self.threshold)?)
     }
 }

@@ -6,6 +6,8 @@
 //! [`correlate_weights`] for the gradient of the weights, [`scatter`] for the gradient of the input.
 
 pub(crate) mod winograd;
+mod layer;
+mod single_sample;
 
 use std::ops::Range;
 

@@ -15,10 +15,15 @@
 //! The weight gradient of a wide layer would fill the caches, so it is made for the whole batch, a panel at a time, and used up
 //! while it is near: see `shards.rs`.
 
+mod layer;
+mod single_sample;
+
 use std::{hint::black_box, ops::Range};
 
 use fearless_simd::{Level, Select, Simd, SimdBase, SimdFloat, SimdMask, f32x8};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use single_sample::SingleSampleLinear;
 
 use crate::{
     lanes::{Buffer, LANES, Lanes, MAX_TILE, Vector, even_chunk, kernel, transpose, with_const, zeros},

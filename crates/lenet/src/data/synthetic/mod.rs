@@ -108,11 +108,13 @@ enum Kind {
 impl Replacement {
     /// Returns the probabilities of the classes. `targets` are those of the training images.
     pub fn target(&self, targets: Targets) -> [f32; CLASSES] {
+        let mut row = [0.0; CLASSES];
         match self.kind {
-            Kind::Glyph(glyph) => Targets::Labels(&[glyph.digit]).row(0),
-            Kind::LineCrop(index) | Kind::Original(index) => targets.row(index),
-            Kind::Outlier => [0.0; CLASSES],
+            Kind::Glyph(glyph) => Targets::Labels(&[glyph.digit]).write_row(0, &mut row),
+            Kind::LineCrop(index) | Kind::Original(index) => targets.write_row(index, &mut row),
+            Kind::Outlier => {}
         }
+        row
     }
 
     /// Draws and normalizes the image `(row, column)`. `digits` are the training images.

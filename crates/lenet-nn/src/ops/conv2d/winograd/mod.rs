@@ -26,9 +26,9 @@ use transform::{OfInput, OfOutput, Transform, kernel_matrix, scale, transpose_ma
 
 use crate::{
     Conv2d, Shape,
-    conv2d::add_planes,
     lanes::{Buffer, LANES, Lanes, MAX_TILE, Vector, even_chunk, kernel, transpose, with_const, zeros},
     operator::{Operator, Pass},
+    ops::conv2d::add_planes,
 };
 
 mod transform;

@@ -1,41 +1,111 @@
-//! Element-wise functions, done in place: forward turns `y` into `f(y)`, backward turns `dy` into `dy * f'`, and
-//! `f'` follows from `f(y)`, which is all that is kept.
+//! Activation functions: `y = max(x, 0)` (ReLU) and `y = tanh(x)`, element by element, `(B, C, H, W)` to `(B, C, H, W)`.
+//!
+//! Both work in place. Forward replaces `x` by `y`; backward replaces `dy` by `dx = dy * f'(x)`, and `f'(x)` is computed from
+//! `y` alone: 1 where `y > 0` for ReLU, `1 - y^2` for tanh. So an input doesn't have to be kept.
 
 use fearless_simd::{Level, Select, Simd};
 
-use super::{
-    lanes::{Lanes, Vector, kernel},
-    operator::Activation,
+use crate::{
+    Shape,
+    error::LayerError,
+    layout::Lanes,
+    operator::{Activation, LayerSpec, Operator, Placement, SingleSampleOp},
+    simd::{Vector, kernel},
 };
 
+/// `max(x, 0)`
+pub(crate) struct ReLU;
+
+/// Hyperbolic tangent: the odd rational function `x p(x^2) / q(x^2)` with the coefficients of Eigen's `ptanh_float`.
+///
+/// It is within a few units in the last place. Beyond the clamp tanh is 1 in single precision. For two vectors `a / q` and
+/// `b / r` are computed as `a r / (q r)` and `b q / (q r)`, because a division takes as long as the polynomials.
+pub(crate) struct Tanh;
+
+impl LayerSpec for ReLU {
+    fn type_name(&self) -> &'static str {
+        "ReLU"
+    }
+
+    fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
+        Ok(input)
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(Activation::Relu)
+    }
+
+    fn operator(&self, _placement: Placement) -> Option<Box<dyn Operator>> {
+        None
+    }
+
+    fn single_sample(&self, _placement: Placement, _parameters: &[f32]) -> Option<Box<dyn SingleSampleOp>> {
+        Some(Box::new(Activation::Relu))
+    }
+}
+
+impl LayerSpec for Tanh {
+    fn type_name(&self) -> &'static str {
+        "Tanh"
+    }
+
+    fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
+        Ok(input)
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(Activation::Tanh)
+    }
+
+    fn operator(&self, _placement: Placement) -> Option<Box<dyn Operator>> {
+        None
+    }
+
+    fn single_sample(&self, _placement: Placement, _parameters: &[f32]) -> Option<Box<dyn SingleSampleOp>> {
+        Some(Box::new(Activation::Tanh))
+    }
+}
+
+impl SingleSampleOp for Activation {
+    fn forward(&mut self, level: Level, _parameters: &[f32], x: &mut [Lanes], _y: &mut [Lanes]) {
+        Activation::forward(*self, level, x);
+    }
+
+    fn in_place(&self) -> bool {
+        true
+    }
+}
+
 impl Activation {
+    /// Replaces `y` by the function of it.
     pub fn forward(self, level: Level, y: &mut [Lanes]) {
         match self {
-            Self::Relu => kernel!(level, forward[Relu](y)),
+            Self::Relu => kernel!(level, forward[ReLU](y)),
             Self::Tanh => kernel!(level, forward[Tanh](y)),
         }
     }
 
+    /// Replaces the gradient `dy` of the output `y` by that of the input.
     pub fn backward(self, level: Level, y: &[Lanes], dy: &mut [Lanes]) {
         match self {
-            Self::Relu => kernel!(level, backward[Relu](y, dy)),
+            Self::Relu => kernel!(level, backward[ReLU](y, dy)),
             Self::Tanh => kernel!(level, backward[Tanh](y, dy)),
         }
     }
 }
 
-/// How a gradient goes back through an element-wise function `f`.
-pub(super) trait Derivative {
-    /// `dy * f'`, for `y = f(x)`.
+/// The derivative of an element-wise function `f`.
+pub(crate) trait Derivative {
+    /// Returns `dy * f'(x)` for `y = f(x)`.
     fn gradient<S: Simd, V: Vector<S>>(simd: S, y: V, dy: V) -> V;
 }
 
 /// An element-wise function.
 trait Function: Derivative {
-    /// `f(x)`
+    /// Returns `f(x)`.
     fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V;
 
-    /// Of two vectors, which may share what is slow.
+    /// Returns `f` of two vectors, which may share a slow operation.
     #[inline(always)]
     fn of_two<S: Simd, V: Vector<S>>(simd: S, one: V, other: V) -> (V, V) {
         (Self::of(simd, one), Self::of(simd, other))
@@ -67,8 +137,8 @@ fn backward<S: Simd, V: Vector<S>, F: Derivative>(simd: S, y: &[Lanes], dy: &mut
     }
 }
 
-/// Through what changes nothing.
-pub(super) struct Identity;
+/// `f(x) = x`
+pub(crate) struct Identity;
 
 impl Derivative for Identity {
     #[inline(always)]
@@ -77,17 +147,15 @@ impl Derivative for Identity {
     }
 }
 
-pub(super) struct Relu;
-
-impl Function for Relu {
+impl Function for ReLU {
     #[inline(always)]
     fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
         x.max(V::splat(simd, 0.0))
     }
 }
 
-impl Derivative for Relu {
-    /// `f' = 1 where f > 0, else 0`
+impl Derivative for ReLU {
+    /// `f' = 1` where `f > 0`, else 0.
     #[inline(always)]
     fn gradient<S: Simd, V: Vector<S>>(simd: S, y: V, dy: V) -> V {
         let zero = V::splat(simd, 0.0);
@@ -95,14 +163,8 @@ impl Derivative for Relu {
     }
 }
 
-/// Odd rational function `x p(x^2) / q(x^2)` that is within a few units in the last place of tanh; beyond the
-/// clamp tanh is 1 in single precision. The coefficients are those of Eigen's `ptanh_float`.
-///
-/// Of two vectors `a / q` and `b / r` are `a r / (q r)` and `b q / (q r)`: a division takes as long as the polynomials.
-pub(super) struct Tanh;
-
 impl Tanh {
-    /// Numerator and denominator.
+    /// Returns the numerator and the denominator of the fraction.
     #[inline(always)]
     fn fraction<S: Simd, V: Vector<S>>(simd: S, x: V) -> (V, V) {
         const BOUND: f32 = 7.905_311;

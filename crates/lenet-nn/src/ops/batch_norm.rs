@@ -1,41 +1,88 @@
-//! Batch normalisation (Ioffe and Szegedy 2015, algorithms 1 and 2), for each channel:
+//! Batch normalization (Ioffe and Szegedy 2015, algorithms 1 and 2), `(B, C, H, W)` to `(B, C, H, W)`, for each channel:
 //!
 //! `y = weight * n + bias`, `n = (x - mean) / sqrt(var + eps)`
 //!
-//! In training `mean` and `var` are those of the channel over all pixels of all images of the batch, whichever thread has
-//! them: each thread gathers sums over its share, these are added up, and only then does the pass go on. So with the
-//! gradient: `dx = weight / sqrt(var + eps) * (dy - mean(dy) - n * mean(dy * n))`. In inference mean and variance are
-//! the running averages of those of training.
+//! In training `mean` and `var` are those of the channel over all pixels of all samples of the batch. Each thread accumulates
+//! sums over its slice, the sums of all threads are added, and then each thread goes on. The same holds for the backward pass:
+//!
+//! `dx = weight / sqrt(var + eps) * (dy - mean(dy) - n * mean(dy * n))`
+//!
+//! In inference `mean` and `var` are running averages of those of training steps.
 
-use fearless_simd::{Level, Simd, SimdFloat};
+use fearless_simd::{Level, Simd, SimdFloat, dispatch};
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
     Shape,
-    lanes::{Lanes, Vector, kernel},
-    operator::{BatchStatistics, Direction, Operator, Pass},
+    error::LayerError,
+    layout::{Buffer, Lanes, channel_groups},
+    operator::{BUFFERS, BatchStatistics, Direction, LayerSpec, Operator, Pass, Placement, SingleSampleOp},
+    simd::{Vector, kernel},
 };
 
-/// Batch normalisation of `(batch, num_features, height, width)`, with PyTorch's `eps` and `momentum`; weight, bias,
-/// running mean and running variance `(num_features)`.
+/// Batch normalization over `(batch, num_features, height, width)` with PyTorch's defaults `eps = 1e-5` and `momentum = 0.1`.
+/// Weight, bias, running mean and running variance have the shape `(num_features)`.
+///
+/// ```
+/// use lenet_nn::{BatchNorm2d, Layer};
+///
+/// let layer = Layer::from(BatchNorm2d::new(20));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm2d {
-    /// Channels.
+    /// Number of channels.
     pub num_features: usize,
 }
 
 impl BatchNorm2d {
-    /// Normalisation of `num_features` channels.
+    /// Returns a normalization of `num_features` channels.
     pub const fn new(num_features: usize) -> Self {
         Self { num_features }
+    }
+}
+
+impl LayerSpec for BatchNorm2d {
+    fn type_name(&self) -> &'static str {
+        "BatchNorm2d"
+    }
+
+    fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
+        if self.num_features == input.channels {
+            Ok(input)
+        } else {
+            Err(LayerError::Channels { expected: self.num_features, input })
+        }
+    }
+
+    fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
+        ["weight", "bias", BUFFERS[0], BUFFERS[1]].map(|name| (name, vec![self.num_features])).into()
+    }
+
+    fn constant_init(&self, param_name: &str) -> Option<f32> {
+        Some(if param_name == "weight" || param_name == BUFFERS[1] { 1.0 } else { 0.0 })
+    }
+
+    fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>> {
+        Some(Box::new(BatchNormOp::new(placement.input)))
+    }
+
+    fn single_sample(
+        &self,
+        Placement { input, .. }: Placement,
+        parameters: &[f32],
+    ) -> Option<Box<dyn SingleSampleOp>> {
+        let (scale, shift): (Vec<f32>, Vec<f32>) =
+            (0..self.num_features).map(|channel| running_scale(parameters, channel)).unzip();
+        let [scale, shift] = [scale, shift].map(|values| channel_groups(&values, 1));
+        Some(Box::new(SingleSampleScale { scale, shift, plane: input.height * input.width }))
     }
 }
 
 /// Added to the variance.
 const EPS: f64 = 1e-5;
 
-/// BatchSlice of a batch's mean and variance in their running averages.
+/// Weight of a batch's mean and variance in the running averages.
 const MOMENTUM: f64 = 0.1;
 
 /// Sums over pixels and samples, in one piece of memory: the number of pixels summed, and for each channel the sums of `x` and
@@ -120,29 +167,29 @@ impl BatchStatistics for BatchNormOp {
     }
 }
 
-/// What a channel is multiplied by, and what is then added to it, in inference; `parameters` are weight, bias, running
-/// mean and running variance.
-pub(super) fn running_scale(parameters: &[f32], channel: usize) -> (f32, f32) {
-    let [.., mean, var] = of_channel(parameters, channel);
+/// Returns `(scale, shift)` of a channel in inference, where `y = scale * x + shift`. `parameters` are weight, bias, running mean
+/// and running variance.
+fn running_scale(parameters: &[f32], channel: usize) -> (f32, f32) {
+    let [.., mean, var] = channel_parameters(parameters, channel);
     scale_by(parameters, channel, (mean, var.max(0.0)))
 }
 
-/// As [`running_scale`], with a given mean and variance.
+/// Returns `(scale, shift)` of a channel for a mean and a variance.
 fn scale_by(parameters: &[f32], channel: usize, (mean, var): (f64, f64)) -> (f32, f32) {
-    let [weight, bias, ..] = of_channel(parameters, channel);
+    let [weight, bias, ..] = channel_parameters(parameters, channel);
     let scale = weight / (var + EPS).sqrt();
     (scale as f32, (bias - mean * scale) as f32)
 }
 
-/// Weight, bias, running mean and running variance of a channel.
-fn of_channel(parameters: &[f32], channel: usize) -> [f64; 4] {
+/// Returns weight, bias, running mean and running variance of a channel.
+fn channel_parameters(parameters: &[f32], channel: usize) -> [f64; 4] {
     std::array::from_fn(|part| f64::from(parameters[part * parameters.len() / 4 + channel]))
 }
 
-/// Sums of `dy` and of `dy * x`, each lane apart, to `totals`.
+/// Writes the sums of `dy` and of `dy * x` over a plane, for each lane, to `totals`.
 #[inline(always)]
 fn sum_products<S: Simd, V: Vector<S>>(simd: S, dy: &[Lanes], x: &[Lanes], totals: &mut [Lanes; 2]) {
-    // Several sums, so that no addition waits for the one before it.
+    // Several independent sums, because each addition would wait for the one before it.
     const SUMS: usize = 4;
     let mut sums = [[V::splat(simd, 0.0); 2]; SUMS];
     let (dys, xs) = (dy.chunks_exact(SUMS * V::ELEMENTS), x.chunks_exact(SUMS * V::ELEMENTS));
@@ -162,7 +209,7 @@ fn sum_products<S: Simd, V: Vector<S>>(simd: S, dy: &[Lanes], x: &[Lanes], total
     }
 }
 
-/// `y = scale * x + shift`
+/// Computes `y = scale * x + shift`.
 #[inline(always)]
 fn scale_plane<S: Simd, V: Vector<S>>(simd: S, (scale, shift): (f32, f32), x: &[Lanes], y: &mut [Lanes]) {
     let (scale, shift) = (V::splat(simd, scale), V::splat(simd, shift));
@@ -176,7 +223,7 @@ fn scale_plane<S: Simd, V: Vector<S>>(simd: S, (scale, shift): (f32, f32), x: &[
     }
 }
 
-/// `dx = a * dy + b * x + c` in the filled lanes, 0 in the others.
+/// Computes `dx = a * dy + b * x + c` in the filled lanes, 0 in the others.
 #[inline(always)]
 fn gradient_plane<S: Simd, V: Vector<S>>(
     simd: S,
@@ -199,6 +246,35 @@ fn gradient_plane<S: Simd, V: Vector<S>>(
     for ((x, dy), dx) in rests.zip(dxs.into_remainder()) {
         let (a, b, c) = (a.element(0), b.element(0), c.element(0));
         dx.store(a.mul_add(dy.load(simd), b.mul_add(x.load(simd), c)));
+    }
+}
+
+/// [`BatchNorm2d`] on one sample, in place: `x = scale (group) * x + shift (group)`.
+struct SingleSampleScale {
+    scale: Buffer,
+    shift: Buffer,
+    plane: usize,
+}
+
+impl SingleSampleOp for SingleSampleScale {
+    fn forward(&mut self, level: Level, _parameters: &[f32], x: &mut [Lanes], _y: &mut [Lanes]) {
+        let Self { scale, shift, plane } = self;
+        dispatch!(level, simd => scale_groups(simd, scale, shift, *plane, x));
+    }
+
+    fn in_place(&self) -> bool {
+        true
+    }
+}
+
+/// Computes `x = scale (group) * x + shift (group)`.
+#[inline(always)]
+fn scale_groups<S: Simd>(simd: S, scale: &[Lanes], shift: &[Lanes], plane: usize, x: &mut [Lanes]) {
+    for ((x, scale), shift) in x.chunks_exact_mut(plane).zip(scale).zip(shift) {
+        let (scale, shift) = (scale.load(simd), shift.load(simd));
+        for x in x {
+            x.store(scale.mul_add(x.load(simd), shift));
+        }
     }
 }
 

@@ -1,4 +1,9 @@
-//! Pooling over square windows: `y[c, i, j] = max or mean over u, v of x[c, i*stride + u, j*stride + v]`.
+//! Pooling over square windows, `(B, C, H, W)` to `(B, C, H', W')`, for windows of `K x K` pixels that are `T` pixels apart:
+//!
+//! `y[c, i, j] = max or mean over u, v < K of x[c, i*T + u, j*T + v]`, `H' = (H - K) / T + 1`
+//!
+//! The gradient of a maximum goes to the first largest pixel in row-major order, as in PyTorch. The backward pass is fused with
+//! that of the activation function before it where this saves a pass over the larger map: see [`PoolOp::fuse_activation`].
 
 use std::ops::Range;
 
@@ -6,89 +11,128 @@ use fearless_simd::{Select, Simd, SimdBase, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    activation::{Derivative, Identity, ReLU, Tanh},
+    window,
+};
+use crate::{
     Shape,
-    activation::{Derivative, Identity, Relu, Tanh},
-    lanes::{Lanes, Vector, kernel},
-    operator::{Activation, Operator, Pass},
+    error::LayerError,
+    layout::Lanes,
+    operator::{Activation, LayerSpec, Operator, Pass, Placement},
+    simd::{Vector, kernel},
 };
 
-/// The largest of each window.
+/// Maximum of each window.
+///
+/// ```
+/// use lenet_nn::{Layer, MaxPool2d};
+///
+/// let overlapping = Layer::from(MaxPool2d::new(2).stride(1));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool2d {
     /// Height and width of a window, in pixels.
     pub kernel_size: usize,
-    /// Step between neighbouring windows, in pixels; windows overlap where it is less than `kernel_size`.
+    /// Distance between neighboring windows, in pixels. Windows overlap if it is less than `kernel_size`.
     pub stride: usize,
 }
 
 impl MaxPool2d {
-    /// Windows that touch, none overlapping.
+    /// Returns a pooling with adjacent windows.
     pub const fn new(kernel_size: usize) -> Self {
         Self { kernel_size, stride: kernel_size }
     }
 
-    /// The same with another stride.
+    /// Sets the stride.
     pub const fn stride(self, stride: usize) -> Self {
         Self { stride, ..self }
     }
 }
 
-/// The mean of each window.
+/// Mean of each window.
+///
+/// ```
+/// use lenet_nn::{AvgPool2d, Layer};
+///
+/// let halves_height_and_width = Layer::from(AvgPool2d::new(2));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool2d {
     /// Height and width of a window, in pixels.
     pub kernel_size: usize,
-    /// Step between neighbouring windows, in pixels; windows overlap where it is less than `kernel_size`.
+    /// Distance between neighboring windows, in pixels. Windows overlap if it is less than `kernel_size`.
     pub stride: usize,
 }
 
 impl AvgPool2d {
-    /// Windows that touch, none overlapping.
+    /// Returns a pooling with adjacent windows.
     pub const fn new(kernel_size: usize) -> Self {
         Self { kernel_size, stride: kernel_size }
     }
 
-    /// The same with another stride.
+    /// Sets the stride.
     pub const fn stride(self, stride: usize) -> Self {
         Self { stride, ..self }
     }
 }
 
-/// What is taken of a window.
+macro_rules! pool_spec {
+    ($layer:ident, $kind:ident) => {
+        impl LayerSpec for $layer {
+            fn type_name(&self) -> &'static str {
+                stringify!($layer)
+            }
+
+            fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
+                window::output_shape(input, input.channels, self.kernel_size, self.stride, 0)
+            }
+
+            fn operator(&self, Placement { input, output, .. }: Placement) -> Option<Box<dyn Operator>> {
+                let Self { kernel_size, stride } = *self;
+                let kind = PoolKind::$kind;
+                Some(Box::new(PoolOp { kind, input, output, kernel_size, stride, fused: None }))
+            }
+        }
+    };
+}
+pool_spec!(MaxPool2d, Max);
+pool_spec!(AvgPool2d, Mean);
+
+/// The function of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PoolKind {
+enum PoolKind {
     Max,
     Mean,
 }
 
-/// [`MaxPool2d`] or [`AvgPool2d`] at work.
+/// [`MaxPool2d`] or [`AvgPool2d`] on one thread.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PoolOp {
-    pub kind: PoolKind,
-    pub input: Shape,
-    pub output: Shape,
-    pub kernel_size: usize,
-    pub stride: usize,
-    /// What made its input, if backward goes through that too.
-    pub fused: Option<Activation>,
+pub(crate) struct PoolOp {
+    kind: PoolKind,
+    input: Shape,
+    output: Shape,
+    kernel_size: usize,
+    stride: usize,
+    /// Activation function that made the input, if backward applies its derivative.
+    fused: Option<Activation>,
 }
 
 impl PoolOp {
-    /// Height and width of a window: `K`, so that its loops unroll, unless that is 0.
+    /// Returns height and width of a window: the constant `K`, so that loops unroll, or the setting if `K` is 0.
     #[inline(always)]
     fn size<const K: usize>(&self) -> usize {
         if K == 0 { self.kernel_size } else { K }
     }
 
-    /// Step between windows: `T` unless that is 0.
+    /// Returns the distance between windows: the constant `T`, or the setting if `T` is 0.
     #[inline(always)]
-    fn step<const T: usize>(&self) -> usize {
+    fn distance<const T: usize>(&self) -> usize {
         if T == 0 { self.stride } else { T }
     }
 
-    /// Where row `u` of the windows of `count` neighbouring outputs, from `(i, j)` on, lies in a plane.
+    /// Returns the range in a plane of row `u` of the windows of `count` neighboring outputs, of which `(i, j)` is the first.
     #[inline(always)]
     fn window_row<const K: usize, const T: usize>(
         &self,
@@ -96,23 +140,23 @@ impl PoolOp {
         u: usize,
         count: usize,
     ) -> Range<usize> {
-        let start = (i * self.step::<T>() + u) * self.input.width + j * self.step::<T>();
-        start..start + self.size::<K>() + (count - 1) * self.step::<T>()
+        let start = (i * self.distance::<T>() + u) * self.input.width + j * self.distance::<T>();
+        start..start + self.size::<K>() + (count - 1) * self.distance::<T>()
     }
 
-    /// The share of one pixel in the mean of its window.
-    fn share(&self) -> f32 {
+    /// Returns the weight of one pixel in the mean of its window.
+    fn pixel_weight(&self) -> f32 {
         1.0 / (self.kernel_size * self.kernel_size) as f32
     }
 
-    /// Whether each pixel is in exactly one window.
-    fn tiles(&self) -> bool {
+    /// Returns whether each pixel is in exactly one window.
+    fn is_partition(&self) -> bool {
         let Shape { height, width, .. } = self.output;
         self.stride == self.kernel_size
             && [height * self.stride, width * self.stride] == [self.input.height, self.input.width]
     }
 
-    /// What backward goes through plane by plane: `x`, `dy`, `dx`.
+    /// Returns `(x, dy, dx)` of each plane.
     fn planes<'a>(
         &self,
         x: &'a [Lanes],
@@ -124,12 +168,12 @@ impl PoolOp {
         planes.map(|((x, dy), dx)| (x, dy, dx))
     }
 
-    /// Whether [`backward_overlapping`] does it.
-    fn overlap(&self) -> bool {
+    /// Returns whether [`backward_overlapping`] applies.
+    fn is_overlapping(&self) -> bool {
         (self.kind, self.kernel_size, self.stride) == (PoolKind::Max, 2, 1)
     }
 
-    /// Pixel `v` of `row`, and those a step after each other.
+    /// Returns pixel `v` of `row` and the pixels at distances of the stride after it.
     #[inline(always)]
     fn pixels<S: Simd, V: Vector<S>, const T: usize>(&self, simd: S, row: &[Lanes], v: usize) -> V {
         if T == 1 {
@@ -137,11 +181,11 @@ impl PoolOp {
         }
         V::from_elements(
             #[inline(always)]
-            |i| row[v + i * self.step::<T>()].load(simd),
+            |i| row[v + i * self.distance::<T>()].load(simd),
         )
     }
 
-    /// The largest pixel, or the sum, of the windows of output `at` and its neighbours.
+    /// Returns the maximum, or the sum, of the windows of output `at` and its neighbors.
     #[inline(always)]
     fn fold<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
         &self,
@@ -161,54 +205,55 @@ impl PoolOp {
         total
     }
 
+    /// Returns output `at` and its neighbors.
     #[inline(always)]
-    fn forward_some<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+    fn forward_outputs<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
         &self,
         simd: S,
         plane: &[Lanes],
         at: (usize, usize),
     ) -> V {
         let total = self.fold::<S, V, K, T>(simd, plane, at);
-        if self.kind == PoolKind::Max { total } else { total * self.share() }
+        if self.kind == PoolKind::Max { total } else { total * self.pixel_weight() }
     }
 
-    /// Gives `dy` to the first largest pixel of its window, as PyTorch does, or a share to each: added to `dx` if
-    /// windows overlap.
+    /// Distributes the gradient `dy` of neighboring outputs to the pixels of their windows: to the first largest pixel, or evenly.
+    /// It is added to `dx` unless each pixel is in exactly one window.
     #[inline(always)]
-    fn backward_some<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize>(
+    fn backward_outputs<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize>(
         &self,
         simd: S,
         plane: &[Lanes],
         dy: V,
         dx: &mut [Lanes],
         at: (usize, usize),
-        tiles: bool,
+        is_partition: bool,
     ) {
         let zero = V::splat(simd, 0.0);
-        let (share, max) = match self.kind {
+        let (gradient_each, max) = match self.kind {
             PoolKind::Max => {
                 let max = self.fold::<S, V, K, T>(simd, plane, at);
                 (F::gradient(simd, max, dy), max)
             }
-            PoolKind::Mean => (dy * self.share(), zero),
+            PoolKind::Mean => (dy * self.pixel_weight(), zero),
         };
-        let mut open = share;
+        let mut unassigned = gradient_each;
         for u in 0..self.size::<K>() {
             let row = self.window_row::<K, T>(at, u, V::ELEMENTS);
             let (x, dx) = (&plane[row.clone()], &mut dx[row]);
             for v in 0..self.size::<K>() {
-                let (x, mut gradient) = (self.pixels::<S, V, T>(simd, x, v), share);
+                let (x, mut gradient) = (self.pixels::<S, V, T>(simd, x, v), gradient_each);
                 if self.kind == PoolKind::Max {
-                    let here = x.simd_eq(max);
-                    gradient = here.select(open, zero);
-                    open = here.select(zero, open);
+                    let is_max = x.simd_eq(max);
+                    gradient = is_max.select(unassigned, zero);
+                    unassigned = is_max.select(zero, unassigned);
                 } else {
                     gradient = F::gradient(simd, x, gradient);
                 }
-                // One by one: a vector of what two stores have just written would come late.
+                // Element by element, because a vector load of two recent stores could not be forwarded.
                 for i in 0..V::ELEMENTS {
-                    let (dx, gradient) = (&mut dx[v + i * self.step::<T>()], gradient.element(i));
-                    dx.store(if tiles { gradient } else { dx.load(simd) + gradient });
+                    let (dx, gradient) = (&mut dx[v + i * self.distance::<T>()], gradient.element(i));
+                    dx.store(if is_partition { gradient } else { dx.load(simd) + gradient });
                 }
             }
         }
@@ -218,20 +263,20 @@ impl PoolOp {
 #[inline(always)]
 fn forward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
     simd: S,
-    pooling: &PoolOp,
+    pool: &PoolOp,
     x: &[Lanes],
     y: &mut [Lanes],
 ) {
-    let Shape { height, width, .. } = pooling.output;
+    let Shape { height, width, .. } = pool.output;
     let whole = width / V::ELEMENTS * V::ELEMENTS;
-    let planes = x.chunks_exact(pooling.input.height * pooling.input.width);
+    let planes = x.chunks_exact(pool.input.height * pool.input.width);
     for (plane, y) in planes.zip(y.chunks_exact_mut(height * width)) {
         for (i, y) in y.chunks_exact_mut(width).enumerate() {
             for j in (0..whole).step_by(V::ELEMENTS) {
-                pooling.forward_some::<S, V, K, T>(simd, plane, (i, j)).store(&mut y[j..]);
+                pool.forward_outputs::<S, V, K, T>(simd, plane, (i, j)).store(&mut y[j..]);
             }
             if V::WIDE && whole < width {
-                y[whole].store(pooling.forward_some::<S, f32x8<S>, K, T>(simd, plane, (i, whole)));
+                y[whole].store(pool.forward_outputs::<S, f32x8<S>, K, T>(simd, plane, (i, whole)));
             }
         }
     }
@@ -240,46 +285,53 @@ fn forward<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
 #[inline(always)]
 fn backward<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize>(
     simd: S,
-    pooling: &PoolOp,
+    pool: &PoolOp,
     x: &[Lanes],
     dy: &[Lanes],
     dx: &mut [Lanes],
 ) {
-    let width = pooling.output.width;
+    let width = pool.output.width;
     let whole = width / V::ELEMENTS * V::ELEMENTS;
-    let tiles = pooling.tiles();
-    if !tiles {
+    let is_partition = pool.is_partition();
+    if !is_partition {
         dx.fill(Lanes::default());
     }
-    for (plane, dy, dx) in pooling.planes(x, dy, dx) {
+    for (plane, dy, dx) in pool.planes(x, dy, dx) {
         for (i, dy) in dy.chunks_exact(width).enumerate() {
             for j in (0..whole).step_by(V::ELEMENTS) {
                 let dy = V::load(simd, &dy[j..]);
-                pooling.backward_some::<S, V, F, K, T>(simd, plane, dy, dx, (i, j), tiles);
+                pool.backward_outputs::<S, V, F, K, T>(simd, plane, dy, dx, (i, j), is_partition);
             }
             if V::WIDE && whole < width {
                 let last = dy[whole].load(simd);
-                pooling.backward_some::<S, f32x8<S>, F, K, T>(simd, plane, last, dx, (i, whole), tiles);
+                pool.backward_outputs::<S, f32x8<S>, F, K, T>(
+                    simd,
+                    plane,
+                    last,
+                    dx,
+                    (i, whole),
+                    is_partition,
+                );
             }
         }
     }
 }
 
-/// [`backward`] for the largest of windows of 2x2 that are a pixel apart.
+/// [`backward`] of maxima of windows of 2x2 pixels that are one pixel apart.
 ///
-/// A row of windows at a time, whose gradient goes to two rows of pixels: the upper one has what it got from the row of windows
-/// before. A window's right pixels are the next one's left ones, which adds for both.
+/// The gradient of a row of windows goes to two rows of pixels. The upper one already has the gradient of the row of windows
+/// above. The right pixels of a window are the left ones of the next window, which adds the gradients of both.
 #[inline(always)]
 fn backward_overlapping<S: Simd, V: Vector<S>, F: Derivative>(
     simd: S,
-    pooling: &PoolOp,
+    pool: &PoolOp,
     x: &[Lanes],
     dy: &[Lanes],
     dx: &mut [Lanes],
 ) {
-    let (width, row) = (pooling.output.width, pooling.input.width);
+    let (width, row) = (pool.output.width, pool.input.width);
     let whole = width / V::ELEMENTS * V::ELEMENTS;
-    for (plane, dy, dx) in pooling.planes(x, dy, dx) {
+    for (plane, dy, dx) in pool.planes(x, dy, dx) {
         dx[..row].fill(Lanes::default());
         for (i, dy) in dy.chunks_exact(width).enumerate() {
             let (x, dx) = (&plane[i * row..][..2 * row], &mut dx[i * row..][..2 * row]);
@@ -296,8 +348,8 @@ fn backward_overlapping<S: Simd, V: Vector<S>, F: Derivative>(
     }
 }
 
-/// Gives the gradient `dy` of neighbouring windows, from column `j` on, to two rows of pixels, with what the window before them
-/// gives to its `right` pixels; what the last one gives to its own.
+/// Distributes the gradient `dy` of neighboring windows, the first of which is in column `j`, to two rows of pixels. `right` is
+/// the gradient that the window before them assigned to its upper and lower right pixels. Returns that of the last window.
 #[inline(always)]
 fn windows_backward<S: Simd, V: Vector<S>, F: Derivative>(
     simd: S,
@@ -314,27 +366,26 @@ fn windows_backward<S: Simd, V: Vector<S>, F: Derivative>(
         |pixels| V::load(simd, pixels),
     );
     let max = a.max(b).max(c.max(d));
-    let mut open = F::gradient(simd, max, V::load(simd, dy));
-    // To the first largest, as PyTorch does.
+    let mut unassigned = F::gradient(simd, max, V::load(simd, dy));
     let [a, b, c] = [a, b, c].map(
         #[inline(always)]
         |x| {
-            let here = x.simd_eq(max);
-            let gradient = here.select(open, zero);
-            open = here.select(zero, open);
+            let is_max = x.simd_eq(max);
+            let gradient = is_max.select(unassigned, zero);
+            unassigned = is_max.select(zero, unassigned);
             gradient
         },
     );
-    let d = open;
-    let after = |right: f32x8<S>, gradient: V| {
+    let d = unassigned;
+    let shifted = |right: f32x8<S>, gradient: V| {
         V::from_elements(
             #[inline(always)]
             |i| if i == 0 { right } else { gradient.element(i - 1) },
         )
     };
     let (upper, lower) = dx.split_at_mut(x.len() / 2);
-    (V::load(simd, &upper[j..]) + (a + after(right[0], b))).store(&mut upper[j..]);
-    (c + after(right[1], d)).store(&mut lower[j..]);
+    (V::load(simd, &upper[j..]) + (a + shifted(right[0], b))).store(&mut upper[j..]);
+    (c + shifted(right[1], d)).store(&mut lower[j..]);
     [b, d].map(
         #[inline(always)]
         |gradient| gradient.element(V::ELEMENTS - 1),
@@ -360,22 +411,22 @@ impl Operator for PoolOp {
         _gradient: &mut [f32],
     ) {
         let Some(dx) = dx else { return };
-        match (self.overlap(), self.kernel_size, self.stride, self.fused) {
+        match (self.is_overlapping(), self.kernel_size, self.stride, self.fused) {
             (true, .., None) => kernel!(pass.level, backward_overlapping[Identity](self, x, dy, dx)),
-            (true, .., Some(_)) => kernel!(pass.level, backward_overlapping[Relu](self, x, dy, dx)),
+            (true, .., Some(_)) => kernel!(pass.level, backward_overlapping[ReLU](self, x, dy, dx)),
             (_, 2, 2, None) => kernel!(pass.level, backward[Identity, 2, 2](self, x, dy, dx)),
-            (_, 2, 2, Some(Activation::Relu)) => kernel!(pass.level, backward[Relu, 2, 2](self, x, dy, dx)),
+            (_, 2, 2, Some(Activation::Relu)) => kernel!(pass.level, backward[ReLU, 2, 2](self, x, dy, dx)),
             (_, 2, 2, Some(Activation::Tanh)) => kernel!(pass.level, backward[Tanh, 2, 2](self, x, dy, dx)),
             _ => kernel!(pass.level, backward[Identity, 0, 0](self, x, dy, dx)),
         }
     }
 
-    /// Where each pixel is written once, or what many windows give it is all kept or all dropped: that spares a pass over the
-    /// larger map.
+    /// The derivative is applied to each gradient before it is written. This is right if each pixel is written once, or if the
+    /// derivative is 0 or 1 for all gradients of a pixel, as that of ReLU.
     fn fuse_activation(&mut self, activation: Activation) -> bool {
         let fuses = match activation {
-            Activation::Relu if self.overlap() => true,
-            _ => self.kernel_size == 2 && self.tiles(),
+            Activation::Relu if self.is_overlapping() => true,
+            _ => self.kernel_size == 2 && self.is_partition(),
         };
         self.fused = fuses.then_some(activation);
         fuses

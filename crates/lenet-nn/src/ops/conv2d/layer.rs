@@ -1,0 +1,110 @@
+//! [`Conv2d`] as a layer: shapes, parameters and the choice of kernels.
+
+use super::{
+    Conv2d, Conv2dOp,
+    single_sample::SingleSampleConv2d,
+    winograd::{Filtering, OneImage, Winograd},
+};
+use crate::{
+    Shape,
+    error::LayerError,
+    layout::{Lanes, channel_groups},
+    operator::{LayerSpec, Operator, Placement, SingleSampleOp, grouped},
+    ops::{
+        linear::{Linear, LinearOp, SingleSampleLinear},
+        window,
+    },
+};
+
+impl Conv2d {
+    /// Returns the fully connected layer that a convolution is if its kernel covers the whole input. It is faster as one.
+    fn as_linear(&self, input: Shape) -> Option<Linear> {
+        self.covers(input).then(|| Linear::new(input.len(), self.out_channels))
+    }
+}
+
+impl LayerSpec for Conv2d {
+    fn type_name(&self) -> &'static str {
+        "Conv2d"
+    }
+
+    fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
+        let Self { in_channels, out_channels, kernel_size, stride, padding } = *self;
+        window::check_dimension("out_channels", out_channels)?;
+        if in_channels != input.channels {
+            return Err(LayerError::Channels { expected: in_channels, input });
+        }
+        window::output_shape(input, out_channels, kernel_size, stride, padding)
+    }
+
+    fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
+        let Self { in_channels, out_channels, kernel_size, .. } = *self;
+        vec![
+            ("weight", vec![out_channels, in_channels, kernel_size, kernel_size]),
+            ("bias", vec![out_channels]),
+        ]
+    }
+
+    fn fan_in(&self) -> usize {
+        self.in_channels * self.kernel_size * self.kernel_size
+    }
+
+    fn to_engine_order(&self, input: Shape, pytorch: &[f32], engine: &mut [f32]) {
+        match self.as_linear(input) {
+            Some(linear) => linear.to_engine_order(input, pytorch, engine),
+            None => engine.copy_from_slice(pytorch),
+        }
+    }
+
+    fn to_pytorch_order(&self, input: Shape, engine: &[f32], pytorch: &mut [f32]) {
+        match self.as_linear(input) {
+            Some(linear) => linear.to_pytorch_order(input, engine, pytorch),
+            None => pytorch.copy_from_slice(engine),
+        }
+    }
+
+    fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>> {
+        let Placement { input, output, max_blocks, .. } = placement;
+        if let Some(linear) = self.as_linear(input) {
+            return Some(Box::new(LinearOp::new(linear, max_blocks)));
+        }
+        Some(match self.filtering(output) {
+            Some(Filtering::Three) => Box::new(Winograd::<6, 4, 3>::new(*self, input, output)),
+            Some(Filtering::WideThree) => Box::new(Winograd::<9, 7, 3>::new(*self, input, output)),
+            Some(Filtering::Five) => Box::new(Winograd::<9, 5, 5>::new(*self, input, output)),
+            None => Box::new(Conv2dOp::new(*self, input, output)),
+        })
+    }
+
+    fn single_sample(
+        &self,
+        Placement { input, output, .. }: Placement,
+        parameters: &[f32],
+    ) -> Option<Box<dyn SingleSampleOp>> {
+        if let Some(linear) = self.as_linear(input) {
+            return Some(Box::new(SingleSampleLinear::new(linear, input)));
+        }
+        let (weight, bias) = parameters.split_at(parameters.len() - self.out_channels);
+        let weight = channel_groups(weight, self.fan_in());
+        let bias = channel_groups(bias, 1);
+        let shapes = (grouped(input), grouped(output));
+        Some(match self.filtering(output) {
+            Some(Filtering::Three) => Box::new(OneImage::<6, 4, 3>::new(*self, shapes, &weight, bias)),
+            Some(Filtering::WideThree) => Box::new(OneImage::<9, 7, 3>::new(*self, shapes, &weight, bias)),
+            Some(Filtering::Five) => Box::new(OneImage::<9, 5, 5>::new(*self, shapes, &weight, bias)),
+            None => Box::new(SingleSampleConv2d::new(*self, input, output, weight, bias)),
+        })
+    }
+}
+
+impl<const N: usize, const M: usize, const R: usize> SingleSampleOp for OneImage<N, M, R> {
+    fn forward(
+        &mut self,
+        level: fearless_simd::Level,
+        _parameters: &[f32],
+        x: &mut [Lanes],
+        y: &mut [Lanes],
+    ) {
+        self.forward(level, x, y);
+    }
+}

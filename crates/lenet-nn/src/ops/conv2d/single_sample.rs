@@ -1,0 +1,119 @@
+//! Direct convolution of one sample, in the layout `(channel / 8, height, width, lane = channel % 8)`.
+//!
+//! The lanes are output channels: an input pixel is broadcast and multiplied by the weights of eight or sixteen output
+//! channels, which are put side by side once. As in the convolution of a block, a tile of up to six columns stays in registers
+//! during the loop over the taps.
+
+use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+
+use super::{Conv2d, Geometry, pad};
+use crate::{
+    Shape,
+    layout::{Buffer, LANES, Lanes, zeros},
+    operator::{SingleSampleOp, grouped},
+    partition::even_chunk,
+    simd::with_const,
+};
+
+/// [`Conv2d`] on one sample.
+pub(crate) struct SingleSampleConv2d {
+    shape: Geometry,
+    /// The input with its padding, which stays zero; empty if there is none.
+    padded: Buffer,
+    /// `(group, in_channels, kernel_size, kernel_size)`, for groups of eight output channels.
+    weight: Buffer,
+    /// `(group)`
+    bias: Buffer,
+}
+
+impl SingleSampleConv2d {
+    /// Takes weights and bias in groups of eight output channels.
+    pub fn new(layer: Conv2d, input: Shape, output: Shape, weight: Buffer, bias: Buffer) -> Self {
+        let shape = Geometry::new(layer, input, output);
+        let padded = zeros(if layer.padding > 0 { grouped(shape.input).len() } else { 0 });
+        Self { shape, padded, weight, bias }
+    }
+}
+
+impl SingleSampleOp for SingleSampleConv2d {
+    fn forward(&mut self, level: Level, _parameters: &[f32], x: &mut [Lanes], y: &mut [Lanes]) {
+        let Self { shape, padded, weight, bias } = self;
+        let x = pad(shape, x, padded);
+        dispatch!(level, simd => forward(simd, shape, weight, bias, x, y));
+    }
+}
+
+/// `y = bias (group) + weight (group, in_channels, kernel_size, kernel_size) * x`, for groups of eight output channels.
+#[inline(always)]
+fn forward<S: Simd>(
+    simd: S,
+    shape: &Geometry,
+    weight: &[Lanes],
+    bias: &[Lanes],
+    x: &[Lanes],
+    y: &mut [Lanes],
+) {
+    let Shape { height, width, .. } = shape.output;
+    let tiles = shape.tiles();
+    for i in 0..height {
+        for group in (0..bias.len()).step_by(2) {
+            for tile in 0..tiles {
+                let (j, columns) = even_chunk(width, tiles, tile);
+                let at = (group, i, j);
+                if group + 1 < bias.len() {
+                    with_const!(P = columns => forward_tile::<S, 2, P>(simd, shape, weight, bias, x, y, at));
+                } else {
+                    with_const!(P = columns => forward_tile::<S, 1, P>(simd, shape, weight, bias, x, y, at));
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn forward_tile<S: Simd, const G: usize, const P: usize>(
+    simd: S,
+    shape: &Geometry,
+    weight: &[Lanes],
+    bias: &[Lanes],
+    x: &[Lanes],
+    y: &mut [Lanes],
+    (first, i, j): (usize, usize, usize),
+) {
+    let Geometry { input, output, kernel_size, stride, .. } = *shape;
+    let taps = input.channels * kernel_size * kernel_size;
+    let mut sums = [[f32x8::splat(simd, 0.0); P]; G];
+    let mut kernels = [&weight[..0]; G];
+    for g in 0..G {
+        sums[g] = [bias[first + g].load(simd); P];
+        kernels[g] = &weight[(first + g) * taps..][..taps];
+    }
+    for channel in 0..input.channels {
+        for u in shape.kernel_rows(i) {
+            let start = shape.input_row(channel / LANES, i, u) * input.width + j * stride;
+            let row = &x[start..][..kernel_size + P - 1];
+            let mut weights = [&weight[..0]; G];
+            for g in 0..G {
+                weights[g] = &kernels[g][(channel * kernel_size + u) * kernel_size..][..kernel_size];
+            }
+            for (v, pixels) in row.windows(P).enumerate() {
+                let mut vectors = [f32x8::splat(simd, 0.0); G];
+                for g in 0..G {
+                    vectors[g] = weights[g][v].load(simd);
+                }
+                for p in 0..P {
+                    let pixel = f32x8::splat(simd, pixels[p].0[channel % LANES]);
+                    for g in 0..G {
+                        sums[g][p] = vectors[g].mul_add(pixel, sums[g][p]);
+                    }
+                }
+            }
+        }
+    }
+    for g in 0..G {
+        let row = &mut y[((first + g) * output.height + i) * output.width + j..][..P];
+        for p in 0..P {
+            row[p].store(sums[g][p]);
+        }
+    }
+}

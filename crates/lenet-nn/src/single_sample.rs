@@ -1,0 +1,126 @@
+//! Inference and feature maps of one sample, whose lanes are eight neighboring *channels*: in the layout of blocks seven of
+//! eight lanes would be idle.
+//!
+//! An activation is `(channel / 8, height, width, lane = channel % 8)`, in which a row of features is contiguous numbers. The
+//! lanes after the last channel have any value. Activation functions and pooling treat all lanes alike and run as on blocks;
+//! convolution, batch normalization, flattening and fully connected layer have kernels of their own.
+
+use std::ops::Range;
+
+use fearless_simd::Level;
+
+use crate::{
+    Layer, Network, Shape,
+    layout::{Buffer, LANES, zeros},
+    operator::{Placement, SingleSampleOp, grouped},
+};
+
+/// Output of a convolution for one sample, after the batch normalization and activation function that follow it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureMaps {
+    /// Name of the convolution.
+    pub layer: String,
+    /// Number, height and width of the maps.
+    pub shape: Shape,
+    /// Values `(channel, row, column)`.
+    pub values: Vec<f32>,
+}
+
+/// A layer with its output.
+struct Stage {
+    operator: Box<dyn SingleSampleOp>,
+    /// Range of the layer's parameters among those of the network.
+    parameters: Range<usize>,
+    /// Empty if the operator works in place.
+    output: Buffer,
+    /// Name and output shape of a convolution that has feature maps.
+    maps: Option<(String, Shape)>,
+}
+
+/// A network on one sample, with all the memory that it needs.
+pub(crate) struct SingleSample {
+    level: Level,
+    normalize: [f32; 256],
+    /// Shape of a sample.
+    shape: Shape,
+    input: Buffer,
+    stages: Vec<Stage>,
+}
+
+impl SingleSample {
+    /// Copies some of the parameters of `network`, so that others may not be used with it.
+    pub fn new(network: &Network, level: Level) -> Self {
+        let mut stages = Vec::new();
+        let (mut start, shape) = (0, network.architecture().input());
+        let mut input = shape;
+        for row in network.rows() {
+            let output = row.output;
+            let parameters = start..start + row.parameters + row.buffers;
+            start = parameters.end;
+            let placement = Placement { input, output, max_blocks: 0, random_stream: 0 };
+            if let Some(operator) =
+                row.layer.single_sample(placement, &network.parameters()[parameters.clone()])
+            {
+                let maps = match row.layer {
+                    Layer::Conv2d(layer) if !layer.covers(input) => Some((row.name.to_owned(), output)),
+                    _ => None,
+                };
+                let len = if operator.in_place() { 0 } else { grouped(output).len() };
+                stages.push(Stage { operator, parameters, output: zeros(len), maps });
+            }
+            input = output;
+        }
+        Self {
+            level,
+            normalize: network.normalize().table(),
+            shape,
+            input: zeros(grouped(shape).len()),
+            stages,
+        }
+    }
+
+    /// Writes the logits `(classes)` of `image` `(channels, height, width)`. `network` is the one that this was made of.
+    pub fn logits(&mut self, network: &Network, image: &[u8], logits: &mut [f32]) {
+        let plane = self.shape.height * self.shape.width;
+        for (channel, pixels) in image.chunks_exact(plane).enumerate() {
+            for (lanes, &pixel) in self.input[channel / LANES * plane..].iter_mut().zip(pixels) {
+                lanes.0[channel % LANES] = self.normalize[usize::from(pixel)];
+            }
+        }
+        let mut x = &mut self.input;
+        for Stage { operator, parameters, output, .. } in &mut self.stages {
+            operator.forward(self.level, &network.parameters()[parameters.clone()], x, output);
+            if !operator.in_place() {
+                x = output;
+            }
+        }
+        for (class, logit) in logits.iter_mut().enumerate() {
+            *logit = x[class / LANES].0[class % LANES];
+        }
+    }
+
+    /// Returns the feature maps of the last sample. The layers after a convolution have worked in place on its output.
+    fn feature_maps(&self) -> impl Iterator<Item = FeatureMaps> {
+        self.stages.iter().filter_map(|stage| {
+            let (layer, shape) = stage.maps.clone()?;
+            let plane = shape.height * shape.width;
+            let value = |i: usize| stage.output[i / plane / LANES * plane + i % plane].0[i / plane % LANES];
+            let values = (0..shape.len()).map(value).collect();
+            Some(FeatureMaps { layer, shape, values })
+        })
+    }
+}
+
+impl Network {
+    /// Returns the feature maps of each convolution for `image` `(channels, height, width)`, in the order of the layers.
+    /// Convolutions whose kernel covers their whole input have no maps and are left out.
+    ///
+    /// # Panics
+    /// If `image` isn't exactly one sample.
+    pub fn feature_maps(&self, image: &[u8]) -> Vec<FeatureMaps> {
+        assert_eq!(self.samples(image), 1, "expected one sample");
+        let mut single = SingleSample::new(self, self.level());
+        single.logits(self, image, &mut vec![0.0; self.architecture().classes()]);
+        single.feature_maps().collect()
+    }
+}
