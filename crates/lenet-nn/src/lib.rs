@@ -72,10 +72,6 @@ mod error;
 mod layout;
 mod simd;
 mod partition;
-// Until all paths are moved.
-mod lanes {
-    pub(crate) use crate::{layout::*, partition::even_chunk, simd::*};
-}
 mod operator;
 mod ops;
 mod layer;

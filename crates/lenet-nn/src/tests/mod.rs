@@ -15,7 +15,7 @@ use self::{
 use super::{
     AvgPool2d, BatchNorm2d, BatchSlice, Conv2d, DataParallel, Dropout, Layer, Linear, MaxPool2d, Network,
     Normalize, Shape, Targets,
-    lanes::{Buffer, LANES, Lanes, blocks, zeros},
+    layout::{Buffer, LANES, Lanes, blocks, zeros},
     loss::{CrossEntropy, smooth},
     operator::{Activation, Direction, Pass, Placement},
     single_sample::SingleSample,

@@ -11,7 +11,7 @@ use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch};
 use super::{fixtures::INPUT, golden::architectures};
 use crate::{
     Architecture,
-    lanes::{LANES, Lanes, zeros},
+    layout::{LANES, Lanes, zeros},
     operator::{Pass, Placement},
 };
 

@@ -1,9 +1,11 @@
 //! [`Conv2d`] as a layer: shapes, parameters and the choice of kernels.
 
+use fearless_simd::Level;
+
 use super::{
     Conv2d, Conv2dOp,
     single_sample::SingleSampleConv2d,
-    winograd::{Filtering, OneImage, Winograd},
+    winograd::{SingleSampleWinograd, WinogradOp, WinogradTile},
 };
 use crate::{
     Shape,
@@ -68,10 +70,10 @@ impl LayerSpec for Conv2d {
         if let Some(linear) = self.as_linear(input) {
             return Some(Box::new(LinearOp::new(linear, max_blocks)));
         }
-        Some(match self.filtering(output) {
-            Some(Filtering::Three) => Box::new(Winograd::<6, 4, 3>::new(*self, input, output)),
-            Some(Filtering::WideThree) => Box::new(Winograd::<9, 7, 3>::new(*self, input, output)),
-            Some(Filtering::Five) => Box::new(Winograd::<9, 5, 5>::new(*self, input, output)),
+        Some(match self.winograd_tile(output) {
+            Some(WinogradTile::F4x3) => Box::new(WinogradOp::<6, 4, 3>::new(*self, input, output)),
+            Some(WinogradTile::F7x3) => Box::new(WinogradOp::<9, 7, 3>::new(*self, input, output)),
+            Some(WinogradTile::F5x5) => Box::new(WinogradOp::<9, 5, 5>::new(*self, input, output)),
             None => Box::new(Conv2dOp::new(*self, input, output)),
         })
     }
@@ -88,23 +90,23 @@ impl LayerSpec for Conv2d {
         let weight = channel_groups(weight, self.fan_in());
         let bias = channel_groups(bias, 1);
         let shapes = (grouped(input), grouped(output));
-        Some(match self.filtering(output) {
-            Some(Filtering::Three) => Box::new(OneImage::<6, 4, 3>::new(*self, shapes, &weight, bias)),
-            Some(Filtering::WideThree) => Box::new(OneImage::<9, 7, 3>::new(*self, shapes, &weight, bias)),
-            Some(Filtering::Five) => Box::new(OneImage::<9, 5, 5>::new(*self, shapes, &weight, bias)),
+        Some(match self.winograd_tile(output) {
+            Some(WinogradTile::F4x3) => {
+                Box::new(SingleSampleWinograd::<6, 4, 3>::new(Level::new(), *self, shapes, &weight, bias))
+            }
+            Some(WinogradTile::F7x3) => {
+                Box::new(SingleSampleWinograd::<9, 7, 3>::new(Level::new(), *self, shapes, &weight, bias))
+            }
+            Some(WinogradTile::F5x5) => {
+                Box::new(SingleSampleWinograd::<9, 5, 5>::new(Level::new(), *self, shapes, &weight, bias))
+            }
             None => Box::new(SingleSampleConv2d::new(*self, input, output, weight, bias)),
         })
     }
 }
 
-impl<const N: usize, const M: usize, const R: usize> SingleSampleOp for OneImage<N, M, R> {
-    fn forward(
-        &mut self,
-        level: fearless_simd::Level,
-        _parameters: &[f32],
-        x: &mut [Lanes],
-        y: &mut [Lanes],
-    ) {
+impl<const N: usize, const M: usize, const R: usize> SingleSampleOp for SingleSampleWinograd<N, M, R> {
+    fn forward(&mut self, level: Level, _parameters: &[f32], x: &mut [Lanes], y: &mut [Lanes]) {
         self.forward(level, x, y);
     }
 }

@@ -5,7 +5,7 @@
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 
-use super::{Linear, PANEL};
+use super::{Linear, panel::PANEL_INPUTS};
 use crate::{
     Shape,
     layout::{Buffer, LANES, Lanes, zeros},
@@ -69,10 +69,12 @@ fn forward_rows<S: Simd, const R: usize>(
 ) {
     let outputs = bias.len();
     let (mut sums, mut rests) = ([f32x8::splat(simd, 0.0); R], [0.0; R]);
-    for (weight, x) in weight.chunks(PANEL * outputs).zip(x.chunks(PANEL / LANES)) {
+    for (weight, x) in weight.chunks(PANEL_INPUTS * outputs).zip(x.chunks(PANEL_INPUTS / LANES)) {
         match weight.len() / outputs {
             // The compiler makes no loop of what it can count.
-            PANEL => add_panel(simd, PANEL, &weight[first * PANEL..], x, &mut sums, &mut rests),
+            PANEL_INPUTS => {
+                add_panel(simd, PANEL_INPUTS, &weight[first * PANEL_INPUTS..], x, &mut sums, &mut rests)
+            }
             inputs => add_panel(simd, inputs, &weight[first * inputs..], x, &mut sums, &mut rests),
         }
     }

@@ -1,80 +1,106 @@
-//! The same for one image, whose lanes are eight neighbouring channels: see `nn/single.rs`.
+//! Winograd's minimal filtering of a single sample, with channels in the lanes: see `single_sample.rs` of the crate.
+//!
+//! The transforms work on whole [`Lanes`] and are the same as in a block: a map of `C` channels is one of `C / 8` groups of
+//! channels. Only the product at each point differs, because it sums over the lanes of the input:
+//!
+//! ```text
+//! for each point, tile and group of eight output channels:
+//!     products[tile, group] = sum over in_channel of weights[in_channel, group] * values[tile, in_channel]
+//! ```
+//!
+//! A value is broadcast and multiplied by the weights of two vectors of output channels. The sums of up to six tiles stay
+//! in registers.
 
 use fearless_simd::{Level, Simd, dispatch};
 
 use super::{
-    Frame, PAIR, Tiling, Winograd, column, gather, lanes_pitch, spread,
-    transform::{OfInput, OfOutput, scale},
+    InputTransform, OutputTransform, PAIR_LEN, PaddedMap, Tiling, WinogradOp, inverse_transform_tiles,
+    point_stride_in_lanes, tiling::column_position, transform_kernels, transform_tiles,
 };
 use crate::{
     Conv2d, Shape,
-    lanes::{Buffer, LANES, Lanes, Vector, even_chunk, kernel, with_const, zeros},
+    layout::{Buffer, LANES, Lanes, zeros},
+    partition::even_chunk,
+    simd::{Vector, kernel, with_const},
 };
 
-/// A [`Conv2d`] of stride 1 with kernels of `R x R` at work on one image, by tiles of `M x M` outputs.
-pub(crate) struct OneImage<const N: usize, const M: usize, const R: usize> {
-    /// Of maps that are groups of eight channels.
+/// Pairs of tiles of a register tile at most.
+const MAX_PAIRS: usize = 3;
+
+/// A [`Conv2d`] with stride 1 and kernels of `R x R` on a single sample, by tiles of `M x M` outputs and `N x N` points.
+pub(crate) struct SingleSampleWinograd<const N: usize, const M: usize, const R: usize> {
+    /// The tiling of maps whose channels are groups of eight.
     tiling: Tiling,
     in_channels: usize,
-    /// `u`: (point, pair of groups of outputs, in_channel, group of the pair).
-    weights: Buffer,
-    /// A group of eight outputs each.
+    /// Transformed weights: `(point, pair of groups of out_channels, in_channel, group of the pair)`.
+    u: Buffer,
+    /// One element per group of output channels.
     bias: Buffer,
-    x: Frame,
-    y: Frame,
-    /// (point, pair, group of channels, tile of the pair)
+    x: PaddedMap,
+    y: PaddedMap,
+    /// `(point, pair, group of in_channels, tile of the pair)`
     v: Buffer,
+    /// `(point, pair, group of out_channels, tile of the pair)`
     m: Buffer,
 }
 
-impl<const N: usize, const M: usize, const R: usize> OneImage<N, M, R> {
-    /// For input and output shapes that have been checked, whose channels are groups of eight, as those of the weights
-    /// (group, in_channels, R, R) and the bias are.
-    pub fn new(layer: Conv2d, (input, output): (Shape, Shape), weights: &[Lanes], bias: Buffer) -> Self {
+impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, R> {
+    /// Allocates memory and transforms the weights with the instructions of `level`.
+    ///
+    /// - `input`, `output`: shapes whose channels are groups of eight
+    /// - `weights`: `(group of out_channels, in_channels, R, R)`
+    /// - `bias`: `(group of out_channels)`
+    pub fn new(
+        level: Level,
+        layer: Conv2d,
+        (input, output): (Shape, Shape),
+        weights: &[Lanes],
+        bias: Buffer,
+    ) -> Self {
         let tiling = Tiling::new::<N, M, R>(input, output);
-        let (inputs, pairs) = (layer.in_channels, output.channels.div_ceil(PAIR));
-        let pitch = lanes_pitch(pairs * PAIR * inputs);
-        let mut u = zeros(N * N * pitch);
+        let (inputs, pairs) = (layer.in_channels, output.channels.div_ceil(PAIR_LEN));
+        let stride = point_stride_in_lanes(pairs * PAIR_LEN * inputs);
+        let mut u = zeros(N * N * stride);
         let (rows, _) = weights.as_chunks::<R>();
         for (kernels, g) in rows.as_chunks::<R>().0.iter().enumerate() {
             let (group, channel) = (kernels / inputs, kernels % inputs);
-            let place = (group / PAIR * inputs + channel) * PAIR + group % PAIR;
-            let values = dispatch!(Level::new(), simd => scale(simd, &Winograd::<N, M, R>::G, g));
+            let index = (group / PAIR_LEN * inputs + channel) * PAIR_LEN + group % PAIR_LEN;
+            let values = dispatch!(level, simd => transform_kernels(simd, &WinogradOp::<N, M, R>::G, g));
             for (point, value) in values.as_flattened().iter().enumerate() {
-                u[point * pitch + place] = *value;
+                u[point * stride + index] = *value;
             }
         }
         Self {
             tiling,
             in_channels: inputs,
-            weights: u,
+            u,
             bias,
-            x: Frame::new(input, tiling.input, layer.padding),
-            y: Frame::new(output, tiling.output, 0),
-            v: zeros(N * N * tiling.pitch(input.channels)),
-            m: zeros(N * N * tiling.pitch(output.channels)),
+            x: PaddedMap::new(input, tiling.input, layer.padding),
+            y: PaddedMap::new(output, tiling.output, 0),
+            v: zeros(N * N * tiling.point_stride(input.channels)),
+            m: zeros(N * N * tiling.point_stride(output.channels)),
         }
     }
 
-    /// `x` and `y` are (group of eight channels, height, width).
+    /// Computes `y` of `x`, both `(group of eight channels, height, width)`.
     pub fn forward(&mut self, level: Level, x: &[Lanes], y: &mut [Lanes]) {
-        let Self { tiling, in_channels, weights, v, m, .. } = self;
-        let (from, to) = (self.x.around(x), self.y.target(y));
-        let plane = tiling.output.height * tiling.output.width;
-        for (plane, bias) in to.chunks_exact_mut(plane).zip(self.bias.iter()) {
+        let Self { tiling, in_channels, u, v, m, .. } = self;
+        let (input, output) = (self.x.pad(x), self.y.padded_mut(y));
+        let plane_len = tiling.output.height * tiling.output.width;
+        for (plane, bias) in output.chunks_exact_mut(plane_len).zip(self.bias.iter()) {
             plane.fill(*bias);
         }
-        kernel!(level, spread[OfInput, N, N, M](tiling, tiling.input, from, v));
-        kernel!(level, multiply(tiling, *in_channels, weights, v, m));
-        kernel!(level, gather[OfOutput, N, M, M](tiling, tiling.output, None, m, to));
-        self.y.take(y);
+        kernel!(level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, input, v));
+        kernel!(level, multiply(tiling, *in_channels, u, v, m));
+        kernel!(
+            level,
+            inverse_transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, None, m, output)
+        );
+        self.y.crop(y);
     }
 }
 
-/// At each point, `products (tile, group) = sum over the channels of weights (channel, group) * values (tile, channel)`.
-///
-/// A value is broadcast and multiplied by the weights of two vectors of output channels; the sums of up to six tiles stay
-/// in registers.
+/// Computes the products at all points.
 #[inline(always)]
 fn multiply<S: Simd, V: Vector<S>>(
     simd: S,
@@ -85,19 +111,21 @@ fn multiply<S: Simd, V: Vector<S>>(
     products: &mut [Lanes],
 ) {
     let (inputs, outputs) = (tiling.input.channels, tiling.output.channels);
-    let (pairs, group_pairs) = (tiling.pairs(), outputs.div_ceil(PAIR));
-    let tiles = pairs.div_ceil(3);
-    for (point, weights) in weights.chunks_exact(lanes_pitch(group_pairs * PAIR * channels)).enumerate() {
+    let (pairs, group_pairs) = (tiling.pairs(), outputs.div_ceil(PAIR_LEN));
+    let register_tiles = pairs.div_ceil(MAX_PAIRS);
+    let stride = point_stride_in_lanes(group_pairs * PAIR_LEN * channels);
+    for (point, weights) in weights.chunks_exact(stride).enumerate() {
         let weights = &weights.as_chunks().0[..group_pairs * channels];
-        let values = tiling.at(point, inputs, values);
-        let products = &mut products[point * tiling.pitch(outputs)..].as_chunks_mut().0[..pairs * outputs];
-        for (at, weights) in weights.chunks(V::ELEMENTS * channels).enumerate() {
-            let first = at * V::ELEMENTS * PAIR;
-            for tile in 0..tiles {
-                let (pair, count) = even_chunk(pairs, tiles, tile);
+        let values = tiling.at_point(point, inputs, values);
+        let products =
+            &mut products[point * tiling.point_stride(outputs)..].as_chunks_mut().0[..pairs * outputs];
+        for (index, weights) in weights.chunks(V::ELEMENTS * channels).enumerate() {
+            let first = index * V::ELEMENTS * PAIR_LEN;
+            for tile in 0..register_tiles {
+                let (pair, count) = even_chunk(pairs, register_tiles, tile);
                 let values = &values[pair * inputs..][..count * inputs];
                 let products = &mut products[pair * outputs..][..count * outputs];
-                with_const!(P = count, [1 2] else 3 => if V::WIDE && weights.len() == channels {
+                with_const!(P = count, [1 2] else MAX_PAIRS => if V::WIDE && weights.len() == channels {
                     multiply_tile::<S, V, P, 1>(simd, channels, weights, values, products, first)
                 } else {
                     multiply_tile::<S, V, P, 2>(simd, channels, weights, values, products, first)
@@ -107,32 +135,34 @@ fn multiply<S: Simd, V: Vector<S>>(
     }
 }
 
+/// Computes `P` pairs of tiles by `G` vectors of groups of output channels, from group `first` on.
 #[inline(always)]
 fn multiply_tile<S: Simd, V: Vector<S>, const P: usize, const G: usize>(
     simd: S,
     channels: usize,
-    weights: &[[Lanes; PAIR]],
-    values: &[[Lanes; PAIR]],
-    products: &mut [[Lanes; PAIR]],
+    weights: &[[Lanes; PAIR_LEN]],
+    values: &[[Lanes; PAIR_LEN]],
+    products: &mut [[Lanes; PAIR_LEN]],
     first: usize,
 ) {
     let (inputs, outputs) = (values.len() / P, products.len() / P);
     let (mut kernels, mut pairs) = ([&weights[..0]; G], [&values[..0]; P]);
     for g in 0..G {
-        kernels[g] = &weights[column::<S, V>(g).0 * channels..][..channels];
+        kernels[g] = &weights[column_position(V::ELEMENTS, g).0 * channels..][..channels];
     }
     for p in 0..P {
         pairs[p] = &values[p * inputs..][..inputs];
     }
-    let mut sums = [[[V::splat(simd, 0.0); PAIR]; P]; G];
+    let mut sums = [[[V::splat(simd, 0.0); PAIR_LEN]; P]; G];
     for group in 0..inputs {
         for lane in 0..LANES.min(channels - group * LANES) {
+            let channel = group * LANES + lane;
             let mut vectors = [V::splat(simd, 0.0); G];
             for g in 0..G {
-                vectors[g] = V::load(simd, &kernels[g][group * LANES + lane][column::<S, V>(g).1..]);
+                vectors[g] = V::load(simd, &kernels[g][channel][column_position(V::ELEMENTS, g).1..]);
             }
             for p in 0..P {
-                for tile in 0..PAIR {
+                for tile in 0..PAIR_LEN {
                     let value = V::splat(simd, pairs[p][group][tile].0[lane]);
                     for g in 0..G {
                         sums[g][p][tile] = vectors[g].mul_add(value, sums[g][p][tile]);
@@ -146,7 +176,7 @@ fn multiply_tile<S: Simd, V: Vector<S>, const P: usize, const G: usize>(
             let group = first + g * V::ELEMENTS + i;
             if group < outputs {
                 for p in 0..P {
-                    for tile in 0..PAIR {
+                    for tile in 0..PAIR_LEN {
                         products[p * outputs + group][tile].store(sums[g][p][tile].element(i));
                     }
                 }
