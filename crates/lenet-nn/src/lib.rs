@@ -86,6 +86,8 @@ mod spin_barrier;
 mod data_parallel;
 mod single_sample;
 mod session;
+#[doc(hidden)]
+pub mod profile;
 
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,21 @@
-"""Writes goldens.safetensors: what PyTorch answers to weights, images and gradients that a formula makes.
+"""Writes goldens.safetensors: PyTorch's results for weights, images and gradients that a formula defines.
 
     python goldens.py          # torch 2.15, safetensors, numpy
 
-Computed in float64 and stored as float32. tests/it/golden.rs repeats the formula and compares. Names in the file:
+Results are computed in float64 and stored as float32. src/tests/golden.rs repeats the formula and compares the naive
+implementations and the engine with the results. Names in the file:
 
-    layers/LAYER/{y,dx,weight,bias}     one layer's output and gradients, where inputs tie and strides overlap
-    MODEL/{logits,loss}                 on 16 images with the labels 0..9, 0..5
-    MODEL/TENSOR                        the loss's gradient of a parameter; if sampled, its entries at MODEL/TENSOR/index,
-                                        with the whole tensor's Euclidean norm and largest magnitude beside them
-    batchnorm/{loss,TENSOR}             of a network with batch normalisation in training, and its gradient of a parameter
+    layers/LAYER/{y,dx,weight,bias}     output and gradients of a layer, with ties between inputs and overlapping windows
+    MODEL/{logits,loss}                 results for 16 images with the labels 0..9, 0..5
+    MODEL/TENSOR                        gradient of the loss with respect to a parameter; of a large tensor the elements at
+                                        MODEL/TENSOR/index, its Euclidean norm MODEL/TENSOR/norm and its largest magnitude
+                                        MODEL/TENSOR/max
+    batchnorm/{loss,TENSOR}             loss and gradients of a network with batch normalization in training
     batchnorm/running/TENSOR            its buffers after that step
-    batchnorm/logits                    in inference with these
-    TARGETS/{loss,gradient}             cross-entropy with rows of probabilities, or with label smoothing
+    batchnorm/logits                    its logits in inference with these buffers
+    TARGETS/{loss,gradient}             cross-entropy with target probabilities or label smoothing
     optim/OPTIMIZER                     (step, parameter): parameters after each of ten steps
-    schedules/SCHEDULE                  (step): learning rates, where 1 is the optimiser's own
+    schedules/SCHEDULE                  (step): learning rates relative to that of the optimizer
 """
 
 from collections import OrderedDict
@@ -25,29 +27,29 @@ from safetensors.numpy import save_file
 from torch import nn
 
 IMAGES = 16
-SAMPLES = 1024  # entries kept of a tensor larger than WHOLE
-WHOLE = 50_000
+SAMPLED_ELEMENTS = 1024  # of a tensor with more than MAX_STORED_ELEMENTS
+MAX_STORED_ELEMENTS = 50_000
 
 
 def mix(x):
-    """Scrambles uint32s: lowbias32 of Chris Wellons' hash-prospector."""
+    """Hashes uint32s: lowbias32 of Chris Wellons' hash-prospector (https://github.com/skeeto/hash-prospector)."""
     x = (x ^ x >> 16) * np.uint32(0x7FEB352D)
     x = (x ^ x >> 15) * np.uint32(0x846CA68B)
     return x ^ x >> 16
 
 
 def bits(stream, count):
-    """`count` uint32s, different for each stream."""
+    """Returns `count` random uint32s, different for each stream."""
     return mix(np.arange(count, dtype=np.uint32) + mix(np.array([stream], np.uint32)))
 
 
 def uniform(stream, *shape):
-    """Multiples of 2^-23 in [-1, 1): exact in float32."""
+    """Returns multiples of 2^-23 in [-1, 1), which are exact in float32."""
     return ((bits(stream, np.prod(shape)) >> 8) / 2**23 - 1).reshape(shape)
 
 
 def images():
-    """(16, 28, 28) uint8: rings of noise on black."""
+    """Returns images (16, 28, 28) of uint8: rings of noise on black."""
     row, column, radius = (bits(100, IMAGES * 3).astype(int) % 6).reshape(IMAGES, 3, 1, 1).swapaxes(0, 1)
     y, x = np.ogrid[:28, :28]
     radius = radius + 4
@@ -57,9 +59,9 @@ def images():
 
 
 def fill(model):
-    """Gives a model the formula's parameters: tensor t of the state_dict is stream t, uniform in +-3/sqrt(fan_in).
+    """Sets the parameters of a model: tensor t of the state_dict is stream t, uniform in +-3/sqrt(fan_in).
 
-    PyTorch's own bound, 1/sqrt(fan_in), would leave LeNet-5's logits nearly the same for every image.
+    With PyTorch's bound, 1/sqrt(fan_in), the logits of LeNet-5 would be nearly equal for all images.
     """
     stream = 0
     for layer in model.modules():
@@ -112,7 +114,7 @@ LAYERS = {
     "relu": (nn.ReLU(), (2, 3, 4, 5)),
 }
 
-DECAYED = 40  # of 64 parameters, the first
+DECAYED = 40  # the first of 64 parameters have weight decay
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
@@ -138,7 +140,7 @@ SCHEDULES = {
 
 
 def layer_goldens(name, layer, shape):
-    """Inputs are whole numbers from -2 to 1, so that maxima tie and ReLU meets zero."""
+    """Inputs are whole numbers from -2 to 1, because then maxima tie and inputs of ReLU are 0."""
     x = torch.tensor(np.floor(2 * uniform(110, *shape)), requires_grad=True)
     y = fill(layer)(x)
     y.backward(torch.tensor(uniform(111, *y.shape)))
@@ -157,10 +159,10 @@ def model_goldens(name, layers):
     yield f"{name}/loss", loss
     for key, parameter in model.named_parameters():
         gradient = parameter.grad.flatten()
-        if len(gradient) <= WHOLE:
+        if len(gradient) <= MAX_STORED_ELEMENTS:
             yield f"{name}/{key}", parameter.grad
         else:
-            index = bits(120, SAMPLES) % np.uint32(len(gradient))
+            index = bits(120, SAMPLED_ELEMENTS) % np.uint32(len(gradient))
             yield f"{name}/{key}", gradient[index]
             yield f"{name}/{key}/index", index
             yield f"{name}/{key}/norm", gradient.norm()
@@ -183,7 +185,7 @@ def batchnorm_goldens():
     loss.backward()
     yield "batchnorm/loss", loss
     for key, parameter in model.named_parameters():
-        if key not in ("conv1.bias", "conv2.bias"):  # taken away again by the normalisation
+        if key not in ("conv1.bias", "conv2.bias"):  # their gradient is 0, because the normalization subtracts the bias
             yield f"batchnorm/{key}", parameter.grad
     for key, buffer in model.named_buffers():
         if not key.endswith("num_batches_tracked"):
@@ -200,18 +202,18 @@ def loss_goldens(name, targets, smoothing):
 
 
 def optimizer_goldens(name, make):
-    """Gradients shrink from 1 to 2^-31 along the vector, so that Adam's epsilon shows."""
+    """Gradients shrink from 1 to 2^-31 along the vector, because Adam's epsilon matters for small gradients."""
     start = torch.tensor(uniform(140, 64))
     decayed, rest = nn.Parameter(start[:DECAYED].clone()), nn.Parameter(start[DECAYED:].clone())
     optimizer = make([decayed, rest])
     optimizer.add_param_group({"params": [optimizer.param_groups[0]["params"].pop()], "weight_decay": 0})
-    path = []
+    trajectory = []
     for step in range(10):
         gradient = torch.tensor(uniform(141 + step, 64) * 0.5 ** (np.arange(64) % 32))
         decayed.grad, rest.grad = gradient[:DECAYED], gradient[DECAYED:]
         optimizer.step()
-        path.append(torch.cat([decayed, rest]).detach())
-    yield f"optim/{name}", torch.stack(path)
+        trajectory.append(torch.cat([decayed, rest]).detach())
+    yield f"optim/{name}", torch.stack(trajectory)
 
 
 def schedule_goldens(name, make):
@@ -241,10 +243,10 @@ def goldens():
         yield from schedule_goldens(name, make)
 
 
-def stored(value):
+def to_numpy(value):
     return value if isinstance(value, np.ndarray) else value.detach().numpy().astype(np.float32)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # a fixed order of summation
-    save_file({name: stored(value) for name, value in goldens()}, Path(__file__).with_suffix(".safetensors"))
+    save_file({name: to_numpy(value) for name, value in goldens()}, Path(__file__).with_suffix(".safetensors"))

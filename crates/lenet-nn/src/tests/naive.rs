@@ -1,64 +1,48 @@
-//! Slow f64 twins of every layer, loss and optimiser: plain loops, to judge the fast ones by.
+//! Layers, loss and optimizers as plain loops in double precision: the oracle for the engine's kernels.
 //!
-//! Names and conventions are PyTorch's (<https://docs.pytorch.org/docs/stable/nn.html>); convolution is
-//! cross-correlation.
+//! Names and conventions are PyTorch's (<https://docs.pytorch.org/docs/stable/nn.html>); convolution is cross-correlation.
+//! This module is tested against finite differences below and against PyTorch's results in [`golden`](super::golden).
 
-/// Activations, (batch, channels, height, width), row-major.
+/// Activations `(batch, channels, height, width)` in row-major order.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     pub shape: [usize; 4],
     pub data: Vec<f64>,
 }
 
-/// A layer's parameters or their gradients; both empty where it has none.
+/// The parameters of a layer or their gradients. Both are empty for a layer without parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
-    /// (outputs, inputs, kernel, kernel) or (outputs, inputs).
+    /// `(outputs, inputs, kernel, kernel)`, `(outputs, inputs)` or `(channels)`
     pub weight: Vec<f64>,
-    /// (outputs).
+    /// `(outputs)`
     pub bias: Vec<f64>,
 }
 
 #[derive(Clone, Debug)]
 pub enum Layer {
-    /// `y[o] = bias[o] + sum over i, ky, kx of weight[o, i, ky, kx] x[i, y stride + ky - padding, ...]`, zero outside.
-    Conv2d {
-        inputs: usize,
-        outputs: usize,
-        kernel: usize,
-        stride: usize,
-        padding: usize,
-    },
-    /// `y = weight x + bias` over all of a sample's values, whatever their shape.
-    Linear {
-        inputs: usize,
-        outputs: usize,
-    },
-    /// The gradient goes to the first maximum in row-major order.
-    MaxPool2d {
-        kernel: usize,
-        stride: usize,
-    },
-    AvgPool2d {
-        kernel: usize,
-        stride: usize,
-    },
-    /// `weight (x - mean) / sqrt(var + 1e-5) + bias`, with mean and variance of the channel over the whole batch.
-    BatchNorm2d {
-        channels: usize,
-    },
-    /// Flat at zero.
+    /// `y[o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] x[c, i stride + u - padding, j stride + v - padding]`, where
+    /// `x` is zero outside.
+    Conv2d { inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize },
+    /// `y = weight x + bias`, where `x` is a flattened sample.
+    Linear { inputs: usize, outputs: usize },
+    /// Maximum of each window. Its gradient goes to the first maximum in row-major order.
+    MaxPool2d { kernel: usize, stride: usize },
+    /// Mean of each window.
+    AvgPool2d { kernel: usize, stride: usize },
+    /// `y = weight (x - mean) / sqrt(var + 1e-5) + bias`, with mean and variance of the channel over the batch.
+    BatchNorm2d { channels: usize },
+    /// `max(x, 0)`, with derivative 0 at 0.
     Relu,
+    /// Hyperbolic tangent.
     Tanh,
-    /// `y = mask x`: the mask holds 0 where a value is dropped, 1 / (1 - p) where it stays.
-    Dropout {
-        mask: Vec<f64>,
-    },
+    /// `y = mask x`. The mask is 0 for dropped values and `1 / (1 - p)` for the others.
+    Dropout { mask: Vec<f64> },
 }
 use Layer::*;
 
 impl Layer {
-    /// Inputs to each output and number of outputs, of a layer with parameters.
+    /// Returns the number of inputs of each output and the number of outputs of a layer with parameters.
     pub fn fans(&self) -> Option<(usize, usize)> {
         match *self {
             Conv2d { inputs, outputs, kernel, .. } => Some((inputs * kernel * kernel, outputs)),
@@ -68,6 +52,7 @@ impl Layer {
         }
     }
 
+    /// Returns the shape of the output for the shape of the input.
     pub fn output_shape(&self, [n, c, h, w]: [usize; 4]) -> [usize; 4] {
         match *self {
             Conv2d { outputs, kernel, stride, padding, .. } => {
@@ -82,8 +67,9 @@ impl Layer {
         }
     }
 
-    /// Calls `visit(output, weight, input)` for each input that an output depends on, row-major, with flat
-    /// indices. The weight is that of the pair, 0 in a pooling, the element's own index in element-wise layers.
+    /// Calls `visit(output, weight, input)` with the flat indices of each pair of an output and an input that it depends on, in
+    /// row-major order. `weight` is the index of the weight of the pair; 0 in pooling; the index of the element in
+    /// element-wise layers.
     fn terms(&self, shape: [usize; 4], mut visit: impl FnMut(usize, usize, usize)) {
         let [n, channels, h, w] = shape;
         let flat = |n: usize, c: usize, y: usize, x: usize| ((n * channels + c) * h + y) * w + x;
@@ -92,7 +78,7 @@ impl Layer {
             Conv2d { inputs, kernel, stride, padding, .. } => {
                 for (output, [n, o, y, x]) in outputs {
                     for (tap, [_, i, ky, kx]) in indices([1, inputs, kernel, kernel]).enumerate() {
-                        // Left of or above the image wraps to a huge number: outside as well.
+                        // Indices to the left of the image and above it wrap to huge numbers, which are outside as well.
                         let y = (y * stride + ky).wrapping_sub(padding);
                         let x = (x * stride + kx).wrapping_sub(padding);
                         if y < h && x < w {
@@ -119,6 +105,7 @@ impl Layer {
         }
     }
 
+    /// Returns the output of the layer.
     pub fn forward(&self, p: &Parameters, x: &Tensor) -> Tensor {
         if let BatchNorm2d { .. } = self {
             let [mean, var] = moments(x);
@@ -149,10 +136,10 @@ impl Layer {
         Tensor { shape, data: y }
     }
 
-    /// Gradients of the input and the parameters, given the output's.
+    /// Returns the gradients of the input and of the parameters from the gradient `dy` of the output.
     pub fn backward(&self, p: &Parameters, x: &Tensor, dy: &Tensor) -> (Tensor, Parameters) {
         if let BatchNorm2d { .. } = self {
-            return normalization_backward(p, x, dy);
+            return batch_norm_backward(p, x, dy);
         }
         let mut dx = vec![0.0; x.data.len()];
         let mut dp = Parameters { weight: vec![0.0; p.weight.len()], bias: vec![0.0; p.bias.len()] };
@@ -167,7 +154,7 @@ impl Layer {
                 dx[i] += p.weight[w] * dy[o];
                 dp.weight[w] += x[i] * dy[o];
             }
-            // Taken by the first maximum, it is 0 for any other.
+            // Taking the gradient leaves 0 for further maxima of the window.
             MaxPool2d { .. } if x[i] == y[o] => dx[i] += std::mem::take(&mut dy[o]),
             AvgPool2d { kernel, .. } => dx[i] += dy[o] / (kernel * kernel) as f64,
             Relu if x[i] > 0.0 => dx[i] = dy[o],
@@ -180,10 +167,10 @@ impl Layer {
     }
 }
 
-/// Added to a variance.
+/// Added to variances to avoid a division by zero.
 const EPS: f64 = 1e-5;
 
-/// Mean and variance of each channel over the batch.
+/// Returns mean and variance of each channel over the batch.
 pub fn moments(x: &Tensor) -> [Vec<f64>; 2] {
     let [_, channels, ..] = x.shape;
     let pixels = (x.data.len() / channels) as f64;
@@ -194,8 +181,8 @@ pub fn moments(x: &Tensor) -> [Vec<f64>; 2] {
     [means, vars]
 }
 
-/// By the chain rule through each pixel's own value, the mean and the variance.
-fn normalization_backward(p: &Parameters, x: &Tensor, dy: &Tensor) -> (Tensor, Parameters) {
+/// Applies the chain rule through the normalized value, the mean and the variance.
+fn batch_norm_backward(p: &Parameters, x: &Tensor, dy: &Tensor) -> (Tensor, Parameters) {
     let [mean, var] = moments(x);
     let channels = mean.len();
     let pixels = (x.data.len() / channels) as f64;
@@ -215,13 +202,13 @@ fn normalization_backward(p: &Parameters, x: &Tensor, dy: &Tensor) -> (Tensor, P
     (Tensor { shape: x.shape, data: dx.collect() }, dp)
 }
 
-/// All indices of a four-dimensional array, row-major.
+/// Iterates over the indices of a four-dimensional array in row-major order.
 fn indices([n, c, h, w]: [usize; 4]) -> impl Iterator<Item = [usize; 4]> {
     (0..n * c * h * w).map(move |i| [i / (c * h * w), i / (h * w) % c, i / w % h, i % w])
 }
 
-/// Cross-entropy of softmax(logits) with rows of target probabilities, (batch, classes) both, averaged over the
-/// batch: `-sum t log softmax(z)`. Returns it and its gradient of the logits, `sum(t) softmax(z) - t`.
+/// Returns the cross-entropy `-sum t log softmax(z)` of logits `z` and target probabilities `t`, both `(batch, classes)`,
+/// averaged over the batch, and its gradient with respect to the logits, `sum(t) softmax(z) - t`.
 pub fn cross_entropy(logits: &[f64], targets: &[f64], classes: usize) -> (f64, Vec<f64>) {
     let batch = (logits.len() / classes) as f64;
     let (mut loss, mut gradient) = (0.0, Vec::new());
@@ -237,52 +224,54 @@ pub fn cross_entropy(logits: &[f64], targets: &[f64], classes: usize) -> (f64, V
     (loss, gradient)
 }
 
-/// Rows of probabilities that name one class each.
+/// Returns one-hot target probabilities, `(batch, classes)`.
 pub fn one_hot(labels: &[u8], classes: usize) -> Vec<f64> {
     labels.iter().flat_map(|&label| (0..classes).map(move |c| f64::from(c == label as usize))).collect()
 }
 
-/// PyTorch's label smoothing: each row of targets gives a share of itself evenly to all classes.
-pub fn smooth(targets: &[f64], share: f64, classes: usize) -> Vec<f64> {
-    targets.iter().map(|t| (1.0 - share) * t + share / classes as f64).collect()
+/// Returns targets after PyTorch's label smoothing: `(1 - smoothing) t + smoothing / classes`.
+pub fn smooth(targets: &[f64], smoothing: f64, classes: usize) -> Vec<f64> {
+    targets.iter().map(|t| (1.0 - smoothing) * t + smoothing / classes as f64).collect()
 }
 
-/// PyTorch's SGD: `g <- g + decay p; v <- momentum v + g; p <- p - rate v`, with a decay for each parameter. Call the
-/// result with parameters and gradients, once a step.
-pub fn sgd(rate: f64, momentum: f64, decay: Vec<f64>) -> impl FnMut(&mut [f64], &[f64]) {
+/// Returns a step of PyTorch's SGD, `g <- g + decay p; v <- momentum v + g; p <- p - lr v`, as a function of parameters and
+/// gradients. `decay` has an element for each parameter.
+pub fn sgd(lr: f64, momentum: f64, decay: Vec<f64>) -> impl FnMut(&mut [f64], &[f64]) {
     let mut v = vec![0.0; decay.len()];
     move |p, g| {
         for i in 0..v.len() {
             v[i] = momentum * v[i] + g[i] + decay[i] * p[i];
-            p[i] -= rate * v[i];
+            p[i] -= lr * v[i];
         }
     }
 }
 
-/// Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>, algorithm 1) with its default settings, after the decay of
-/// AdamW (Loshchilov & Hutter 2019, <https://arxiv.org/abs/1711.05101>, algorithm 2): one for each parameter.
-pub fn adam(rate: f64, decay: Vec<f64>) -> impl FnMut(&mut [f64], &[f64]) {
+/// Returns a step of Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>, algorithm 1) with its default settings, after
+/// the decoupled weight decay of AdamW (Loshchilov & Hutter 2019, <https://arxiv.org/abs/1711.05101>, algorithm 2), as a
+/// function of parameters and gradients. `decay` has an element for each parameter.
+pub fn adam(lr: f64, decay: Vec<f64>) -> impl FnMut(&mut [f64], &[f64]) {
     let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
     let (mut m, mut v, mut t) = (vec![0.0; decay.len()], vec![0.0; decay.len()], 0);
     move |p, g| {
         t += 1;
         for i in 0..m.len() {
-            p[i] -= rate * decay[i] * p[i];
+            p[i] -= lr * decay[i] * p[i];
             m[i] = beta1 * m[i] + (1.0 - beta1) * g[i];
             v[i] = beta2 * v[i] + (1.0 - beta2) * g[i] * g[i];
             let m = m[i] / (1.0 - f64::powi(beta1, t));
             let v = v[i] / (1.0 - f64::powi(beta2, t));
-            p[i] -= rate * m / (v.sqrt() + epsilon);
+            p[i] -= lr * m / (v.sqrt() + epsilon);
         }
     }
 }
 
-/// A layer of every kind, with an input shape that suits it.
+/// Returns a random layer of every kind with an input shape that it accepts.
 pub fn random_layers(rng: &mut fastrand::Rng, batch: usize) -> Vec<(Layer, [usize; 4])> {
     let shape = [batch, rng.usize(1..4), rng.usize(3..8), rng.usize(3..8)];
     let [_, inputs, h, w] = shape;
     let outputs = rng.usize(1..8);
-    let (kernel, stride, padding) = (rng.usize(1..4), rng.usize(1..4), rng.usize(0..3));
+    let (kernel, stride) = (rng.usize(1..4), rng.usize(1..4));
+    let padding = rng.usize(0..kernel);
     let mask = (0..shape.iter().product()).map(|_| if rng.bool() { 2.0 } else { 0.0 }).collect();
     [
         Conv2d { inputs, outputs, kernel, stride, padding },
@@ -298,8 +287,8 @@ pub fn random_layers(rng: &mut fastrand::Rng, batch: usize) -> Vec<(Layer, [usiz
     .into()
 }
 
-/// Values in [-1, 1] in random order, at least 1 / `len` from each other and from 0: away from the kinks of ReLU
-/// and of maxima.
+/// Returns values in [-1, 1] in random order that differ by at least `1 / len` from each other and from 0. The derivatives of
+/// ReLU and of maxima do not jump near such values.
 pub fn distinct(rng: &mut fastrand::Rng, len: usize) -> Vec<f64> {
     let mut values: Vec<f64> = (0..len).map(|i| (2 * i + 1) as f64 / len as f64 - 1.0).collect();
     values.iter_mut().filter(|v| **v == 0.0).for_each(|v| *v = 1.0);
@@ -307,19 +296,19 @@ pub fn distinct(rng: &mut fastrand::Rng, len: usize) -> Vec<f64> {
     values
 }
 
-/// Asserts that `gradient` is that of `f` at `x`: central differences agree within 1e-6 of the largest.
-fn check_gradient(what: &str, x: &[f64], gradient: &[f64], f: impl Fn(Vec<f64>) -> f64) {
+/// Asserts that `gradient` agrees with central differences of `f` at `x`, within 1e-6 of its largest magnitude.
+fn check_gradient(name: &str, x: &[f64], gradient: &[f64], f: impl Fn(Vec<f64>) -> f64) {
     const STEP: f64 = 1e-5;
     let largest = gradient.iter().fold(1e-3, |a: f64, b| a.max(b.abs()));
     for i in 0..x.len() {
-        let at = |step| {
+        let value_at = |step| {
             let mut x = x.to_vec();
             x[i] += step;
             f(x)
         };
-        let (expected, found) = ((at(STEP) - at(-STEP)) / (2.0 * STEP), gradient[i]);
+        let (expected, found) = ((value_at(STEP) - value_at(-STEP)) / (2.0 * STEP), gradient[i]);
         let close = (expected - found).abs() <= 1e-6 * largest;
-        assert!(close, "{what}[{i}]: expected {expected}, found {found}");
+        assert!(close, "{name}[{i}]: expected {expected}, found {found}");
     }
 }
 

@@ -265,3 +265,56 @@ impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, 
         dispatch!(level, simd => self.reduce_sums(simd, gradient));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns `matrix * values * matrix'` in the order of [`transform_kernels`]. Products are rounded, as by the multiply-adds
+    /// of SIMD levels without fused ones.
+    fn transform_unfused<const I: usize, const O: usize>(
+        matrix: &[[f32; I]; O],
+        values: [[f32; I]; I],
+    ) -> [[f32; O]; O] {
+        matrix.map(|factors| {
+            let row: [f32; I] =
+                std::array::from_fn(|k| (0..I).fold(0.0, |sum, i| values[i][k] * factors[i] + sum));
+            matrix.map(|factors| (0..I).fold(0.0, |sum, k| row[k] * factors[k] + sum))
+        })
+    }
+
+    /// On a machine with fused multiply-adds the results would differ if the best level were used instead.
+    #[test]
+    fn transforms_kernels_with_the_requested_simd_level() {
+        let (level, layer) = (Level::fallback(), Conv2d::new(4, 3, 5));
+        let input = Shape { channels: 4, height: 9, width: 9 };
+        let output = Shape { channels: 3, height: 5, width: 5 };
+        let parameters: Vec<f32> = (0..4 * 3 * 25 + 3).map(|i| (i as f32 * 0.7).sin()).collect();
+        let mut operator = WinogradOp::<9, 5, 5>::new(layer, input, output);
+        operator.prepare(level, &parameters);
+        // (out_channel, in_channel) of the kernel and its sums in the gradient.
+        for (kernel, (output, input)) in [(0, (0, 0)), (7, (1, 3)), (11, (2, 3))] {
+            let g = std::array::from_fn(|u| std::array::from_fn(|v| parameters[kernel * 25 + u * 5 + v]));
+            let expected = transform_unfused(&WinogradOp::<9, 5, 5>::G, g);
+            let index = weight_index(3, 4, output, input);
+            let stride = point_stride_in_weights(12);
+            let found: Vec<f32> = (0..81).map(|point| operator.u[point * stride + index]).collect();
+            assert_eq!(found, expected.as_flattened(), "kernel {kernel}");
+
+            let stride = point_stride_in_lanes(4);
+            let du: [[f32; 9]; 9] =
+                std::array::from_fn(|u| std::array::from_fn(|v| ((u * 9 + v + kernel) as f32 * 0.9).cos()));
+            for (point, value) in du.as_flattened().iter().enumerate() {
+                operator.du[point * stride + input].0[output] = *value;
+            }
+            let mut gradient = vec![0.0; parameters.len()];
+            operator.reduce_gradient(level, &mut gradient);
+            let expected = transform_unfused(&transposed(&WinogradOp::<9, 5, 5>::G), du);
+            assert_eq!(
+                gradient[kernel * 25..][..25],
+                *expected.as_flattened(),
+                "gradient of kernel {kernel}"
+            );
+        }
+    }
+}
