@@ -1,5 +1,6 @@
 //! The layers by name, with their settings.
 
+use fearless_simd::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -127,9 +128,10 @@ impl Layer {
     /// See [`LayerSpec::single_sample`].
     pub(crate) fn single_sample(
         &self,
+        level: Level,
         placement: Placement,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
-        self.spec().single_sample(placement, parameters)
+        self.spec().single_sample(level, placement, parameters)
     }
 }

@@ -67,10 +67,16 @@ pub(crate) trait LayerSpec {
     /// does, or is an [`activation`](Self::activation).
     fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>>;
 
-    /// Returns the layer in inference on one sample, or `None` if its output is its input.
+    /// Returns the layer in inference on one sample, or `None` if its output is its input. A transformation of the parameters
+    /// uses the SIMD instructions of `level`.
     ///
     /// The default runs the operator. This is right for a layer without parameters that treats all channels alike.
-    fn single_sample(&self, placement: Placement, _parameters: &[f32]) -> Option<Box<dyn SingleSampleOp>> {
+    fn single_sample(
+        &self,
+        _level: Level,
+        placement: Placement,
+        _parameters: &[f32],
+    ) -> Option<Box<dyn SingleSampleOp>> {
         let [input, output] = [placement.input, placement.output].map(grouped);
         let operator = self.operator(Placement { input, output, ..placement })?;
         Some(Box::new(ChannelwiseOp(operator)))

@@ -59,7 +59,7 @@ impl SingleSample {
             start = parameters.end;
             let placement = Placement { input, output, max_blocks: 0, random_stream: 0 };
             if let Some(operator) =
-                row.layer.single_sample(placement, &network.parameters()[parameters.clone()])
+                row.layer.single_sample(level, placement, &network.parameters()[parameters.clone()])
             {
                 let maps = match row.layer {
                     Layer::Conv2d(layer) if !layer.covers(input) => Some((row.name.to_owned(), output)),

@@ -39,7 +39,12 @@ impl LayerSpec for ReLU {
         None
     }
 
-    fn single_sample(&self, _placement: Placement, _parameters: &[f32]) -> Option<Box<dyn SingleSampleOp>> {
+    fn single_sample(
+        &self,
+        _level: Level,
+        _placement: Placement,
+        _parameters: &[f32],
+    ) -> Option<Box<dyn SingleSampleOp>> {
         Some(Box::new(Activation::Relu))
     }
 }
@@ -61,7 +66,12 @@ impl LayerSpec for Tanh {
         None
     }
 
-    fn single_sample(&self, _placement: Placement, _parameters: &[f32]) -> Option<Box<dyn SingleSampleOp>> {
+    fn single_sample(
+        &self,
+        _level: Level,
+        _placement: Placement,
+        _parameters: &[f32],
+    ) -> Option<Box<dyn SingleSampleOp>> {
         Some(Box::new(Activation::Tanh))
     }
 }

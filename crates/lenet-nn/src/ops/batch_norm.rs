@@ -69,6 +69,7 @@ impl LayerSpec for BatchNorm2d {
 
     fn single_sample(
         &self,
+        _level: Level,
         Placement { input, .. }: Placement,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {

@@ -6,7 +6,7 @@
 //! The mask is not kept, because the backward pass generates the same random numbers. They follow from the key of the step, the
 //! layer and the index of the block in the batch, so they don't depend on the number of threads.
 
-use fearless_simd::{Select, Simd, SimdBase};
+use fearless_simd::{Level, Select, Simd, SimdBase};
 use rand_pcg::{
     Pcg64Mcg,
     rand_core::{Rng, SeedableRng},
@@ -55,7 +55,12 @@ impl LayerSpec for Dropout {
         Some(Box::new(DropoutOp::new(*self, placement)))
     }
 
-    fn single_sample(&self, _placement: Placement, _parameters: &[f32]) -> Option<Box<dyn SingleSampleOp>> {
+    fn single_sample(
+        &self,
+        _level: Level,
+        _placement: Placement,
+        _parameters: &[f32],
+    ) -> Option<Box<dyn SingleSampleOp>> {
         None
     }
 }

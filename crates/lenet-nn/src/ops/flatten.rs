@@ -30,6 +30,7 @@ impl LayerSpec for Flatten {
 
     fn single_sample(
         &self,
+        _level: Level,
         Placement { input, .. }: Placement,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {

@@ -80,6 +80,7 @@ impl LayerSpec for Conv2d {
 
     fn single_sample(
         &self,
+        level: Level,
         Placement { input, output, .. }: Placement,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
@@ -92,13 +93,13 @@ impl LayerSpec for Conv2d {
         let shapes = (grouped(input), grouped(output));
         Some(match self.winograd_tile(output) {
             Some(WinogradTile::F4x3) => {
-                Box::new(SingleSampleWinograd::<6, 4, 3>::new(Level::new(), *self, shapes, &weight, bias))
+                Box::new(SingleSampleWinograd::<6, 4, 3>::new(level, *self, shapes, &weight, bias))
             }
             Some(WinogradTile::F7x3) => {
-                Box::new(SingleSampleWinograd::<9, 7, 3>::new(Level::new(), *self, shapes, &weight, bias))
+                Box::new(SingleSampleWinograd::<9, 7, 3>::new(level, *self, shapes, &weight, bias))
             }
             Some(WinogradTile::F5x5) => {
-                Box::new(SingleSampleWinograd::<9, 5, 5>::new(Level::new(), *self, shapes, &weight, bias))
+                Box::new(SingleSampleWinograd::<9, 5, 5>::new(level, *self, shapes, &weight, bias))
             }
             None => Box::new(SingleSampleConv2d::new(*self, input, output, weight, bias)),
         })

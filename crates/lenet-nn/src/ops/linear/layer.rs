@@ -1,5 +1,7 @@
 //! [`Linear`] as a layer: shapes and parameters.
 
+use fearless_simd::Level;
+
 use super::{Linear, LinearOp, SingleSampleLinear};
 use crate::{
     Shape,
@@ -46,7 +48,12 @@ impl LayerSpec for Linear {
         Some(Box::new(LinearOp::new(*self, placement.max_blocks)))
     }
 
-    fn single_sample(&self, placement: Placement, _parameters: &[f32]) -> Option<Box<dyn SingleSampleOp>> {
+    fn single_sample(
+        &self,
+        _level: Level,
+        placement: Placement,
+        _parameters: &[f32],
+    ) -> Option<Box<dyn SingleSampleOp>> {
         Some(Box::new(SingleSampleLinear::new(*self, placement.input)))
     }
 }

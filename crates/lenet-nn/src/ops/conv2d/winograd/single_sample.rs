@@ -184,3 +184,37 @@ fn multiply_tile<S: Simd, V: Vector<S>, const P: usize, const G: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{operator::Operator, ops::conv2d::winograd::point_stride_in_weights};
+
+    /// A single sample and a block have the same transformed weights, those of the requested SIMD level.
+    #[test]
+    fn transforms_kernels_with_the_requested_simd_level() {
+        let layer = Conv2d::new(4, 3, 3);
+        let (input, output) =
+            (Shape { channels: 4, height: 6, width: 6 }, Shape { channels: 3, height: 4, width: 4 });
+        let parameters: Vec<f32> = (0..4 * 3 * 9 + 3).map(|i| (i as f32 * 0.7).sin()).collect();
+        let mut weights = zeros(4 * 9);
+        for (output, kernels) in parameters[..4 * 3 * 9].chunks_exact(4 * 9).enumerate() {
+            for (lanes, &value) in weights.iter_mut().zip(kernels) {
+                lanes.0[output] = value;
+            }
+        }
+        let grouped = (Shape { channels: 1, ..input }, Shape { channels: 1, ..output });
+        for level in [Level::fallback(), Level::new()] {
+            let mut block = WinogradOp::<6, 4, 3>::new(layer, input, output);
+            block.prepare(level, &parameters);
+            let single = SingleSampleWinograd::<6, 4, 3>::new(level, layer, grouped, &weights, zeros(1));
+            for point in 0..36 {
+                for (output, input) in [(0, 0), (1, 3), (2, 2)] {
+                    let expected = block.u[point * point_stride_in_weights(12) + input * 3 + output];
+                    let found = single.u[point * point_stride_in_lanes(8) + input * PAIR_LEN].0[output];
+                    assert_eq!(found, expected, "{level:?}, point {point}, kernel ({output}, {input})");
+                }
+            }
+        }
+    }
+}
