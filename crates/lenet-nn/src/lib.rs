@@ -92,6 +92,11 @@ pub mod profile;
 #[cfg(test)]
 mod tests;
 
+/// The examples of the README are tested as those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use architecture::{Architecture, LayerSummary};
 pub use data_parallel::DataParallel;
 pub use error::{Error, LayerError};

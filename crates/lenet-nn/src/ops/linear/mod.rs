@@ -19,9 +19,9 @@
 //!    them from front to back.
 //! 2. In the layout of the engine, `X` and `Y` are blocks of eight samples `(block, feature)`, which is almost the form that
 //!    general matrix products pack their operands into. So little is packed or transposed:
-//!    - [`forward`]: vectors are samples. The inputs of a few blocks are packed side by side.
-//!    - [`backward_input`]: vectors are inputs, as weights are adjacent in memory; complete sums are transposed.
-//!    - [`backward_weight`]: vectors are inputs of a panel, for which `X` is transposed to rows `(sample, input)`. Each lane
+//!    - [`forward()`]: vectors are samples. The inputs of a few blocks are packed side by side.
+//!    - [`backward_input()`]: vectors are inputs, as weights are adjacent in memory; complete sums are transposed.
+//!    - [`backward_weight()`]: vectors are inputs of a panel, for which `X` is transposed to rows `(sample, input)`. Each lane
 //!      then holds a complete sum.
 //! 3. The gradient of the weights of a large layer would fill the caches. It is *deferred*: computed over the whole batch, a
 //!    panel at a time, just before the optimizer uses the panel ([`DeferredWeightGradient`]).

@@ -25,7 +25,7 @@
 //!
 //! 1. At one point, the element-wise products summed over channels are a matrix product of `(O, C)` by `(C, tiles)`. In
 //!    memory the points therefore come first, then pairs of tiles, `(point, pair, channel, tile of the pair)`: a register
-//!    tile of the product reads the columns of a pair from one end to the other ([`multiply`]).
+//!    tile of the product reads the columns of a pair from one end to the other ([`multiply()`]).
 //! 2. A pair of tiles is a cache line, and a vector where registers hold sixteen numbers. Points are an odd number of cache
 //!    lines apart ([`tiling`]).
 //! 3. Kernels are transformed once a step, and their gradients once a step, eight kernels side by side.
