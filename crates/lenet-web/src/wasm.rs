@@ -32,13 +32,14 @@ impl Recognizer {
         self.to_json(self.0.read_drawing(&drawing, false))
     }
 
-    /// Recognizes an image of RGBA pixels `(height, width, 4)`. Returns the reading with details in JSON.
+    /// Recognizes an image of `(height, width, channels)`: gray, gray with alpha, RGB or RGBA. Returns the reading with details in
+    /// JSON.
     ///
     /// # Errors
     /// If the number of bytes does not match the size.
     #[wasm_bindgen(js_name = recognizeImage)]
-    pub fn recognize_image(&self, width: usize, height: usize, rgba: &[u8]) -> Result<String, JsError> {
-        self.to_json(self.0.read(&ImageView::new(width, height, rgba)?))
+    pub fn recognize_image(&self, width: usize, height: usize, pixels: &[u8]) -> Result<String, JsError> {
+        self.to_json(self.0.read(&ImageView::new(width, height, pixels)?))
     }
 
     fn to_json(&self, reading: Reading) -> Result<String, JsError> {
