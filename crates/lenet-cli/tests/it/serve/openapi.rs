@@ -184,3 +184,25 @@ fn openapi_describes_all_responses() {
         }
     }
 }
+
+#[test]
+fn openapi_and_the_page_know_all_remark_codes() {
+    use lenet::recognize::{DigitRemark::*, ReadingRemark::*};
+    let server = TestServer::start(&[]);
+    let openapi: Value = serde_json::from_slice(&server.get("/openapi.json")).unwrap();
+    let page = String::from_utf8(server.get("/page.js")).unwrap();
+    for (schema, codes) in [
+        (
+            "ReadingRemark",
+            [Blank, Inverted, NoDigits, OffCenter, MultipleDigits, NoOutlierClass]
+                .map(|remark| remark.code())
+                .to_vec(),
+        ),
+        ("DigitRemark", [NotADigit, Unsure, AmongRejected, Thickened].map(|remark| remark.code()).to_vec()),
+    ] {
+        assert_eq!(openapi["components"]["schemas"][schema]["enum"], serde_json::json!(codes));
+        for code in codes {
+            assert!(page.contains(&format!("  {code}: '")), "page.js has no words for {code}");
+        }
+    }
+}
