@@ -105,14 +105,14 @@ impl Layer {
         self.spec().fan_in()
     }
 
-    /// See [`LayerSpec::to_engine_order`].
-    pub(crate) fn to_engine_order(&self, input: Shape, pytorch: &[f32], engine: &mut [f32]) {
-        self.spec().to_engine_order(input, pytorch, engine);
+    /// See [`LayerSpec::reorder_to_engine`].
+    pub(crate) fn reorder_to_engine(&self, input: Shape, pytorch: &[f32], engine: &mut [f32]) {
+        self.spec().reorder_to_engine(input, pytorch, engine);
     }
 
-    /// See [`LayerSpec::to_pytorch_order`].
-    pub(crate) fn to_pytorch_order(&self, input: Shape, engine: &[f32], pytorch: &mut [f32]) {
-        self.spec().to_pytorch_order(input, engine, pytorch);
+    /// See [`LayerSpec::reorder_to_pytorch`].
+    pub(crate) fn reorder_to_pytorch(&self, input: Shape, engine: &[f32], pytorch: &mut [f32]) {
+        self.spec().reorder_to_pytorch(input, engine, pytorch);
     }
 
     /// See [`LayerSpec::activation`].

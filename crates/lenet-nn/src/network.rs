@@ -147,7 +147,7 @@ impl Network {
     /// # Panics
     /// If there is not one value for each parameter.
     pub fn to_engine_order(&self, values: &[f32]) -> Vec<f32> {
-        self.reorder(values, Layer::to_engine_order)
+        self.reorder(values, Layer::reorder_to_engine)
     }
 
     /// Converts values of all parameters from the engine's order to PyTorch's.
@@ -155,7 +155,7 @@ impl Network {
     /// # Panics
     /// If there is not one value for each parameter.
     pub fn to_pytorch_order(&self, values: &[f32]) -> Vec<f32> {
-        self.reorder(values, Layer::to_pytorch_order)
+        self.reorder(values, Layer::reorder_to_pytorch)
     }
 
     fn reorder(&self, values: &[f32], reorder: impl Fn(&Layer, Shape, &[f32], &mut [f32])) -> Vec<f32> {

@@ -49,12 +49,12 @@ pub(crate) trait LayerSpec {
     }
 
     /// Converts the layer's parameters from PyTorch's order to the engine's. The default leaves them as they are.
-    fn to_engine_order(&self, _input: Shape, pytorch: &[f32], engine: &mut [f32]) {
+    fn reorder_to_engine(&self, _input: Shape, pytorch: &[f32], engine: &mut [f32]) {
         engine.copy_from_slice(pytorch);
     }
 
     /// Converts the layer's parameters from the engine's order to PyTorch's.
-    fn to_pytorch_order(&self, _input: Shape, engine: &[f32], pytorch: &mut [f32]) {
+    fn reorder_to_pytorch(&self, _input: Shape, engine: &[f32], pytorch: &mut [f32]) {
         pytorch.copy_from_slice(engine);
     }
 

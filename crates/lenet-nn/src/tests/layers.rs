@@ -68,7 +68,7 @@ fn check_layer(
         // Running averages, which training must not read.
         parameters.extend(vec![f32::NAN; learned]);
     }
-    layer.to_engine_order(input, &parameters.clone(), &mut parameters);
+    layer.reorder_to_engine(input, &parameters.clone(), &mut parameters);
     let mut gradient = vec![f32::NAN; parameters.len()];
     let (x_lanes, dy_lanes) = (to_lanes(&x.data, input.len()), to_lanes(&dy.data, output.len()));
     let (mut y_lanes, mut dx_lanes);
@@ -127,7 +127,7 @@ fn check_layer(
     let case = format!("{naive:?} of {shape:?}, {level:?}");
     assert_close(&format!("{case} y"), tolerance, &y.data, &to_rows(&y_lanes, output.len(), samples));
     assert_close(&format!("{case} dx"), tolerance, &dx.data, &to_rows(&dx_lanes, input.len(), samples));
-    layer.to_pytorch_order(input, &gradient.clone(), &mut gradient);
+    layer.reorder_to_pytorch(input, &gradient.clone(), &mut gradient);
     let gradient: Vec<f64> = gradient.into_iter().take(learned).map(f64::from).collect();
     assert_close(&format!("{case} gradient"), tolerance, &[dp.weight, dp.bias].concat(), &gradient);
 }

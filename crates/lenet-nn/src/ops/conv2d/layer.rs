@@ -51,16 +51,16 @@ impl LayerSpec for Conv2d {
         self.in_channels * self.kernel_size * self.kernel_size
     }
 
-    fn to_engine_order(&self, input: Shape, pytorch: &[f32], engine: &mut [f32]) {
+    fn reorder_to_engine(&self, input: Shape, pytorch: &[f32], engine: &mut [f32]) {
         match self.as_linear(input) {
-            Some(linear) => linear.to_engine_order(input, pytorch, engine),
+            Some(linear) => linear.reorder_to_engine(input, pytorch, engine),
             None => engine.copy_from_slice(pytorch),
         }
     }
 
-    fn to_pytorch_order(&self, input: Shape, engine: &[f32], pytorch: &mut [f32]) {
+    fn reorder_to_pytorch(&self, input: Shape, engine: &[f32], pytorch: &mut [f32]) {
         match self.as_linear(input) {
-            Some(linear) => linear.to_pytorch_order(input, engine, pytorch),
+            Some(linear) => linear.reorder_to_pytorch(input, engine, pytorch),
             None => pytorch.copy_from_slice(engine),
         }
     }

@@ -32,13 +32,13 @@ impl LayerSpec for Linear {
         self.in_features
     }
 
-    fn to_engine_order(&self, _input: Shape, pytorch: &[f32], engine: &mut [f32]) {
+    fn reorder_to_engine(&self, _input: Shape, pytorch: &[f32], engine: &mut [f32]) {
         engine.copy_from_slice(pytorch);
         let weights = self.weights();
         self.to_panels(&pytorch[..weights], &mut engine[..weights]);
     }
 
-    fn to_pytorch_order(&self, _input: Shape, engine: &[f32], pytorch: &mut [f32]) {
+    fn reorder_to_pytorch(&self, _input: Shape, engine: &[f32], pytorch: &mut [f32]) {
         pytorch.copy_from_slice(engine);
         let weights = self.weights();
         self.to_rows(&engine[..weights], &mut pytorch[..weights]);
