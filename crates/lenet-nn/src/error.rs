@@ -11,7 +11,7 @@ pub enum Error {
     Layer {
         /// Name of the layer.
         layer: String,
-        /// What is wrong with it.
+        /// Cause of the error.
         cause: LayerError,
     },
     /// A setting is out of its range.
@@ -48,7 +48,7 @@ impl Error {
     }
 }
 
-/// Why a layer can't be part of an architecture.
+/// Reason for which a layer can't be part of an architecture.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerError {

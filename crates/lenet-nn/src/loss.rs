@@ -73,10 +73,11 @@ fn log_softmax(row: &mut [f32], outlier_class: bool) -> f32 {
     let max = row.iter().copied().fold(if outlier_class { 0.0 } else { f32::NEG_INFINITY }, f32::max);
     let outlier = if outlier_class { (-max).exp() } else { 0.0 };
     let sum = outlier + row.iter().map(|z| (z - max).exp()).sum::<f32>();
+    let log_sum = sum.ln();
     for z in row {
-        *z = *z - max - sum.ln();
+        *z = *z - max - log_sum;
     }
-    if outlier_class { -max - sum.ln() } else { 0.0 }
+    if outlier_class { -max - log_sum } else { 0.0 }
 }
 
 /// Copies the logits of one sample of `logits` `(block, class)` to `row`.

@@ -1,6 +1,6 @@
 //! The interface between layers and the network that runs them.
 //!
-//! [`LayerSpec`] is what the settings of a layer determine: shapes, parameters, and how it runs. [`Operator`] is a layer on one
+//! [`LayerSpec`] maps the settings of a layer to its shapes, parameters and operators. [`Operator`] is a layer on one
 //! thread, with its memory. [`SingleSampleOp`] is a layer that runs on one sample in inference.
 //!
 //! Nothing here names a layer. What an operator needs beyond its own forward and backward pass is expressed as data
@@ -20,7 +20,7 @@ pub(crate) const MAX_DIMENSION: usize = 1 << 16;
 /// Names of the parameters that PyTorch calls buffers: they are averages over training steps, and not learned.
 pub(crate) const BUFFERS: [&str; 2] = ["running_mean", "running_var"];
 
-/// What the settings of a layer determine.
+/// Shapes, parameters and operators of a layer, which follow from its settings.
 pub(crate) trait LayerSpec {
     /// Returns the name of the layer's type, as in PyTorch.
     fn type_name(&self) -> &'static str;
@@ -83,7 +83,7 @@ pub(crate) trait LayerSpec {
     }
 }
 
-/// Where a layer stands in a network.
+/// Position of a layer in a network.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Placement {
     /// Shape of its input.

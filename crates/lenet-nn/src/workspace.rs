@@ -77,7 +77,7 @@ impl Operator for Copy {
     }
 }
 
-/// What a workspace is for.
+/// Purpose of a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// All activations are kept for the backward pass, and batch statistics are those of the batch.
