@@ -8,7 +8,8 @@
 //! architecture with a loop like this one.
 
 use lenet::nn::{
-    Architecture, BatchSlice, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape, argmax,
+    Architecture, BatchSlice, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape,
+    argmax,
     optim::{Optimizer, OptimizerState},
 };
 

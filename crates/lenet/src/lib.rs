@@ -79,6 +79,7 @@ pub use lenet_nn as nn;
 pub mod data;
 pub mod image;
 pub mod models;
+mod metadata;
 mod tensor_file;
 pub mod weights;
 pub mod pretrained;

@@ -6,12 +6,11 @@
 
 use half::f16;
 use safetensors::Dtype;
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    CLASSES, Error,
-    data::INPUT_SHAPE,
+    Error,
+    metadata::{calibrate, default_temperature, deserialize_architecture},
     nn::{Architecture, Network, Normalize},
     tensor_file::{self, TensorReader},
     train::Recipe,
@@ -62,34 +61,6 @@ struct Metadata {
     threshold: Option<f32>,
     #[serde(flatten)]
     provenance: Provenance,
-}
-
-/// Returns the temperature of a network without calibration.
-pub(crate) fn default_temperature() -> f32 {
-    1.0
-}
-
-/// Deserializes an architecture. Files written before architectures had an input shape and a number of classes have
-/// [`INPUT_SHAPE`] and [`CLASSES`].
-pub(crate) fn deserialize_architecture<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Architecture, D::Error> {
-    let mut fields = serde_json::Map::deserialize(deserializer)?;
-    for (name, value) in [("input", json!(INPUT_SHAPE)), ("classes", json!(CLASSES))] {
-        fields.entry(name).or_insert(value);
-    }
-    Architecture::deserialize(serde_json::Value::Object(fields)).map_err(D::Error::custom)
-}
-
-/// Sets the calibration of a network that was read from a file. In files written before architectures had an outlier class, a
-/// threshold implies one.
-pub(crate) fn calibrate(
-    network: Network,
-    temperature: f32,
-    threshold: Option<f32>,
-) -> Result<Network, Error> {
-    let network = if threshold.is_some() { network.with_outlier_class() } else { network };
-    Ok(network.with_temperature(temperature)?.with_rejection_threshold(threshold)?)
 }
 
 /// Writes a network as a safetensors file. Equal networks and provenances give equal bytes.
@@ -147,9 +118,12 @@ pub fn from_state_dict(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
-        data::MNIST_NORMALIZE,
+        CLASSES,
+        data::{INPUT_SHAPE, MNIST_NORMALIZE},
         models,
         tensor_file::tests::{changed, zeros},
     };

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{EpochMetrics, Recipe};
 use crate::{
     Dataset, Error,
+    metadata::{calibrate, default_temperature, deserialize_architecture},
     nn::{Architecture, Network, Tensor, blocks, optim::OptimizerState},
     tensor_file::{self, TensorReader},
-    weights::{self, default_temperature},
 };
 
 /// The state of a training between two epochs: all values that an epoch changes, and all that it depends on.
@@ -38,7 +38,7 @@ pub struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Metadata {
-    #[serde(deserialize_with = "weights::deserialize_architecture")]
+    #[serde(deserialize_with = "deserialize_architecture")]
     architecture: Architecture,
     #[serde(default = "default_temperature")]
     temperature: f32,
@@ -154,7 +154,7 @@ impl Checkpoint {
         let Metadata { seed, threads, data, steps, history, .. } = metadata;
         let mut network = |prefix: &str| {
             let network = tensors.network(prefix, architecture.clone(), recipe.normalize)?;
-            weights::calibrate(network, temperature, threshold)
+            calibrate(network, temperature, threshold)
         };
         let average = (recipe.ema > 0.0).then(|| network(AVERAGE_PREFIX)).transpose()?;
         let network = network(NETWORK_PREFIX)?;
@@ -227,7 +227,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{PIXELS, models, nn::optim::Optimizer, train::Trainer};
+    use crate::{PIXELS, models, nn::optim::Optimizer, train::Trainer, weights};
 
     /// Returns a checkpoint after two of three epochs, with all optional parts of the state.
     fn checkpoint() -> Checkpoint {

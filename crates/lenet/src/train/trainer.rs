@@ -48,12 +48,16 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares training of `network` on `data`, with one worker for each thread of the current rayon pool. If the recipe has
-    /// synthetic outliers, an outlier class is added to the network.
+    /// Prepares training of `network` on `data`, with one worker for each thread of the current rayon pool.
+    ///
+    /// If the recipe [trains outliers](Recipe::trains_outliers), the network gets an outlier class
+    /// ([`Architecture::with_outlier_class`](crate::nn::Architecture::with_outlier_class)). Its rejection threshold stays as it is,
+    /// because the trainer has no images on which to fit one.
     ///
     /// # Errors
-    /// [`Error::NoImages`] if `data` is empty, [`Error::NotDigitNetwork`] if the network is not for digits, [`Error::NormalizeMismatch`] if the recipe and the network normalize pixels
-    /// differently, or an error of [`Recipe::validate`].
+    /// [`Error::NoImages`] if `data` is empty, [`Error::NotDigitNetwork`] if the network is not for digits,
+    /// [`Error::NormalizeMismatch`] if the recipe and the network normalize pixels differently, or an error of
+    /// [`Recipe::validate`].
     pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.validate()?;
         if network.normalize() != recipe.normalize {

@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 
 use lenet::{
     CLASSES, Dataset, PIXELS,
-    data::{MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticData},
+    data::{INPUT_SHAPE, MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticData},
     models,
     nn::{
-        Network, Normalize,
+        Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network, Normalize,
         optim::{Optimizer, Schedule},
     },
     train::{Checkpoint, EpochMetrics, Interrupted, Recipe, Trainer},
@@ -126,8 +126,9 @@ fn label_smoothing_and_outliers_lower_the_probabilities() {
     let last = |label_smoothing, synthetic| {
         networks_by_step(Recipe { label_smoothing, synthetic, ..Recipe::default() }).pop().unwrap()
     };
-    let surest = |network: Network| network.probabilities(data(30).images()).into_iter().fold(0.0, f32::max);
-    assert!(surest(last(0.5, None)) < surest(last(0.0, None)));
+    let max_probability =
+        |network: Network| network.probabilities(data(30).images()).into_iter().fold(0.0, f32::max);
+    assert!(max_probability(last(0.5, None)) < max_probability(last(0.0, None)));
 
     let digits = |outliers| {
         let network = last(0.0, Some(SyntheticData { glyphs: 0.0, line_crops: 0.0, outliers, low_res: 0.0 }));
@@ -135,6 +136,21 @@ fn label_smoothing_and_outliers_lower_the_probabilities() {
         rows.into_iter().sum::<f32>() / 30.0
     };
     assert!(digits(0.9) < digits(0.1) && digits(0.1) < 1.0);
+}
+
+#[test]
+fn outlier_recipes_add_the_outlier_class_without_a_rejection_threshold() {
+    let data = data(10);
+    let trained = |outliers| {
+        let synthetic = Some(SyntheticData { glyphs: 0.1, line_crops: 0.1, outliers, low_res: 0.0 });
+        let recipe = Recipe { synthetic, ..Recipe::default() };
+        let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
+        Trainer::new(network, &data, recipe, 0).unwrap().into_network()
+    };
+    assert!(!trained(0.0).architecture().has_outlier_class());
+    let network = trained(0.1);
+    assert!(network.architecture().has_outlier_class());
+    assert_eq!(network.rejection_threshold(), None);
 }
 
 #[test]
@@ -207,10 +223,10 @@ fn resume_rejects_other_images_and_thread_counts() {
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let network = Network::new(models::lenet5(), MNIST_NORMALIZE, 0).unwrap();
     let trainer = pool(2).install(|| Trainer::new(network, &data, Recipe::default(), 0).unwrap());
-    let state = trainer.checkpoint().clone();
-    assert_eq!((state.threads(), state.epochs()), (2, 0));
+    let checkpoint = trainer.checkpoint().clone();
+    assert_eq!((checkpoint.threads(), checkpoint.epochs()), (2, 0));
     let resume = |threads, data: &Dataset| {
-        let error = pool(threads).install(|| Trainer::resume(state.clone(), data).err());
+        let error = pool(threads).install(|| Trainer::resume(checkpoint.clone(), data).err());
         error.map(|error| error.to_string()).unwrap_or_default()
     };
     assert_eq!(resume(2, &data), "");
@@ -219,9 +235,9 @@ fn resume_rejects_other_images_and_thread_counts() {
     assert_eq!(resume(2, &fewer), "data: expected the images that training started with, found 19 others");
     let mut labels = data.labels().to_vec();
     labels.swap(0, 1);
-    let relabelled = Dataset::new(data.images().to_vec(), labels).unwrap();
+    let relabeled = Dataset::new(data.images().to_vec(), labels).unwrap();
     assert_eq!(
-        resume(2, &relabelled),
+        resume(2, &relabeled),
         "data: expected the images that training started with, found 20 others"
     );
 }
@@ -267,7 +283,15 @@ fn interruption_restores_the_end_of_the_last_whole_epoch() {
     let data = data(60);
     let optimizer = Optimizer::AdamW { lr: 0.01, weight_decay: 0.1 };
     let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.9, optimizer, ..Recipe::default() };
-    let network = Network::new(models::vgg(), recipe.normalize, 0).unwrap();
+    // Batch normalization has running averages, which an interruption restores, too.
+    let architecture = Architecture::new("small", INPUT_SHAPE, CLASSES)
+        .layer("conv", Conv2d::new(1, 4, 5))
+        .layer("bn", BatchNorm2d::new(4))
+        .layer("relu", Layer::ReLU)
+        .layer("pool", MaxPool2d::new(4))
+        .layer("flatten", Layer::Flatten)
+        .layer("fc", Linear::new(4 * 6 * 6, CLASSES));
+    let network = Network::new(architecture, recipe.normalize, 0).unwrap();
     let mut trainer = Trainer::new(network.clone(), &data, recipe.clone(), 1).unwrap();
     let mut uninterrupted = Trainer::new(network, &data, recipe, 1).unwrap();
     for epoch in 1..=3 {
