@@ -1,4 +1,7 @@
-//! Pixels in, digits out: bytes for width, height, and channels with how to read, then pixels, as often as it takes.
+//! Recognizes the digits of arbitrary pixels, and checks that the text, the digits and their boxes agree.
+//!
+//! The input is a byte each for width, height, and form (2 bits for the channels, then one for a single digit), and then pixels,
+//! repeated as often as necessary.
 
 #![no_main]
 
@@ -15,11 +18,11 @@ fuzz_target!(|bytes: &[u8]| {
     let pixels: Vec<_> = pixels.iter().copied().cycle().take(width * height * channels).collect();
     let Ok(picture) = ImageView::new(width, height, &pixels) else { return };
     let reading = if form & 4 > 0 { RECOGNIZER.read_single(&picture) } else { RECOGNIZER.read(&picture) };
-    let mut lines = reading.text.split('\n').map(|line| line.chars());
-    for (number, line) in reading.digits.chunk_by(|a, b| a.line == b.line).enumerate() {
-        let mut text = lines.next().expect("a line of text for a line of digits");
+    let mut text_lines = reading.text.split('\n').map(|line| line.chars());
+    for (index, line) in reading.digits.chunk_by(|a, b| a.line == b.line).enumerate() {
+        let mut text = text_lines.next().expect("a line of text for each line of digits");
         for digit in line {
-            assert_eq!(digit.line, number);
+            assert_eq!(digit.line, index);
             let shown = if digit.rejected { '?' } else { char::from(b'0' + digit.digit) };
             assert_eq!(text.next(), Some(shown));
             let (bounds, sum) = (digit.bounds, digit.probabilities.iter().sum::<f32>());
@@ -30,5 +33,5 @@ fuzz_target!(|bytes: &[u8]| {
         }
         assert_eq!(text.next(), None);
     }
-    assert_eq!(lines.find(|line| !line.as_str().is_empty()).map(|line| line.as_str()), None);
+    assert_eq!(text_lines.find(|line| !line.as_str().is_empty()).map(|line| line.as_str()), None);
 });

@@ -24,6 +24,10 @@ mod crate_readme {}
 #[doc = include_str!("../../../docs/tutorial.md")]
 mod tutorial {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/recognition.md")]
+mod recognition {}
+
 /// Returns the 60,000 training images. Each call decodes them, which takes about 0.2 s.
 pub fn train() -> Dataset {
     decode(
