@@ -10,7 +10,9 @@ use std::sync::LazyLock;
 use lenet::{image::ImageView, pretrained, recognize::Recognizer};
 use libfuzzer_sys::fuzz_target;
 
-static RECOGNIZER: LazyLock<Recognizer> = LazyLock::new(|| Recognizer::new(pretrained::lenet5().0));
+static RECOGNIZER: LazyLock<Recognizer> = LazyLock::new(|| {
+    Recognizer::new(pretrained::lenet5().0).expect("lenet5 classifies digits")
+});
 
 fuzz_target!(|bytes: &[u8]| {
     let [width, height, form, pixels @ ..] = bytes else { return };

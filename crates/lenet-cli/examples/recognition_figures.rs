@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     save(&folder, "segments", &figure)?;
 
-    let recognizer = Recognizer::new(pretrained::handwriting().0);
+    let recognizer = Recognizer::new(pretrained::handwriting().0)?;
     let reading = recognizer.read(&page.view());
     println!("{}", serde_json::to_string_pretty(&reading)?);
     save(&folder, "normalized", &normalized_digits(&reading.digits))?;

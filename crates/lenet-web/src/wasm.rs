@@ -19,7 +19,7 @@ impl Recognizer {
     /// If the bytes are no weights file.
     #[wasm_bindgen(constructor)]
     pub fn new(weights: &[u8]) -> Result<Self, JsError> {
-        Ok(Self(recognize::Recognizer::new(weights::from_bytes(weights)?.0)))
+        Ok(Self(recognize::Recognizer::new(weights::from_bytes(weights)?.0)?))
     }
 
     /// Recognizes a drawing, given in JSON. Returns the reading with details in JSON.

@@ -18,7 +18,7 @@ use lenet::{
 };
 
 fn accuracy(network: &Network, data: &Dataset) -> Result<f64, lenet::Error> {
-    Ok(Evaluation::new(data.labels(), network.probabilities(data.images()).as_chunks().0)?.accuracy())
+    Ok(Evaluation::new(data.labels(), &network.probabilities(data.images()))?.accuracy())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let drawing = Drawing::new(&strokes)?;
 
     let (network, _) = pretrained::handwriting();
-    let recognizer = Recognizer::new(network);
+    let recognizer = Recognizer::new(network)?;
     let reading = recognizer.read(&drawing.view());
     println!("text: {}", reading.text);
     for digit in &reading.digits {

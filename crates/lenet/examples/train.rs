@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let network = trainer.into_network();
-    let evaluation = Evaluation::new(test.labels(), network.probabilities(test.images()).as_chunks().0)?;
+    let evaluation = Evaluation::new(test.labels(), &network.probabilities(test.images()))?;
     println!("test accuracy {:.2}%", 100.0 * evaluation.accuracy());
 
     let provenance = Provenance {

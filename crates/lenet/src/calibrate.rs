@@ -14,12 +14,13 @@ use crate::{
 /// temperature is found by bisection.
 ///
 /// # Panics
-/// If there isn't one row of logits for each label, or a label is not a class.
-pub fn fit_temperature(labels: &[u8], logits: &[[f32; CLASSES]]) -> f32 {
+/// If `logits`, `(batch, classes)`, doesn't hold one row for each of `labels`, `(batch)`, or a label is not a class.
+pub fn fit_temperature(labels: &[u8], logits: &[f32]) -> f32 {
     /// Each iteration halves the range of `ln b`: after 30 it is below the rounding of the result.
     const ITERATIONS: usize = 30;
     const MAX_TEMPERATURE: f64 = 100.0;
-    assert_eq!(labels.len(), logits.len(), "one row of logits for each label");
+    assert_eq!(labels.len() * CLASSES, logits.len(), "one row of logits for each label");
+    let (logits, _) = logits.as_chunks::<CLASSES>();
     let derivative = |b: f64| -> f64 {
         let rows = labels.iter().zip(logits);
         rows.map(|(&label, logits)| {
@@ -69,11 +70,11 @@ mod tests {
     #[test]
     fn fitted_temperature_makes_confidence_equal_accuracy() {
         let logits = [0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        let found = fit_temperature(&[1, 1, 1, 2], &[logits; 4]);
+        let found = fit_temperature(&[1, 1, 1, 2], [logits; 4].as_flattened());
         // The wrong label is one of nine other classes, so the likelihood depends only on the probability of the predicted one.
         assert!((found - 5.0 / 27_f32.ln()).abs() < 1e-4, "{found}");
-        assert!(fit_temperature(&[1], &[logits]) < 0.0101);
-        assert!(fit_temperature(&[0], &[logits]) > 99.0);
+        assert!(fit_temperature(&[1], &logits) < 0.0101);
+        assert!(fit_temperature(&[0], &logits) > 99.0);
     }
 
     #[test]

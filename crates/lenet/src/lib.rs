@@ -10,7 +10,7 @@
 //! // A picture from pixels is `ImageView::new(width, height, &bytes)`; this one is drawn by strokes of a pen.
 //! let seven = Drawing::new(&[vec![[10.0, 10.0], [40.0, 10.0], [22.0, 60.0]]])?;
 //! let (network, _) = pretrained::handwriting();
-//! let reading = Recognizer::new(network).read(&seven.view());
+//! let reading = Recognizer::new(network)?.read(&seven.view());
 //! assert_eq!(reading.text, "7");
 //! # Ok::<(), lenet::Error>(())
 //! ```
@@ -51,7 +51,7 @@
 //!     println!("loss {:.4}", epoch.loss);
 //! }
 //! let probabilities = trainer.network().probabilities(test.images());
-//! let evaluation = Evaluation::new(test.labels(), probabilities.as_chunks().0)?;
+//! let evaluation = Evaluation::new(test.labels(), &probabilities)?;
 //! assert!(evaluation.accuracy() > 0.97);
 //!
 //! # /// Draws each digit at 153 different positions. A digit has 5 rows of 3 squares of 4 x 4 pixels.

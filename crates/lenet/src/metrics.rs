@@ -35,24 +35,25 @@ pub struct Mistake {
 }
 
 impl Evaluation {
-    /// Compares `labels`, `(batch)`, with `probabilities`, `(batch, class)`. The prediction is the most probable class, the lowest
+    /// Compares `labels`, `(batch)`, with `probabilities`, `(batch, classes)`. The prediction is the most probable class, the lowest
     /// of several.
     ///
     /// # Errors
     /// [`Error::NoImages`] if there are no labels, [`Error::PredictionCount`] if there is not one row of probabilities for
     /// each label, [`Error::LabelOutOfRange`] if a label is not a class, and [`Error::InvalidProbability`] if a probability
     /// is not finite, for example because training diverged.
-    pub fn new(labels: &[u8], probabilities: &[[f32; CLASSES]]) -> Result<Self, Error> {
+    pub fn new(labels: &[u8], probabilities: &[f32]) -> Result<Self, Error> {
         if labels.is_empty() {
             return Err(Error::NoImages);
         }
-        if labels.len() != probabilities.len() {
-            return Err(Error::PredictionCount { expected: labels.len(), found: probabilities.len() });
+        let (rows, rest) = probabilities.as_chunks::<CLASSES>();
+        if rows.len() != labels.len() || !rest.is_empty() {
+            return Err(Error::PredictionCount { expected: labels.len(), found: rows.len() });
         }
         let mut confusion_matrix = [[0; CLASSES]; CLASSES];
         let mut mistakes = Vec::new();
         let mut predictions = Vec::with_capacity(labels.len());
-        for (index, (&label, probabilities)) in labels.iter().zip(probabilities).enumerate() {
+        for (index, (&label, probabilities)) in labels.iter().zip(rows).enumerate() {
             if usize::from(label) >= CLASSES {
                 return Err(Error::LabelOutOfRange { index, label });
             }
@@ -194,14 +195,14 @@ mod tests {
     /// Returns an evaluation of `total` images of which `correct` are predicted correctly.
     fn evaluation(correct: usize, total: usize) -> Evaluation {
         let rows: Vec<_> = (0..total).map(|index| row(usize::from(index >= correct), 0.9)).collect();
-        Evaluation::new(&vec![0; total], &rows).unwrap()
+        Evaluation::new(&vec![0; total], rows.as_flattened()).unwrap()
     }
 
     #[test]
     fn counts_match_those_by_hand() {
         let labels = [3, 3, 3, 5, 5, 8];
         let rows = [row(3, 0.9), row(5, 0.6), row(3, 0.5), row(5, 0.7), row(3, 0.8), row(5, 0.6)];
-        let evaluation = Evaluation::new(&labels, &rows).unwrap();
+        let evaluation = Evaluation::new(&labels, rows.as_flattened()).unwrap();
 
         assert_eq!((evaluation.correct(), evaluation.total(), evaluation.accuracy()), (3, 6, 0.5));
         assert_eq!([0..3, 3..6, 2..2].map(|part| evaluation.accuracy_in(part)), [2.0 / 3.0, 1.0 / 3.0, 0.0]);
@@ -250,30 +251,31 @@ mod tests {
     #[test]
     fn calibration_error_and_coverage_match_those_by_hand() {
         let rows = [row(3, 0.9), row(5, 0.55), row(3, 0.92)];
-        let evaluation = Evaluation::new(&[3, 5, 4], &rows).unwrap();
+        let evaluation = Evaluation::new(&[3, 5, 4], rows.as_flattened()).unwrap();
         let expected = ((1.0 - 1.82_f64).abs() + (1.0 - 0.55)) / 3.0;
         assert!((evaluation.calibration_error() - expected).abs() < 1e-7);
         assert_eq!([0.0, 0.5, 0.7, 1.0].map(|c| evaluation.accuracy_at(c)), [0.0, 0.5, 0.5, 2.0 / 3.0]);
-        let certain = Evaluation::new(&[3, 5], &[row(3, 1.0), row(4, 1.0)]).unwrap();
+        let certain = Evaluation::new(&[3, 5], [row(3, 1.0), row(4, 1.0)].as_flattened()).unwrap();
         assert_eq!(certain.calibration_error(), 0.5);
     }
 
     #[test]
     fn ties_are_predicted_as_the_lowest_class() {
-        let evaluation = Evaluation::new(&[0], &[[0.1; CLASSES]]).unwrap();
+        let evaluation = Evaluation::new(&[0], &[0.1; CLASSES]).unwrap();
         assert_eq!(evaluation.correct(), 1);
     }
 
     #[test]
     fn rejects_mismatched_lengths_invalid_labels_and_nan() {
         let message = |labels: &[u8], rows: &[[f32; CLASSES]]| {
-            Evaluation::new(labels, rows).expect_err("the input is invalid").to_string()
+            Evaluation::new(labels, rows.as_flattened()).expect_err("the input is invalid").to_string()
         };
         assert_eq!(message(&[], &[]), "number of images: expected at least 1, found 0");
         assert_eq!(
             message(&[1, 2], &[row(1, 0.9)]),
             "number of predictions: expected 2 (one for each label), found 1"
         );
+        assert!(Evaluation::new(&[1], &[0.1; CLASSES + 1]).is_err());
         assert_eq!(message(&[10], &[row(1, 0.9)]), "label 0: expected 0 to 9, found 10");
         assert_eq!(message(&[1], &[row(1, f32::NAN)]), "probability of image 0: expected 0 to 1, found NaN");
     }

@@ -68,7 +68,7 @@ fn train_and_print(
     for (epoch, published) in network.published_accuracies().into_iter().enumerate() {
         trainer.run_epoch(|_| ControlFlow::Continue(()))?;
         let [train_accuracy, test_accuracy] = [train, test].map(|data| {
-            Evaluation::new(data.labels(), trainer.network().probabilities(data.images()).as_chunks().0)
+            Evaluation::new(data.labels(), &trainer.network().probabilities(data.images()))
                 .map(|evaluation| 100.0 * evaluation.accuracy())
         });
         print(format_args!(

@@ -22,7 +22,7 @@ pub(super) fn read(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
     let files = list(folder, split);
     let bar = image_files_bar(files.len());
     // Any network will do, because only the normalized image of the digit is used, not the prediction.
-    let recognizer = Recognizer::new(pretrained::lenet5().0);
+    let recognizer = Recognizer::new(pretrained::lenet5().0)?;
     let images: Vec<_> =
         files.par_iter().map(|(_, path)| normalized(&recognizer, path)).inspect(|_| bar.inc(1)).collect();
     bar.finish_and_clear();

@@ -188,7 +188,7 @@ mod tests {
     fn with_pool<F: Future<Output = ()>>(test: impl FnOnce(Arc<InferencePool>) -> F) {
         let limits = Arguments::parse_from(["", "--workers", "4"]).limits;
         let network = Network::new(models::lenet5(), lenet::data::MNIST_NORMALIZE, 0).unwrap();
-        let pool = InferencePool::new(Recognizer::new(network), &limits, Arc::new(Metrics::new()));
+        let pool = InferencePool::new(Recognizer::new(network).unwrap(), &limits, Arc::new(Metrics::new()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(test(Arc::new(pool)));
     }

@@ -105,7 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let listener = listener.with_context(|| format!("{address}: could not listen"))?;
         let shutdown_signal = shutdown_signal()?;
         print(format_args!("http://{}\n", listener.local_addr()?))?;
-        let state = router::AppState::new(Recognizer::new(network), weights, args.limits.clone());
+        let state = router::AppState::new(Recognizer::new(network)?, weights, args.limits.clone());
         connections::serve(listener, router::router(Arc::new(state)), &args.limits, shutdown_signal).await;
         Ok(())
     })

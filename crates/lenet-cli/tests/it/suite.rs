@@ -252,7 +252,7 @@ fn right(recognizer: &Recognizer, pictures: &[(Canvas, String)]) -> f64 {
 
 #[test]
 fn generated_pictures_are_read_as_well_as_ever() {
-    let recognizer = Recognizer::new(pretrained::handwriting().0);
+    let recognizer = Recognizer::new(pretrained::handwriting().0).unwrap();
     let shares =
         suites(&lenet_mnist::test(), 250).map(|(name, pictures)| (name, right(&recognizer, &pictures)));
     let [(_, singles), (_, strings), nothing @ ..] = shares;
@@ -264,10 +264,8 @@ fn generated_pictures_are_read_as_well_as_ever() {
 fn the_way_of_pictures_costs_the_test_images_nothing() {
     let (network, _) = pretrained::handwriting();
     let data = lenet_mnist::test();
-    let bare = Evaluation::new(data.labels(), network.probabilities(data.images()).as_chunks().0)
-        .unwrap()
-        .accuracy();
-    let recognizer = Recognizer::new(network);
+    let bare = Evaluation::new(data.labels(), &network.probabilities(data.images())).unwrap().accuracy();
+    let recognizer = Recognizer::new(network).unwrap();
     let right = (0..data.len()).into_par_iter().filter(|&index| {
         let reading = recognizer.read_single(&ImageView::new(SIDE, SIDE, data.image(index)).unwrap());
         reading.digits.first().is_some_and(|digit| digit.digit == data.labels()[index])

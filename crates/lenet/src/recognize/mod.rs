@@ -3,7 +3,7 @@
 //! ```
 //! use lenet::{image::ImageView, pretrained, recognize::{Recognizer, ReadingRemark}};
 //!
-//! let recognizer = Recognizer::new(pretrained::handwriting().0);
+//! let recognizer = Recognizer::new(pretrained::handwriting().0)?;
 //! # let (width, height, bytes) = (28, 28, [255; 28 * 28]);
 //! let picture = ImageView::new(width, height, &bytes)?; // gray, gray with alpha, RGB or RGBA
 //! let reading = recognizer.read(&picture);
@@ -43,6 +43,8 @@ pub use {
 };
 
 use crate::{
+    Error,
+    data::check_digit_network,
     image::{self, Component, Drawing, GrayImage, ImageView, LocatedText, Rect, Stages},
     nn::Network,
 };
@@ -65,9 +67,13 @@ impl fmt::Debug for Recognizer {
 
 impl Recognizer {
     /// Makes a recognizer that classifies with `network`.
-    pub fn new(network: Network) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::NotDigitNetwork`] if the network doesn't classify images of 28x28 pixels as ten digits.
+    pub fn new(network: Network) -> Result<Self, Error> {
+        check_digit_network(&network)?;
         let (params, stages) = (RecognizerParams::default(), Stages::ALL);
-        Self { classifier: Classifier::new(network), params, stages }
+        Ok(Self { classifier: Classifier::new(network), params, stages })
     }
 
     /// Returns the recognizer with other parameters.

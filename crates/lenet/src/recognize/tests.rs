@@ -1,7 +1,10 @@
 use super::*;
 use crate::{
+    data::MNIST_NORMALIZE,
     image::{ComponentParams, GrayImage, NormalizedDigit, TextParams, components, draw_strokes, find_text},
-    models, pretrained,
+    models,
+    nn::{Architecture, Layer, Linear, Shape},
+    pretrained,
 };
 
 /// Strokes on a page of 100 x 100.
@@ -34,11 +37,21 @@ fn page(glyphs: &[(Glyph, [f32; 2])], inverted: bool) -> Vec<u8> {
 }
 
 fn handwriting_recognizer() -> Recognizer {
-    Recognizer::new(pretrained::handwriting().0)
+    Recognizer::new(pretrained::handwriting().0).unwrap()
 }
 
 fn untrained_recognizer() -> Recognizer {
-    Recognizer::new(Network::new(models::lenet5(), crate::data::MNIST_NORMALIZE, 0).unwrap())
+    Recognizer::new(Network::new(models::lenet5(), MNIST_NORMALIZE, 0).unwrap()).unwrap()
+}
+
+#[test]
+fn rejects_networks_of_other_shapes() {
+    let input = Shape { channels: 3, height: 12, width: 20 };
+    let architecture = Architecture::new("other", input, 4)
+        .layer("flatten", Layer::Flatten)
+        .layer("fc", Linear::new(input.len(), 4));
+    let network = Network::new(architecture, MNIST_NORMALIZE, 0).unwrap();
+    assert!(matches!(Recognizer::new(network), Err(Error::NotDigitNetwork { classes: 4, .. })));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn run<'a>(
         let probabilities = network.probabilities(data.images());
         let (rows, _) = probabilities.as_chunks::<CLASSES>();
         let evaluation =
-            Evaluation::new(data.labels(), rows).with_context(|| source.display().to_string())?;
+            Evaluation::new(data.labels(), &probabilities).with_context(|| source.display().to_string())?;
         members.push(Member { source, evaluation });
         for (sum, row) in sums.iter_mut().zip(rows) {
             *sum = std::array::from_fn(|class| sum[class] + row[class]);
@@ -35,7 +35,7 @@ pub fn run<'a>(
     }
     let count = members.len() as f32;
     let means: Vec<_> = sums.iter().map(|sum| sum.map(|value| value / count)).collect();
-    let ensemble = Evaluation::new(data.labels(), &means)?;
+    let ensemble = Evaluation::new(data.labels(), means.as_flattened())?;
     if json {
         let mut object = to_json(&ensemble);
         if members.len() > 1 {

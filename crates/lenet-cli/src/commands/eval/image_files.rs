@@ -36,7 +36,7 @@ pub fn run(
     let stages = skipped_stages.iter().try_fold(Stages::ALL, |stages, name| -> anyhow::Result<_> {
         Ok(stages.without(name.parse().context("--skip-stage")?))
     })?;
-    let recognizer = Recognizer::new(network).with_stages(stages);
+    let recognizer = Recognizer::new(network)?.with_stages(stages);
     let samples = if path.is_dir() { read_folder(&recognizer, path)? } else { read_idx(&recognizer, path)? };
     print(to_text(&samples))?;
     if let Some(folder) = out {

@@ -131,7 +131,7 @@ mod tests {
                 row
             })
             .collect();
-        let evaluation = Evaluation::new(&labels, &rows).unwrap();
+        let evaluation = Evaluation::new(&labels, rows.as_flattened()).unwrap();
         (evaluation, Dataset::new(vec![99; labels.len() * PIXELS], labels).unwrap())
     }
 
@@ -220,7 +220,7 @@ label 9        .      .      .      .      .      .      .      .      .      .
         assert_eq!(size("confusion.png"), [708, 700]);
         assert_eq!(size("mistakes.png"), [5 * (140 + 14) - 14 + 2 * 28, 28 + 20 + 14 + 140 + 2 * 13 + 28]);
 
-        let all_correct = Evaluation::new(&[0], &[[0.1; CLASSES]]).unwrap();
+        let all_correct = Evaluation::new(&[0], &[0.1; CLASSES]).unwrap();
         save_figures(&folder, &all_correct, &dataset).unwrap();
         assert_eq!(size("mistakes.png")[1], 28 + 20 + 28);
     }

@@ -55,7 +55,7 @@ const CHUNK_IMAGES: usize = 256;
 
 /// Reads all images and prints a line for each. The exit status is 1 if any of them could not be read.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let recognizer = Recognizer::new(args.weights_args.load(&args.weights)?);
+    let recognizer = Recognizer::new(args.weights_args.load(&args.weights)?)?;
     if let Some(folder) = &args.trace {
         create_folder(folder)?;
     }

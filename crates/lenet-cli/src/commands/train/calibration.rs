@@ -25,8 +25,7 @@ pub struct Calibration {
 impl Calibration {
     /// Fits the calibration on held-out images. The threshold is fitted only if the network has an outlier class.
     pub fn fit(network: &Network, holdout: &Dataset) -> anyhow::Result<Self> {
-        let temperature =
-            calibrate::fit_temperature(holdout.labels(), network.logits(holdout.images()).as_chunks().0);
+        let temperature = calibrate::fit_temperature(holdout.labels(), &network.logits(holdout.images()));
         let network = network.clone().with_temperature(temperature)?;
         let threshold = network
             .architecture()

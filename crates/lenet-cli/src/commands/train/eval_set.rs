@@ -49,7 +49,6 @@ impl EvalSet {
     /// # Errors
     /// If a probability is not finite, because the training diverged.
     pub fn evaluate(&self, network: &Network) -> anyhow::Result<Evaluation> {
-        Evaluation::new(self.data.labels(), network.probabilities(self.data.images()).as_chunks().0)
-            .context(DIVERGED)
+        Evaluation::new(self.data.labels(), &network.probabilities(self.data.images())).context(DIVERGED)
     }
 }

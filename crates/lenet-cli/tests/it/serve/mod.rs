@@ -98,7 +98,7 @@ impl TestServer {
 
     /// Returns a recognizer with the weights of the server.
     pub fn recognizer(&self) -> Recognizer {
-        Recognizer::new(weights::from_bytes(&self.get("/weights.safetensors")).unwrap().0)
+        Recognizer::new(weights::from_bytes(&self.get("/weights.safetensors")).unwrap().0).unwrap()
     }
 
     /// Sends a signal to the process.
