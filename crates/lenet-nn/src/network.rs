@@ -250,7 +250,10 @@ mod tests {
         {
             let best = Level::new();
             assert!(["SSE2", "SSE4.2", "AVX2", "AVX512"].contains(&level_name(best)), "{best:?}");
-            assert_eq!(best.as_sse4_2().map(|level| level_name(Level::Sse4_2(level))).unwrap_or("SSE4.2"), "SSE4.2");
+            assert_eq!(
+                best.as_sse4_2().map(|level| level_name(Level::Sse4_2(level))).unwrap_or("SSE4.2"),
+                "SSE4.2"
+            );
             assert_eq!(level_name(Level::baseline()), "SSE2");
         }
     }
