@@ -18,10 +18,11 @@ use rayon::prelude::*;
 
 use crate::{
     Network, Targets,
-    layout::{Buffer, blocks, zeros},
+    layout::{Buffer, LANES, blocks, zeros},
     loss::BatchMetrics,
     operator::{DeferredWeightGradient, Direction},
     optim::Update,
+    partition::even_chunk,
     spin_barrier::{SpinBarrier, for_each_synced},
     worker::{BatchSlice, DeferredLayer, Worker},
 };
@@ -29,7 +30,7 @@ use crate::{
 /// A network in training on several threads, with all the memory that a step needs.
 ///
 /// ```
-/// use lenet_nn::{Architecture, BatchSlice, DataParallel, Layer, Linear, Network, Normalize, Shape};
+/// use lenet_nn::{Architecture, Batch, DataParallel, Layer, Linear, Network, Normalize, Shape};
 /// use lenet_nn::optim::{Optimizer, OptimizerState};
 ///
 /// let input = Shape { channels: 1, height: 1, width: 2 };
@@ -39,12 +40,12 @@ use crate::{
 /// let mut optimizer =
 ///     OptimizerState::new(Optimizer::Adam { lr: 0.1 }, network.parameters().len(), Vec::new());
 ///
-/// // One worker, and batches of up to four samples.
-/// let mut data_parallel = DataParallel::new(&network, &[4]);
-/// let slice = BatchSlice { total: 2, dropout_key: None, first_block: 0 };
+/// // Batches of up to 100 samples on one worker.
+/// let mut data_parallel = DataParallel::new(&network, 100, 1);
 /// let images: [&[u8]; 2] = [&[255, 0], &[0, 255]];
-/// data_parallel.step(&network, &mut [()], |_, worker, ()| {
-///     worker.load(&network, slice, images.into_iter(), [[1.0, 0.0], [0.0, 1.0]].into_iter());
+/// let targets = [[1.0, 0.0], [0.0, 1.0]];
+/// data_parallel.step(&network, Batch { len: 2, dropout_key: None }, &mut [()], |samples, worker, ()| {
+///     worker.load(&network, images[samples.clone()].iter().copied(), targets[samples].iter());
 /// });
 /// let level = network.level();
 /// data_parallel.update(level, optimizer.step(0.1, network.parameters_mut(), None));
@@ -58,15 +59,39 @@ pub struct DataParallel {
     scratch: Vec<GradientScratch>,
 }
 
+/// A batch of a training step.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch {
+    /// Number of samples.
+    pub len: usize,
+    /// Key of the dropout masks, different in each step; `None` disables dropout.
+    pub dropout_key: Option<u64>,
+}
+
 /// Parameters without a deferred gradient that are updated at a time.
 const UPDATE_CHUNK: usize = 4096;
 
 impl DataParallel {
+    /// Creates a number of `workers` for batches of up to `batch_size` samples.
+    ///
+    /// # Panics
+    /// If there are 0 `workers`.
+    pub fn new(network: &Network, batch_size: usize, workers: usize) -> Self {
+        let capacities: Vec<usize> =
+            (0..workers).map(|worker| even_chunk(blocks(batch_size), workers, worker).1 * LANES).collect();
+        Self::with_capacities(network, &capacities)
+    }
+
+    /// Returns the largest useful number of workers for batches of `batch_size` samples. Each has at least a block of 8 samples.
+    pub fn max_workers(batch_size: usize) -> usize {
+        blocks(batch_size)
+    }
+
     /// Creates a worker for each of `capacities`, the largest number of samples in its slice.
     ///
     /// # Panics
     /// If there are no `capacities`.
-    pub fn new(network: &Network, capacities: &[usize]) -> Self {
+    pub(crate) fn with_capacities(network: &Network, capacities: &[usize]) -> Self {
         let workers: Vec<Worker> = capacities.iter().map(|&samples| Worker::new(network, samples)).collect();
         let deferred: Vec<DeferredLayer> = workers[0].deferred_layers().collect();
         let max_blocks = capacities.iter().map(|&samples| blocks(samples)).sum();
@@ -86,11 +111,39 @@ impl DataParallel {
         self.workers.len()
     }
 
+    /// Returns the largest number of samples in the slice of each worker.
+    pub fn capacities(&self) -> impl Iterator<Item = usize> {
+        self.workers.iter().map(Worker::capacity)
+    }
+
     /// Computes loss and gradients of a batch.
     ///
-    /// `load` is called for each worker, in parallel, with its index and one of `aids`, and loads the worker's slice of the batch
-    /// with [`Worker::load`].
+    /// `load` is called for each worker, in parallel, with the range of its samples in the batch, which may be empty, and one of
+    /// `aids`. It must call [`Worker::load`] with these samples.
+    ///
+    /// # Panics
+    /// If there is not one of `aids` for each worker, or the batch is larger than `batch_size` of [`new`](Self::new).
     pub fn step<T: Send>(
+        &mut self,
+        network: &Network,
+        batch: Batch,
+        aids: &mut [T],
+        load: impl Fn(Range<usize>, &mut Worker, &mut T) + Sync,
+    ) {
+        let Batch { len: total, dropout_key } = batch;
+        let (total_blocks, workers) = (blocks(total), self.workers.len());
+        assert_eq!(aids.len(), workers, "expected one aid for each worker");
+        self.step_slices(network, aids, |i, worker, aid| {
+            let (first_block, len) = even_chunk(total_blocks, workers, i);
+            worker.set_slice(BatchSlice { total, dropout_key, first_block });
+            let first = first_block * LANES;
+            load(first.min(total)..total.min(first + len * LANES), worker, aid);
+        });
+    }
+
+    /// Computes loss and gradients of a batch, as [`step`](Self::step). `load` is called with the index of the worker, and sets and
+    /// loads any slice of the batch.
+    pub(crate) fn step_slices<T: Send>(
         &mut self,
         network: &Network,
         aids: &mut [T],
@@ -266,15 +319,15 @@ impl Network {
     pub fn gradient(&self, images: &[u8], targets: Targets) -> (f32, Vec<f32>) {
         let (samples, classes) = (self.samples(images), self.architecture().classes());
         assert_eq!(targets.len(classes), samples, "expected one target for each sample");
-        let mut data_parallel = DataParallel::new(self, &[samples]);
-        let slice = BatchSlice { total: samples, dropout_key: None, first_block: 0 };
-        data_parallel.step(self, &mut [()], |_, worker, ()| {
+        let mut data_parallel = DataParallel::new(self, samples, 1);
+        let batch = Batch { len: samples, dropout_key: None };
+        data_parallel.step(self, batch, &mut [()], |_, worker, ()| {
             let rows = (0..samples).map(|sample| {
                 let mut row = vec![0.0; classes];
                 targets.write_row(sample, &mut row);
                 row
             });
-            worker.load(self, slice, images.chunks_exact(self.architecture().input().len()), rows);
+            worker.load(self, images.chunks_exact(self.architecture().input().len()), rows);
         });
         let gradient = data_parallel.gradient(self);
         ((data_parallel.metrics().loss / samples as f64) as f32, gradient)

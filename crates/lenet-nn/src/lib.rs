@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use lenet_nn::{
-//!     Architecture, BatchSlice, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape, argmax,
+//!     Architecture, Batch, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape, argmax,
 //!     optim::{Optimizer, OptimizerState},
 //! };
 //!
@@ -29,11 +29,12 @@
 //!
 //! let optimizer = Optimizer::Adam { lr: 0.01 };
 //! let mut state = OptimizerState::new(optimizer, network.parameters().len(), Vec::new());
-//! let mut data_parallel = DataParallel::new(&network, &[images.len()]);
-//! let slice = BatchSlice { total: images.len(), dropout_key: None, first_block: 0 };
+//! let mut data_parallel = DataParallel::new(&network, images.len(), 1);
+//! let batch = Batch { len: images.len(), dropout_key: None };
 //! for _ in 0..100 {
-//!     data_parallel.step(&network, &mut [()], |_, worker, ()| {
-//!         worker.load(&network, slice, images.iter().map(Vec::as_slice), (0..images.len()).map(targets));
+//!     data_parallel.step(&network, batch, &mut [()], |samples, worker, ()| {
+//!         let images = images[samples.clone()].iter().map(Vec::as_slice);
+//!         worker.load(&network, images, samples.map(targets));
 //!     });
 //!     let level = network.level();
 //!     data_parallel.update(level, state.step(optimizer.lr(), network.parameters_mut(), None));
@@ -98,10 +99,9 @@ mod tests;
 struct Readme;
 
 pub use architecture::{Architecture, LayerSummary};
-pub use data_parallel::DataParallel;
+pub use data_parallel::{Batch, DataParallel};
 pub use error::{Error, LayerError};
 pub use layer::Layer;
-pub use layout::{LANES, blocks};
 pub use loss::{BatchMetrics, Targets, argmax, smooth, softmax};
 pub use network::{Network, Tensor};
 pub use normalize::Normalize;
@@ -112,8 +112,7 @@ pub use ops::{
     linear::Linear,
     pool::{AvgPool2d, MaxPool2d},
 };
-pub use partition::even_chunk;
 pub use session::{INFERENCE_BATCH, Session};
 pub use shape::Shape;
 pub use single_sample::FeatureMaps;
-pub use worker::{BatchSlice, Worker};
+pub use worker::Worker;

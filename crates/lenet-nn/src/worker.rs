@@ -12,12 +12,12 @@ use crate::{
 
 /// One thread's slice of a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct BatchSlice {
+pub(crate) struct BatchSlice {
     /// Number of samples in the whole batch.
     pub total: usize,
     /// Key of the step's dropout masks; `None` disables dropout.
     pub dropout_key: Option<u64>,
-    /// Index in the batch of the slice's first block of [`LANES`](crate::LANES) samples.
+    /// Index in the batch of the slice's first block.
     pub first_block: usize,
 }
 
@@ -44,6 +44,7 @@ pub struct Worker {
     /// Gradient of the network's parameters, without the weights of deferred layers.
     gradient: Vec<f32>,
     metrics: BatchMetrics,
+    capacity: usize,
 }
 
 impl Worker {
@@ -69,27 +70,31 @@ impl Worker {
             row: vec![0.0; classes],
             gradient: vec![0.0; network.parameters().len()],
             metrics: BatchMetrics::default(),
+            capacity: samples,
         }
     }
 
-    /// Loads a slice of a batch, and prepares the worker for the current parameters of `network`.
+    /// Loads the worker's slice of the batch, and prepares it for the current parameters of `network`.
     ///
     /// There are as many `targets` as `images`. An image is `(channels, height, width)`, a target has a probability for each
     /// class.
     pub fn load<'a, T: AsRef<[f32]>>(
         &mut self,
         network: &Network,
-        slice: BatchSlice,
         images: impl ExactSizeIterator<Item = &'a [u8]>,
         targets: impl Iterator<Item = T>,
     ) {
-        self.slice = slice;
         self.targets.clear();
         for target in targets {
             self.targets.extend_from_slice(target.as_ref());
         }
         self.workspace.load(network.normalize(), images);
         self.workspace.prepare(network);
+    }
+
+    /// Sets which slice of the batch the next samples are.
+    pub(crate) fn set_slice(&mut self, slice: BatchSlice) {
+        self.slice = slice;
     }
 
     /// Runs a segment of the operators forward. After the last one, computes the loss and runs that segment backward.
@@ -181,6 +186,11 @@ impl Worker {
             let x = &activations[i][block_range(blocks, holds_all[i], op.input)];
             statistics.accumulate(pass, x, Some(dy));
         }
+    }
+
+    /// Returns the largest number of samples in a slice.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Returns the metrics of the slice in the last step.

@@ -8,8 +8,7 @@
 //! architecture with a loop like this one.
 
 use lenet::nn::{
-    Architecture, BatchSlice, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape,
-    argmax,
+    Architecture, Batch, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape, argmax,
     optim::{Optimizer, OptimizerState},
 };
 
@@ -66,15 +65,16 @@ fn main() -> Result<(), lenet::Error> {
     let optimizer = Optimizer::Adam { lr: 0.002 };
     let mut state = OptimizerState::new(optimizer, network.parameters().len(), Vec::new());
     // One worker, which processes whole batches; several workers run on several threads.
-    let mut workers = DataParallel::new(&network, &[BATCH_SIZE]);
+    let mut workers = DataParallel::new(&network, BATCH_SIZE, 1);
     for epoch in 1..=3 {
         random.shuffle(&mut samples);
         let mut loss = 0.0;
         for batch in samples.chunks(BATCH_SIZE) {
-            let slice = BatchSlice { total: batch.len(), dropout_key: None, first_block: 0 };
-            workers.step(&network, &mut [()], |_, worker, ()| {
+            let step = Batch { len: batch.len(), dropout_key: None };
+            workers.step(&network, step, &mut [()], |range, worker, ()| {
+                let batch = &batch[range];
                 let images = batch.iter().map(|(image, _)| image.as_slice());
-                worker.load(&network, slice, images, batch.iter().map(|(_, class)| one_hot(*class)));
+                worker.load(&network, images, batch.iter().map(|(_, class)| one_hot(*class)));
             });
             let level = network.level();
             workers.update(level, state.step(optimizer.lr(), network.parameters_mut(), None));

@@ -2,7 +2,7 @@
 
 use super::fixtures::{CLASSES, PIXELS, digits};
 use crate::{
-    Architecture, BatchNorm2d, BatchSlice, Conv2d, DataParallel, Dropout, Error, Layer, Linear, MaxPool2d,
+    Architecture, Batch, BatchNorm2d, Conv2d, DataParallel, Dropout, Error, Layer, Linear, MaxPool2d,
     Network, Normalize, Shape, Targets, argmax,
     optim::{Optimizer, OptimizerState},
 };
@@ -77,17 +77,17 @@ fn learns_images_of_other_shapes() {
     let (mut network, (images, labels)) = (rgb_network(), rgb_images(40));
     let optimizer = Optimizer::Adam { lr: 0.01 };
     let mut state = OptimizerState::new(optimizer, network.parameters().len(), Vec::new());
-    let mut data_parallel = DataParallel::new(&network, &[24, 16]);
+    let mut data_parallel = DataParallel::new(&network, 40, 2);
     for step in 0..30 {
-        data_parallel.step(&network, &mut [0..24, 24..40], |i, worker, samples| {
-            let slice = BatchSlice { total: 40, dropout_key: Some(step), first_block: 3 * i };
+        let batch = Batch { len: 40, dropout_key: Some(step) };
+        data_parallel.step(&network, batch, &mut [(); 2], |samples, worker, ()| {
             let pixels = images[samples.start * RGB.len()..samples.end * RGB.len()].chunks_exact(RGB.len());
-            let targets = samples.clone().map(|sample| {
+            let targets = samples.map(|sample| {
                 let mut row = [0.0; 4];
                 Targets::Labels(&labels).write_row(sample, &mut row);
                 row
             });
-            worker.load(&network, slice, pixels, targets);
+            worker.load(&network, pixels, targets);
         });
         data_parallel.update_running(network.parameters_mut());
         let level = network.level();
@@ -137,10 +137,10 @@ fn dropout_layers_have_different_masks() {
         let mut network =
             Network::new(architecture.layer("fc", Linear::new(PIXELS, CLASSES)), Normalize::UNIT, 0).unwrap();
         network.parameters_mut().fill(1.0);
-        let mut data_parallel = DataParallel::new(&network, &[1]);
-        let slice = BatchSlice { total: 1, dropout_key: Some(7), first_block: 0 };
-        data_parallel.step(&network, &mut [()], |_, worker, ()| {
-            worker.load(&network, slice, [&[255; PIXELS][..]].into_iter(), [target].into_iter());
+        let mut data_parallel = DataParallel::new(&network, 1, 1);
+        let batch = Batch { len: 1, dropout_key: Some(7) };
+        data_parallel.step(&network, batch, &mut [()], |_, worker, ()| {
+            worker.load(&network, [&[255; PIXELS][..]].into_iter(), [target].into_iter());
         });
         data_parallel.gradient(&network)
     };

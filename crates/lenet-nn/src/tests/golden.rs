@@ -14,8 +14,10 @@ use super::{
     naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd, smooth},
 };
 use crate::{
-    self as nn, Architecture, BatchSlice, DataParallel, Network, Normalize, Targets, blocks,
+    self as nn, Architecture, DataParallel, Network, Normalize, Targets,
+    layout::blocks,
     optim::{Optimizer, OptimizerState, Schedule},
+    worker::BatchSlice,
 };
 
 /// Number of images.
@@ -350,16 +352,12 @@ fn batch_norm_matches_pytorch() {
     let (images, labels) = (images(), labels());
     let targets = Targets::Labels(&labels);
     let (first, second) = (11, IMAGES - 11);
-    let mut data_parallel = DataParallel::new(&network, &[first, second]);
-    data_parallel.step(&network, &mut [0..first, first..IMAGES], |i, worker, samples| {
+    let mut data_parallel = DataParallel::with_capacities(&network, &[first, second]);
+    data_parallel.step_slices(&network, &mut [0..first, first..IMAGES], |i, worker, samples| {
         let slice = BatchSlice { total: IMAGES, dropout_key: None, first_block: i * blocks(first) };
         let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
-        worker.load(
-            &network,
-            slice,
-            pixels.chunks_exact(PIXELS),
-            samples.clone().map(|i| target_row(targets, i)),
-        );
+        worker.set_slice(slice);
+        worker.load(&network, pixels.chunks_exact(PIXELS), samples.clone().map(|i| target_row(targets, i)));
     });
     check("batchnorm/loss", ENGINE_TOLERANCE, &[data_parallel.metrics().loss / IMAGES as f64]);
     data_parallel.update_running(network.parameters_mut());

@@ -6,10 +6,10 @@ use super::{
     golden, naive, to_f64, to_lanes, to_rows,
 };
 use crate::{
-    AvgPool2d, BatchSlice, Conv2d, DataParallel, Dropout, Layer, Linear, MaxPool2d, Network, Normalize,
-    Targets,
+    AvgPool2d, Conv2d, DataParallel, Dropout, Layer, Linear, MaxPool2d, Network, Normalize, Targets,
     layout::{LANES, zeros},
     loss::{CrossEntropy, smooth},
+    worker::BatchSlice,
 };
 
 /// An activation before any layer, two activations in a row, and dropout after an activation: each must keep the output that
@@ -57,11 +57,12 @@ fn dropout_in_place_matches_dropout_of_a_copy() {
             architecture.layer("flatten", Layer::Flatten).layer("fc", Linear::new(3 * 24 * 24, 10));
         let network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
         let samples = labels.len();
-        let mut data_parallel = DataParallel::new(&network, &[samples]);
+        let mut data_parallel = DataParallel::with_capacities(&network, &[samples]);
         let slice = BatchSlice { total: samples, dropout_key: Some(7), first_block: 0 };
-        data_parallel.step(&network, &mut [()], |_, worker, ()| {
+        data_parallel.step_slices(&network, &mut [()], |_, worker, ()| {
             let rows = (0..samples).map(|i| target_row(Targets::Labels(&labels), i));
-            worker.load(&network, slice, images.chunks_exact(PIXELS), rows);
+            worker.set_slice(slice);
+            worker.load(&network, images.chunks_exact(PIXELS), rows);
         });
         (data_parallel.metrics().loss, data_parallel.gradient(&network))
     };
@@ -126,16 +127,17 @@ fn deferred_weight_gradients_do_not_depend_on_the_workers() {
     let (images, targets) = (&images[..samples * PIXELS], Targets::Labels(&labels[..samples]));
     let (loss, expected) = network.gradient(images, targets);
 
-    let mut data_parallel = DataParallel::new(&network, &[LANES; 3]);
+    let mut data_parallel = DataParallel::with_capacities(&network, &[LANES; 3]);
     // The later steps fail if state of an earlier one is left over.
     for threads in 1..=3 {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| {
-            data_parallel.step(&network, &mut [0..8, 8..13, 13..13], |i, worker, samples| {
+            data_parallel.step_slices(&network, &mut [0..8, 8..13, 13..13], |i, worker, samples| {
                 let slice = BatchSlice { total: 13, dropout_key: None, first_block: i };
                 let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
                 let rows = samples.clone().map(|i| target_row(targets, i));
-                worker.load(&network, slice, pixels.chunks_exact(PIXELS), rows);
+                worker.set_slice(slice);
+                worker.load(&network, pixels.chunks_exact(PIXELS), rows);
             });
             data_parallel.gradient(&network)
         });

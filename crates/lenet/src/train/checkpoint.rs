@@ -9,7 +9,7 @@ use super::{EpochMetrics, Recipe};
 use crate::{
     Dataset, Error,
     metadata::{calibrate, default_temperature, deserialize_architecture},
-    nn::{Architecture, Network, Tensor, blocks, optim::OptimizerState},
+    nn::{Architecture, DataParallel, Network, Tensor, optim::OptimizerState},
     tensor_file::{self, TensorReader},
 };
 
@@ -180,7 +180,7 @@ impl Metadata {
     /// # Errors
     /// [`Error::InvalidMetadata`] for the first number that is out of its range.
     fn validate(&self) -> Result<(), Error> {
-        let max_threads = blocks(self.recipe.batch_size);
+        let max_threads = DataParallel::max_workers(self.recipe.batch_size);
         ensure("threads", (1..=max_threads).contains(&self.threads), self.threads as f64, || {
             format!("1 to {max_threads}")
         })?;

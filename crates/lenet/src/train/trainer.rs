@@ -1,6 +1,9 @@
 //! The loop over epochs and batches.
 
-use std::{hint::black_box, ops::ControlFlow};
+use std::{
+    hint::black_box,
+    ops::{ControlFlow, Range},
+};
 
 use rand_pcg::{
     Pcg64Mcg,
@@ -12,7 +15,7 @@ use crate::{
     Dataset, Error,
     data::check_digit_network,
     nn::{
-        BatchMetrics, BatchSlice, DataParallel, LANES, Network, Targets, Worker, blocks, even_chunk,
+        Batch, BatchMetrics, DataParallel, Network, Targets, Worker,
         optim::{Average, OptimizerState},
         smooth,
     },
@@ -95,10 +98,10 @@ impl<'a> Trainer<'a> {
         if data.is_empty() {
             return Err(Error::NoImages);
         }
-        let (all, count) = (blocks(checkpoint.recipe.batch_size), checkpoint.threads);
-        let chunks: Vec<usize> = (0..count).map(|i| even_chunk(all, count, i).1 * LANES).collect();
-        let workers = DataParallel::new(&checkpoint.network, &chunks);
-        let transforms = chunks.iter().map(|&samples| SampleTransform::new(&checkpoint.recipe, samples));
+        let workers =
+            DataParallel::new(&checkpoint.network, checkpoint.recipe.batch_size, checkpoint.threads);
+        let transforms =
+            workers.capacities().map(|samples| SampleTransform::new(&checkpoint.recipe, samples));
         let transforms = transforms.collect::<Result<_, _>>()?;
         let snapshot = Snapshot::new(&checkpoint);
         let targets = Targets::Labels(data.labels());
@@ -209,11 +212,8 @@ impl<'a> Trainer<'a> {
         } = self;
         let (trained, data, targets) = (&*network, *data, *targets);
         let label_smoothing = recipe.label_smoothing;
-        let (all, count) = (blocks(batch.len()), workers.len());
-        let load = |i, worker: &mut Worker, transform: &mut SampleTransform| {
-            let (first_block, len) = even_chunk(all, count, i);
-            let first = first_block * LANES;
-            let indices = &batch[first.min(batch.len())..batch.len().min(first + len * LANES)];
+        let load = |samples: Range<usize>, worker: &mut Worker, transform: &mut SampleTransform| {
+            let (first, indices) = (samples.start, &batch[samples]);
             // The images lie anywhere in memory. Reading a byte of every cache line first lets the cache misses overlap.
             for line in indices.iter().flat_map(|&index| data.image(index as usize).chunks(64)) {
                 black_box(line[0]);
@@ -223,10 +223,9 @@ impl<'a> Trainer<'a> {
                 smooth(&mut row, label_smoothing);
                 row
             });
-            let slice = BatchSlice { total: batch.len(), dropout_key: Some(key), first_block };
-            worker.load(trained, slice, images, rows);
+            worker.load(trained, images, rows);
         };
-        workers.step(trained, transforms, load);
+        workers.step(trained, Batch { len: batch.len(), dropout_key: Some(key) }, transforms, load);
         workers.update_running(network.parameters_mut());
 
         let average =
@@ -282,7 +281,7 @@ impl Snapshot {
 
 /// Returns the number of workers: one for each thread of the current rayon pool, but at most one for each block of samples.
 fn worker_count(recipe: &Recipe) -> usize {
-    rayon::current_num_threads().min(blocks(recipe.batch_size))
+    rayon::current_num_threads().min(DataParallel::max_workers(recipe.batch_size))
 }
 
 /// Returns the indices of `len` images in random order (Fisher-Yates shuffle).
