@@ -1,4 +1,4 @@
-//! Writes what fuzzing begins with: `corpus/TARGET/...`, good inputs for each target.
+//! Writes valid inputs for each fuzz target to `corpus/TARGET/`, as a start for the fuzzer.
 
 use std::{
     fs,
@@ -9,17 +9,16 @@ use std::{
 use image::{DynamicImage, GrayImage, ImageFormat};
 use lenet::{
     CLASSES, Dataset, PIXELS, SIDE,
-    data::INPUT_SHAPE,
-    augment::Augmentation,
-    weights::{self, Provenance},
-    idx,
-    data::synthetic::SyntheticData,
-    nn::{Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network},
-    optim::{Optimizer, Schedule},
+    data::{INPUT_SHAPE, augment::Augmentation, idx, synthetic::SyntheticData},
+    nn::{
+        Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network,
+        optim::{Optimizer, Schedule},
+    },
     train::{Recipe, Trainer},
+    weights::{self, Provenance},
 };
 
-/// A network of every kind of parameter, as small as it can be.
+/// Returns a tiny network with every kind of parameter.
 fn network(recipe: &Recipe) -> Network {
     let architecture = Architecture::new("small", INPUT_SHAPE, CLASSES)
         .layer("conv", Conv2d::new(1, 1, 5))
@@ -31,56 +30,56 @@ fn network(recipe: &Recipe) -> Network {
     Network::new(architecture, recipe.normalize, 0).expect("the layers fit")
 }
 
-/// The file of a training's state after an epoch.
-fn state(recipe: Recipe) -> Vec<u8> {
+/// Returns the checkpoint file of a training after one epoch.
+fn checkpoint(recipe: Recipe) -> Vec<u8> {
     let data = Dataset::new(vec![7; 2 * PIXELS], vec![1, 2]).expect("a label for each image");
     let mut trainer =
-        Trainer::new(network(&recipe), &data, recipe, 0).expect("a good recipe").init_from("a file");
+        Trainer::new(network(&recipe), &data, recipe, 0).expect("a valid recipe").init_from("a file");
     trainer.run_epoch(|_| ControlFlow::Continue(())).expect("nothing interrupts the epoch");
-    trainer.checkpoint().to_bytes().expect("good names")
+    trainer.checkpoint().to_bytes().expect("valid names")
 }
 
-/// Kaggle's form of an image.
-fn csv(labelled: bool) -> String {
+/// Returns one image in the CSV format of Kaggle's Digit Recognizer.
+fn csv(labeled: bool) -> String {
     let row = |label: &str, cell: &dyn Fn(usize) -> String| {
-        let label = labelled.then(|| label.to_owned());
+        let label = labeled.then(|| label.to_owned());
         label.into_iter().chain((0..PIXELS).map(cell)).collect::<Vec<_>>().join(",")
     };
     [row("label", &|pixel| format!("pixel{pixel}")), row("3", &|pixel| (pixel % 256).to_string())].join("\n")
 }
 
-/// A bar on a page of `side`, after what tells width, height and form.
+/// Returns the input of the target `read` that shows a bar on a page of `side` x `side` pixels: width, height, form, pixels.
 fn page(side: u8, form: u8) -> Vec<u8> {
-    let light = |index: usize| {
+    let gray_level = |index: usize| {
         let (x, y) = (index % usize::from(side), index / usize::from(side));
         let middle = usize::from(side) / 2;
         if x.abs_diff(middle) < 2 && y.abs_diff(middle) < middle / 2 { 20 } else { 230 }
     };
-    [side, side, form].into_iter().chain((0..usize::from(side).pow(2)).map(light)).collect()
+    [side, side, form].into_iter().chain((0..usize::from(side).pow(2)).map(gray_level)).collect()
 }
 
-/// The page of `side` pixels in files of every kind.
-fn files(side: u8) -> Vec<Vec<u8>> {
+/// Returns the page of `side` x `side` pixels in every image format.
+fn image_files(side: u8) -> Vec<Vec<u8>> {
     let page = GrayImage::from_raw(side.into(), side.into(), page(side, 0)[3..].to_vec())
         .expect("a byte for each pixel");
     let page = DynamicImage::from(page);
-    let colour = DynamicImage::from(page.to_rgba8());
+    let rgba = DynamicImage::from(page.to_rgba8());
     let rgb = DynamicImage::from(page.to_rgb8());
-    let kinds = [
+    let encodings = [
         (&page, ImageFormat::Png),
-        (&colour, ImageFormat::Png),
+        (&rgba, ImageFormat::Png),
         (&page, ImageFormat::Jpeg),
         (&rgb, ImageFormat::Jpeg),
         (&rgb, ImageFormat::Bmp),
-        (&colour, ImageFormat::Gif),
+        (&rgba, ImageFormat::Gif),
         (&rgb, ImageFormat::WebP),
         (&page, ImageFormat::Pnm),
         (&page, ImageFormat::Tiff),
     ];
-    kinds
+    encodings
         .map(|(image, format)| {
             let mut bytes = Cursor::new(Vec::new());
-            image.write_to(&mut bytes, format).expect("an image that the format can have");
+            image.write_to(&mut bytes, format).expect("the format supports the image");
             bytes.into_inner()
         })
         .into()
@@ -97,15 +96,15 @@ fn main() -> io::Result<()> {
         augmentation: Some(Augmentation::default()),
         ..plain.clone()
     };
-    let checkpoint = weights::to_bytes(&network(&plain), &Provenance::default()).expect("good names");
+    let weights = weights::to_bytes(&network(&plain), &Provenance::default()).expect("valid names");
     let toml = |recipe| toml::to_string(recipe).expect("a recipe is TOML").into_bytes();
     let labels = "a.png\t7\tone@1:a.png\tphoto\nb.png\t12|3\ttwo\nc.png\ta letter\tthree\tscan\n";
     for (target, seeds) in [
         ("read", vec![page(28, 0), page(40, 4), page(60, 0)]),
-        ("decode", files(12)),
+        ("decode", image_files(12)),
         ("idx", vec![idx::write_images(&[7; SIDE * SIDE], SIDE, SIDE), idx::write_labels(&[1, 2, 3])]),
-        ("checkpoint", vec![checkpoint]),
-        ("state", vec![state(plain.clone()), state(full.clone())]),
+        ("checkpoint", vec![weights]),
+        ("state", vec![checkpoint(plain.clone()), checkpoint(full.clone())]),
         ("csv", vec![csv(false).into_bytes(), csv(true).into_bytes()]),
         ("recipe", vec![toml(&plain), toml(&full)]),
         ("labels", vec![labels.into()]),

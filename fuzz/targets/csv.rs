@@ -1,17 +1,16 @@
-//! The CSV files of Kaggle's Digit Recognizer.
+//! The CSV format of Kaggle's Digit Recognizer.
 
 #![no_main]
 
 use lenet::PIXELS;
+use lenet_cli::data::csv::{self, Labels};
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../crates/lenet-cli/src/data/csv.rs"]
-mod csv;
-
 fuzz_target!(|bytes: &[u8]| {
-    for labelled in [false, true] {
-        if let Ok((labels, pixels)) = csv::parse(bytes, labelled) {
-            assert_eq!(labels.len() * PIXELS, if labelled { pixels.len() } else { 0 });
-        }
+    if let Ok((labels, pixels)) = csv::parse(bytes, Labels::First) {
+        assert_eq!(labels.len() * PIXELS, pixels.len());
+    }
+    if let Ok((labels, pixels)) = csv::parse(bytes, Labels::Absent) {
+        assert!(labels.is_empty() && pixels.len().is_multiple_of(PIXELS));
     }
 });

@@ -1,11 +1,9 @@
-//! The file `labels.tsv` of a folder of pictures.
+//! The file `labels.tsv` beside image files.
 
 #![no_main]
 
+use lenet_cli::data::labels;
 use libfuzzer_sys::fuzz_target;
-
-#[path = "../../crates/lenet-cli/src/eval_images/labels.rs"]
-mod labels;
 
 fuzz_target!(|text: &str| {
     for label in labels::parse(text).into_iter().flatten() {

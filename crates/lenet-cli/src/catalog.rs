@@ -19,7 +19,7 @@ pub enum ArchitectureName {
     Lenet5,
     /// Pairs of 3x3 convolutions with batch normalization: slower and more accurate
     Vgg,
-    /// vgg with more channels, for other people's handwriting; former name: handwriting
+    /// vgg with more channels, for other people's handwriting; earlier name: handwriting
     #[value(name = "vgg_wide", alias = "handwriting")]
     VggWide,
 }
@@ -36,7 +36,7 @@ impl ArchitectureName {
         }
     }
 
-    /// Returns the architecture with a name that stands in a file, or `None` for an unknown name.
+    /// Returns the architecture with this name or earlier name, or `None` for an unknown name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::from_str(name, false).ok()
     }
@@ -70,6 +70,15 @@ impl PretrainedName {
     /// Returns the network with this name, or `None` for an unknown name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::from_str(name, false).ok()
+    }
+
+    /// Returns the name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lenet5 => "lenet5",
+            Self::Vgg => "vgg",
+            Self::Handwriting => "handwriting",
+        }
     }
 
     /// Returns the network and how it was trained.

@@ -54,6 +54,11 @@ pub fn duration(seconds: f64) -> String {
     humantime::format_duration(std::time::Duration::from_secs(seconds.round() as u64)).to_string()
 }
 
+/// Joins values with a separator.
+pub fn joined<T: fmt::Display>(values: &[T], separator: &str) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+}
+
 /// A cell of a CSV file, quoted where RFC 4180 requires it.
 pub struct CsvCell<'a>(pub &'a str);
 

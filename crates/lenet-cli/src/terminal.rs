@@ -3,7 +3,7 @@
 use std::env;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lenet::SIDE;
+use lenet::{SIDE, image::GrayImage};
 
 use crate::figure::CaptionedImage;
 
@@ -99,7 +99,7 @@ pub fn draw(images: &[CaptionedImage], columns: usize, width: usize, levels: Gra
         text.push('\n');
     };
     for row in images.chunks(columns) {
-        let scaled: Vec<_> = row.iter().map(|image| shrink(image.pixels(), side)).collect();
+        let scaled: Vec<_> = row.iter().map(|image| resize(image.pixels(), side)).collect();
         write_line(vec![]);
         write_line(row.iter().map(|image| format!("{:^side$}", image.caption)).collect());
         for y in (0..side).step_by(2) {
@@ -113,26 +113,10 @@ pub fn draw(images: &[CaptionedImage], columns: usize, width: usize, levels: Gra
     text
 }
 
-/// Scales an image (row, column) from [`SIDE`] to `side` pixels. Each new pixel is the mean of the area that it covers.
-fn shrink(image: &[u8], side: usize) -> Vec<u8> {
-    // Along one axis: the old pixels under a new one, and the length of each overlap in units of 1 / side.
-    let overlaps = |new: usize| {
-        (new * SIDE / side..((new + 1) * SIDE).div_ceil(side))
-            .map(move |old| (old, ((new + 1) * SIDE).min((old + 1) * side) - (new * SIDE).max(old * side)))
-    };
-    let mut small = Vec::with_capacity(side * side);
-    for y in 0..side {
-        for x in 0..side {
-            let mut sum = 0;
-            for (row, height) in overlaps(y) {
-                for (column, width) in overlaps(x) {
-                    sum += height * width * usize::from(image[row * SIDE + column]);
-                }
-            }
-            small.push((sum / (SIDE * SIDE)) as u8);
-        }
-    }
-    small
+/// Resizes a 28x28 image (row, column) to `side` x `side` pixels.
+fn resize(image: &[u8], side: usize) -> Vec<u8> {
+    let image = GrayImage { width: SIDE, height: SIDE, values: image.to_vec(), scale: 1 };
+    image.resize(side, side).values
 }
 
 #[cfg(test)]
@@ -165,18 +149,18 @@ mod tests {
     }
 
     #[test]
-    fn shrink_keeps_the_mean() {
+    fn resizing_keeps_the_mean() {
         let image: Vec<u8> = (0..PIXELS).map(|index| (index * index % 251) as u8).collect();
         let mean =
             |pixels: &[u8]| pixels.iter().map(|&pixel| f64::from(pixel)).sum::<f64>() / pixels.len() as f64;
-        assert_eq!(shrink(&image, SIDE), image);
+        assert_eq!(resize(&image, SIDE), image);
         for side in (MIN_SIDE_PX..SIDE).step_by(2) {
-            let difference = mean(&image) - mean(&shrink(&image, side));
-            assert!((0.0..1.0).contains(&difference), "side {side}: {difference}");
+            let difference = mean(&image) - mean(&resize(&image, side));
+            assert!(difference.abs() < 0.5, "side {side}: {difference}");
         }
-        let half = shrink(&diagonal(), SIDE / 2);
-        assert_eq!(half[..2], [127, 0]);
-        assert_eq!(half[half.len() - 2..], [127, 191]);
+        let half = resize(&diagonal(), SIDE / 2);
+        assert_eq!(half[..2], [128, 0]);
+        assert_eq!(half[half.len() - 2..], [128, 191]);
     }
 
     #[test]

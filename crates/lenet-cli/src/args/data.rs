@@ -9,13 +9,14 @@ use crate::data::{Source, Split};
 pub struct DataArgs {
     /// Labeled images to use instead of the built-in MNIST
     ///
-    /// One of:
-    /// a folder with the four IDX files of MNIST (train-images-idx3-ubyte, ..., raw or .gz);
-    /// a .csv file with the columns of Kaggle's Digit Recognizer (label,pixel0,...,pixel783), whose last sixth is the test split
-    /// and the rest the training split;
-    /// a folder with the subfolders 0 to 9, each with image files of that digit, which are read like `lenet recognize --single`
-    /// reads them: of each digit the last sixth of the files, ordered by name, is the test split;
-    /// or mnist, fashion-mnist or kmnist, as downloaded by `lenet fetch`.
+    /// - A folder with the four IDX files of MNIST (train-images-idx3-ubyte and so on, raw or .gz).
+    ///
+    /// - A .csv file with the columns of Kaggle's Digit Recognizer (label,pixel0,...,pixel783). Its last sixth is the test split.
+    ///
+    /// - A folder with the subfolders 0 to 9 of image files, each read as one digit, as by `lenet recognize --single`. The last
+    ///   sixth of the files of each digit, in the order of their names, is the test split.
+    ///
+    /// - mnist, fashion-mnist or kmnist, downloaded by `lenet fetch`.
     #[arg(long, value_name = "FOLDER|FILE.csv|DATASET")]
     data: Option<Source>,
 }

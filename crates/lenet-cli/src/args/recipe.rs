@@ -9,10 +9,14 @@ use crate::{catalog::ArchitectureName, recipe::Source};
 pub struct RecipeArgs {
     /// Training recipe: default, fast, best, tutorial, or a TOML file
     ///
-    /// `best` is the most accurate known recipe of the architecture and takes minutes. `fast` trains lenet5 to more than 99%
-    /// in seconds. `tutorial` repeats the settings of the PyTorch tutorial, including its mistakes.
-    /// A file has the form that --print-recipe prints. In a file, the optional fields `warmup` (fraction of the steps),
-    /// `label_smoothing` and `ema` (decay of the moving average of the weights) default to 0, which disables the feature.
+    /// - best: the most accurate known recipe of the architecture; it takes minutes.
+    ///
+    /// - fast: trains lenet5 to more than 99% in seconds.
+    ///
+    /// - tutorial: the settings of the PyTorch tutorial, including its mistakes.
+    ///
+    /// - A file has the format that --print-recipe prints. The optional fields `warmup` (fraction of the steps),
+    ///   `label_smoothing` and `ema` (decay of the moving average of the weights) default to 0, which disables the feature.
     #[arg(long, value_name = "NAME|FILE.toml", default_value = "default")]
     recipe: Source,
     /// Number of epochs [default: that of the recipe]

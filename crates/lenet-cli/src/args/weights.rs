@@ -16,11 +16,18 @@ use crate::{
 /// The options that describe a weights file without lenet's metadata, such as one saved from PyTorch.
 #[derive(clap::Args)]
 pub struct WeightsArgs {
-    /// Architecture of a weights file that doesn't name it, such as a PyTorch state_dict saved as safetensors
-    #[arg(long)]
+    /// Architecture of a weights file that doesn't name it, such as a PyTorch state_dict: mlp, cnn, lenet5, vgg or vgg_wide
+    #[arg(long, hide_possible_values = true)]
     architecture: Option<ArchitectureName>,
-    /// Normalization of that file's inputs, (pixel / 255 - MEAN) / STD [default: mean and deviation of MNIST, 0.1307,0.3081]
-    #[arg(long, alias = "scaling", value_name = "MEAN,STD", value_parser = parse_normalize, requires = "architecture", allow_hyphen_values = true)]
+    /// Normalization of that file's inputs, (pixel / 255 - MEAN) / STD [default: that of MNIST, 0.1307,0.3081]
+    #[arg(
+        long,
+        alias = "scaling",
+        value_name = "MEAN,STD",
+        value_parser = parse_normalize,
+        requires = "architecture",
+        allow_hyphen_values = true,
+    )]
     normalize: Option<Normalize>,
 }
 

@@ -14,7 +14,7 @@ use crate::{
 /// Predict the digits of unlabeled 28x28 images, for example for Kaggle's Digit Recognizer
 #[derive(clap::Args)]
 pub struct Args {
-    /// Trained network: lenet5, vgg or handwriting, which are built in, or a .safetensors file
+    /// Trained weights: a built-in name (see `lenet models`) or a .safetensors file
     weights: PathBuf,
     #[command(flatten)]
     weights_args: WeightsArgs,

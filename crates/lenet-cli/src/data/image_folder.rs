@@ -7,7 +7,7 @@ use lenet::{CLASSES, Dataset, PIXELS, pretrained, recognize::Recognizer};
 use rayon::prelude::*;
 
 use super::{Split, test_len};
-use crate::{decode, output::warn, terminal::image_files_bar};
+use crate::{decode, format::joined, output::warn, terminal::image_files_bar};
 
 /// Returns whether `folder` has a subfolder for a digit.
 pub(super) fn has_digit_folders(folder: &Path) -> bool {
@@ -71,9 +71,6 @@ fn normalized(recognizer: &Recognizer, path: &Path) -> anyhow::Result<[u8; PIXEL
     let reading = recognizer.read_single(&decoded.view()?);
     match reading.digits.first() {
         Some(digit) => Ok(digit.normalized),
-        None => {
-            let remarks: Vec<_> = reading.remarks.iter().map(ToString::to_string).collect();
-            bail!("{}", remarks.join(", "))
-        }
+        None => bail!("{}", joined(&reading.remarks, ", ")),
     }
 }

@@ -61,7 +61,7 @@ fn best(architecture: ArchitectureName) -> &'static str {
         ArchitectureName::Mlp => include_str!("../../recipes/mlp.toml"),
         ArchitectureName::Cnn | ArchitectureName::Lenet5 => include_str!("../../recipes/lenet5.toml"),
         ArchitectureName::Vgg => include_str!("../../recipes/vgg.toml"),
-        ArchitectureName::VggWide => include_str!("../../recipes/handwriting.toml"),
+        ArchitectureName::VggWide => include_str!("../../recipes/vgg_wide.toml"),
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Args {
     /// TCP port to listen on; 0 picks a free port
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Trained network: lenet5, vgg or handwriting, which are built in, or a .safetensors file
+    /// Trained weights: a built-in name (see `lenet models`) or a .safetensors file
     #[arg(long, alias = "model", value_name = "WEIGHTS", default_value = DEFAULT_RECOGNIZER)]
     weights: PathBuf,
     #[command(flatten)]

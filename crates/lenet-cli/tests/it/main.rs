@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 mod browser;
 mod checkpoint;
+mod cli;
 mod data;
 mod download;
 mod eval;

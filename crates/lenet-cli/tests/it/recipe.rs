@@ -137,7 +137,7 @@ fn errors_name_the_file_the_line_and_the_key() {
         ("lr = 0.003", "", "line 19, [optimizer.AdamW]: missing field `lr`"),
         ("lr = 0.003", "rate = 1\u{7}", "line 20, rate = 1: "),
         ("weight_decay", "momentum", "line 21, momentum = 0.05: unexpected keys in table: momentum"),
-        ("[scaling]", "[[[[\"", "line 15, [[[[\": "),
+        ("[normalize]", "[[[[\"", "line 15, [[[[\": "),
     ] {
         fs::write(folder.path().join("my.toml"), FULL.replacen(from, to, 1)).unwrap();
         let found = error(print_recipe(folder.path(), "--recipe my.toml"));

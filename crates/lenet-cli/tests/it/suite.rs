@@ -1,4 +1,5 @@
-//! Pictures made of the digits of MNIST, as others would photograph, scan or draw them. The same seed makes the same.
+//! Synthetic photos, scans and drawings of MNIST digits, and the accuracy of the recognition on them. They are reproducible: the
+//! same seed gives the same images.
 
 use std::{env, fs, io::Cursor, ops::Range, path::PathBuf};
 
@@ -7,11 +8,11 @@ use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
 use lenet::{Dataset, SIDE, image::ImageView, metrics::Evaluation, pretrained, recognize::Recognizer};
 use rayon::prelude::*;
 
-/// A grey picture.
+/// A grayscale image.
 pub struct Canvas {
     pub width: usize,
     pub height: usize,
-    /// (row, column): ink from 0 to 1 while it is drawn, light from 0 to 255 when it is done
+    /// (row, column): ink from 0 to 1 during drawing, gray level from 0 to 255 after [`Canvas::photograph`]
     pub values: Vec<f32>,
 }
 
@@ -20,7 +21,7 @@ impl Canvas {
         Self { width, height, values: vec![0.0; width * height] }
     }
 
-    /// The ink of an image, without the empty columns around it.
+    /// Returns the ink of a 28x28 image without the empty columns on both sides.
     fn digit(image: &[u8]) -> Self {
         let filled = |x: &usize| (0..SIDE).any(|y| image[y * SIDE + x] > 0);
         let (left, right) = ((0..SIDE).find(filled).unwrap(), (0..SIDE).rfind(filled).unwrap() + 1);
@@ -31,7 +32,7 @@ impl Canvas {
         digit
     }
 
-    /// Draws `other` with its corner at column `x` and row `y`; the darker ink wins.
+    /// Draws `other` with its top left corner at (`x`, `y`). Each pixel keeps the maximum of both.
     fn draw(&mut self, other: &Self, x: usize, y: usize) {
         for (row, values) in other.values.chunks(other.width).enumerate() {
             for (old, new) in self.values[(y + row) * self.width + x..].iter_mut().zip(values) {
@@ -40,7 +41,10 @@ impl Canvas {
         }
     }
 
-    /// The rows in which there is ink, of a digit that has some.
+    /// Returns the range of rows with ink.
+    ///
+    /// # Panics
+    /// If there is none.
     fn rows(&self) -> Range<usize> {
         let mut filled =
             (0..self.height).filter(|y| self.values[y * self.width..][..self.width].iter().any(|&v| v > 0.0));
@@ -48,7 +52,7 @@ impl Canvas {
         first..filled.next_back().unwrap_or(first) + 1
     }
 
-    /// Draws a round dot.
+    /// Draws a disk.
     fn dot(&mut self, x: f32, y: f32, radius: f32) {
         for (at, value) in self.values.iter_mut().enumerate() {
             let distance = ((at % self.width) as f32 - x).hypot((at / self.width) as f32 - y);
@@ -56,14 +60,14 @@ impl Canvas {
         }
     }
 
-    /// Enlarged, with the values between the old ones interpolated.
+    /// Returns a copy enlarged by bilinear interpolation.
     fn enlarge(&self, scale: usize) -> Self {
         let mut large = Self::new(self.width * scale, self.height * scale);
         let old =
             |x: usize, y: usize| self.values[y.min(self.height - 1) * self.width + x.min(self.width - 1)];
         for (index, value) in large.values.iter_mut().enumerate() {
-            let place = |new: usize| ((new as f32 + 0.5) / scale as f32 - 0.5).max(0.0);
-            let (x, y) = (place(index % (self.width * scale)), place(index / (self.width * scale)));
+            let source = |new: usize| ((new as f32 + 0.5) / scale as f32 - 0.5).max(0.0);
+            let (x, y) = (source(index % (self.width * scale)), source(index / (self.width * scale)));
             let (left, top) = (x as usize, y as usize);
             let (a, b) = (x.fract(), y.fract());
             *value = (old(left, top) * (1.0 - a) + old(left + 1, top) * a) * (1.0 - b)
@@ -72,20 +76,20 @@ impl Canvas {
         large
     }
 
-    /// With margins of random width around it.
-    fn place(&self, most: usize, random: &mut Rng) -> Self {
-        let mut margin = || random.usize(2..=most.max(2));
+    /// Returns a copy with margins of 2 to `max_margin` pixels.
+    fn with_margins(&self, max_margin: usize, random: &mut Rng) -> Self {
+        let mut margin = || random.usize(2..=max_margin.max(2));
         let (left, right, top, bottom) = (margin(), margin(), margin(), margin());
         let mut page = Self::new(left + self.width + right, top + self.height + bottom);
         page.draw(self, left, top);
         page
     }
 
-    /// Ink on paper in uneven light, taken by a noisy camera: 8 bits of light.
+    /// Turns ink into gray levels of a photo: random polarity and contrast, the soft edge of a shadow, and noise.
     fn photograph(mut self, random: &mut Rng) -> Self {
         let light_on_dark = random.bool();
         let contrast = 0.5 + 0.5 * random.f32();
-        // A soft edge of a shadow, anywhere and at any angle.
+        // The edge of the shadow has a random position and direction.
         let (sin, cos) = (random.f32() * std::f32::consts::TAU).sin_cos();
         let (depth, softness) = (0.5 * random.f32(), 0.05 + random.f32());
         let (x0, y0) = (random.f32() * self.width as f32, random.f32() * self.height as f32);
@@ -97,19 +101,19 @@ impl Canvas {
             let light = 1.0 - depth / (1.0 + (-4.0 * along).exp());
             let ink = contrast * *value;
             let shade = if light_on_dark { 0.1 + 0.9 * ink } else { 1.0 - ink };
-            // The sum of four uniform values is nearly normal.
-            let bell: f32 = (0..4).map(|_| random.f32() - 0.5).sum::<f32>() * 3_f32.sqrt();
-            *value = (240.0 * shade * light + noise * bell).clamp(0.0, 255.0).round();
+            // A sum of four uniform values is approximately normal.
+            let normal: f32 = (0..4).map(|_| random.f32() - 0.5).sum::<f32>() * 3_f32.sqrt();
+            *value = (240.0 * shade * light + noise * normal).clamp(0.0, 255.0).round();
         }
         self
     }
 
-    /// 8 bits of light: (row, column).
+    /// Returns the gray levels as bytes: (row, column).
     pub fn bytes(&self) -> Vec<u8> {
         self.values.iter().map(|&value| value as u8).collect()
     }
 
-    /// As it comes back from JPEG.
+    /// Compresses the image as JPEG of a random quality, and decodes it.
     fn compressed(&self, random: &mut Rng) -> Self {
         let mut file = Vec::new();
         let size = (self.width as u32, self.height as u32);
@@ -123,28 +127,28 @@ impl Canvas {
     }
 }
 
-/// One digit a picture: `count` digits of `data` 2 to 8 times as large, inverted or not, anywhere, in uneven light, with
-/// noise, through JPEG; each with what it shows.
+/// Returns `count` photos of one digit each, enlarged 2 to 8 times, with their labels.
 pub fn singles(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)> {
     let mut random = Rng::with_seed(seed);
     (0..count).map(move |_| {
         let index = random.usize(..data.len());
         let digit = Canvas::digit(data.image(index)).enlarge(random.usize(2..=8));
-        let page = digit.place(digit.height / 2, &mut random).photograph(&mut random);
+        let page = digit.with_margins(digit.height / 2, &mut random).photograph(&mut random);
         (page.compressed(&mut random), data.labels()[index].to_string())
     })
 }
 
-/// `count` strings of 2 to 8 digits with gaps from 6 pixels, at MNIST's scale, to an overlap of 2; each with what it shows.
+/// Returns `count` photos of a line of 2 to 8 digits, with their labels. The gaps are between 6 and -2 pixels at MNIST's scale, so
+/// that some digits overlap.
 pub fn strings(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)> {
     let mut random = Rng::with_seed(seed);
     (0..count).map(move |_| {
         let indices: Vec<_> = (0..random.usize(2..=8)).map(|_| random.usize(..data.len())).collect();
         let mut page = Canvas::new(8 * (SIDE + 6), SIDE + 4);
         let mut end = 2;
-        for (place, &index) in indices.iter().enumerate() {
+        for (position, &index) in indices.iter().enumerate() {
             let digit = Canvas::digit(data.image(index));
-            let x = if place == 0 { end } else { (end + random.usize(0..=8)).saturating_sub(2) };
+            let x = if position == 0 { end } else { (end + random.usize(0..=8)).saturating_sub(2) };
             page.draw(&digit, x, random.usize(0..=4));
             end = x + digit.width;
         }
@@ -152,21 +156,22 @@ pub fn strings(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = 
         for (new, old) in line.values.chunks_mut(end + 2).zip(page.values.chunks(page.width)) {
             new.copy_from_slice(&old[..end + 2]);
         }
-        let line = line.enlarge(random.usize(1..=4)).place(SIDE, &mut random);
+        let line = line.enlarge(random.usize(1..=4)).with_margins(SIDE, &mut random);
         let label = indices.iter().map(|&index| char::from(b'0' + data.labels()[index])).collect();
         (line.photograph(&mut random), label)
     })
 }
 
-/// A line that bends as it likes: curves one after the other, through random points.
+/// Returns `count` photos of a smooth random line: a chain of cubic Bezier curves. The label is empty.
 pub fn scribbles(count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)> {
     let mut random = Rng::with_seed(seed);
     (0..count).map(move |_| {
         let side = random.usize(40..160);
         let mut page = Canvas::new(side, side);
         let radius = 0.5 + side as f32 * 0.03 * random.f32();
-        let mut place = || [0.1, 0.1].map(|edge| side as f32 * (edge + (1.0 - 2.0 * edge) * random.f32()));
-        let mut points = [(); 4].map(|()| place());
+        let mut random_point =
+            || [0.1, 0.1].map(|edge| side as f32 * (edge + (1.0 - 2.0 * edge) * random.f32()));
+        let mut points = [(); 4].map(|()| random_point());
         for _ in 0..side % 5 + 2 {
             for step in 0..200 {
                 let t = step as f32 / 200.0;
@@ -175,15 +180,20 @@ pub fn scribbles(count: usize, seed: u64) -> impl Iterator<Item = (Canvas, Strin
                 let at = |axis: usize| points.iter().zip(weights).map(|(p, w)| p[axis] * w).sum::<f32>();
                 page.dot(at(0), at(1), radius);
             }
-            // The next curve goes on in the same direction.
+            // The next curve continues in the same direction.
             let [_, _, before, last] = points;
-            points = [last, [2.0 * last[0] - before[0], 2.0 * last[1] - before[1]], place(), place()];
+            points = [
+                last,
+                [2.0 * last[0] - before[0], 2.0 * last[1] - before[1]],
+                random_point(),
+                random_point(),
+            ];
         }
         (page.photograph(&mut random), String::new())
     })
 }
 
-/// One half of a digit, cut straight across: of any but a 1, whose half is a 1.
+/// Returns `count` photos of one half of a digit. The digit is never 1, because half of a 1 looks like a 1. The label is empty.
 pub fn halves(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)> {
     let mut random = Rng::with_seed(seed);
     (0..count).map(move |_| {
@@ -200,11 +210,11 @@ pub fn halves(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = (
             }
         }
         let half = digit.enlarge(random.usize(2..=4));
-        (half.place(SIDE, &mut random).photograph(&mut random), String::new())
+        (half.with_margins(SIDE, &mut random).photograph(&mut random), String::new())
     })
 }
 
-/// Two digits, one over the other.
+/// Returns `count` photos of two digits drawn over each other. The label is empty.
 pub fn merged(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)> {
     let mut random = Rng::with_seed(seed);
     (0..count).map(move |_| {
@@ -212,14 +222,14 @@ pub fn merged(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = (
         let mut digit = || Canvas::digit(data.image(random.usize(..data.len())));
         let (first, second) = (digit(), digit());
         page.draw(&first, SIDE / 2, SIDE / 2);
-        // Their middles are up to four pixels from each other.
+        // The centers are up to four pixels apart along each axis.
         let left = (SIDE + first.width - second.width) / 2 + random.usize(..=8) - 4;
         page.draw(&second, left, SIDE / 2 + random.usize(..=8) - 4);
         (page.enlarge(random.usize(2..=4)).photograph(&mut random), String::new())
     })
 }
 
-/// Paper on which nothing is written.
+/// Returns `count` photos of blank paper. The label is empty.
 pub fn blanks(count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)> {
     let mut random = Rng::with_seed(seed);
     (0..count).map(move |_| {
@@ -228,7 +238,7 @@ pub fn blanks(count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)>
     })
 }
 
-/// The suites of pictures of `data`, so many each, by name.
+/// Returns all suites with their names, each of `count` images.
 fn suites(data: &Dataset, count: usize) -> [(&'static str, Vec<(Canvas, String)>); 6] {
     [
         ("singles", singles(data, count, 1).collect()),
@@ -240,55 +250,58 @@ fn suites(data: &Dataset, count: usize) -> [(&'static str, Vec<(Canvas, String)>
     ]
 }
 
-/// The share of pictures that are read as what they show, or in which no digit is read if that is none.
-fn right(recognizer: &Recognizer, pictures: &[(Canvas, String)]) -> f64 {
-    let right = pictures.par_iter().filter(|(canvas, label)| {
+/// Returns the fraction of images whose text equals the label, or has no digit if the label is empty.
+fn accuracy(recognizer: &Recognizer, images: &[(Canvas, String)]) -> f64 {
+    let correct = images.par_iter().filter(|(canvas, label)| {
         let bytes = canvas.bytes();
         let text = recognizer.read(&ImageView::new(canvas.width, canvas.height, &bytes).unwrap()).text;
         if label.is_empty() { !text.contains(|c: char| c.is_ascii_digit()) } else { text == *label }
     });
-    right.count() as f64 / pictures.len() as f64
+    correct.count() as f64 / images.len() as f64
 }
 
 #[test]
-fn generated_pictures_are_read_as_well_as_ever() {
+fn suites_keep_their_accuracy() {
     let recognizer = Recognizer::new(pretrained::handwriting().0).unwrap();
-    let shares =
-        suites(&lenet_mnist::test(), 250).map(|(name, pictures)| (name, right(&recognizer, &pictures)));
-    let [(_, singles), (_, strings), nothing @ ..] = shares;
-    let refused = nothing.iter().map(|(_, right)| right).sum::<f64>() / nothing.len() as f64;
-    assert!(singles >= 0.96 && strings >= 0.88 && refused >= 0.8, "{shares:?}");
+    let found =
+        suites(&lenet_mnist::test(), 250).map(|(name, images)| (name, accuracy(&recognizer, &images)));
+    let [(_, singles), (_, strings), outliers @ ..] = found;
+    let rejected = outliers.iter().map(|(_, accuracy)| accuracy).sum::<f64>() / outliers.len() as f64;
+    assert!(singles >= 0.96 && strings >= 0.88 && rejected >= 0.8, "{found:?}");
 }
 
 #[test]
-fn the_way_of_pictures_costs_the_test_images_nothing() {
+fn image_pipeline_keeps_the_accuracy_on_the_test_images() {
     let (network, _) = pretrained::handwriting();
     let data = lenet_mnist::test();
-    let bare = Evaluation::new(data.labels(), &network.probabilities(data.images())).unwrap().accuracy();
+    let direct = Evaluation::new(data.labels(), &network.probabilities(data.images())).unwrap().accuracy();
     let recognizer = Recognizer::new(network).unwrap();
-    let right = (0..data.len()).into_par_iter().filter(|&index| {
+    let correct = (0..data.len()).into_par_iter().filter(|&index| {
         let reading = recognizer.read_single(&ImageView::new(SIDE, SIDE, data.image(index)).unwrap());
         reading.digits.first().is_some_and(|digit| digit.digit == data.labels()[index])
     });
-    let through = right.count() as f64 / data.len() as f64;
-    assert!(bare >= 0.993 && (bare - through).abs() <= 0.001, "bare {bare}, through the pipeline {through}");
+    let recognized = correct.count() as f64 / data.len() as f64;
+    assert!(
+        direct >= 0.993 && (direct - recognized).abs() <= 0.001,
+        "network alone {direct}, with the image pipeline {recognized}"
+    );
 }
 
-/// For `lenet eval --pictures`.
+/// Writes the suites in the form of `lenet eval --pictures`.
 #[test]
-#[ignore = "writes the pictures, of the test images and of the last training images, to the folder SUITES"]
+#[ignore = "writes the suites of the test images and of the last training images to the folder SUITES"]
 fn write_suites() {
     let folder = PathBuf::from(env::var_os("SUITES").expect("SUITES"));
     let held_out = lenet_mnist::train().slice(50_000..60_000);
     for (images, data) in [("test", lenet_mnist::test()), ("held-out", held_out)] {
-        for (name, pictures) in suites(&data, 1000) {
+        for (name, samples) in suites(&data, 1000) {
             let folder = folder.join(images).join(name);
             fs::create_dir_all(&folder).unwrap();
             let mut labels = String::new();
-            for (index, (canvas, label)) in pictures.iter().enumerate() {
+            for (index, (canvas, label)) in samples.iter().enumerate() {
                 let (width, height) = (canvas.width as u32, canvas.height as u32);
-                let picture = image::GrayImage::from_raw(width, height, canvas.bytes()).unwrap();
-                picture.save(folder.join(format!("{index:04}.png"))).unwrap();
+                let image = image::GrayImage::from_raw(width, height, canvas.bytes()).unwrap();
+                image.save(folder.join(format!("{index:04}.png"))).unwrap();
                 let label = if label.is_empty() { "no digit" } else { label };
                 labels += &format!("{index:04}.png\t{label}\t{name}\n");
             }

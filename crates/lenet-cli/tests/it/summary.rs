@@ -94,12 +94,12 @@ total                                   61,706        416,520
 #[test]
 fn lists_architectures_and_built_in_networks() {
     lenet(Path::new(".")).arg("models").assert().success().stderr_eq("").stdout_eq(str![[r#"
-model       parameters multiply-adds     bytes  test accuracy  trained with
-mlp            623,290       622,496         -              -  (lenet train mlp)
-cnn            934,798     1,130,400         -              -  (lenet train cnn)
-lenet5          61,706       416,520   125,556         99.51%  recipe best, 80 epochs, seed 0
-vgg             93,990     8,647,520   193,092         99.65%  recipe best, 30 epochs, seed 0
-handwriting    251,242    25,109,952   509,140         99.57%  recipe best, 30 epochs, seed 0
+architecture parameters multiply-adds  weights         bytes  test accuracy  trained with
+mlp             623,290       622,496  -                   -              -  (lenet train mlp)
+cnn             934,798     1,130,400  -                   -              -  (lenet train cnn)
+lenet5           61,706       416,520  lenet5        125,[..]         99.51%  recipe best, 80 epochs, seed 0
+vgg              93,990     8,647,520  vgg           193,[..]         99.65%  recipe best, 30 epochs, seed 0
+vgg_wide        251,242    25,109,952  handwriting   509,[..]         99.57%  recipe best, 30 epochs, seed 0
 
 "#]]);
 }

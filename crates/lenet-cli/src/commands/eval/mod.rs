@@ -17,10 +17,10 @@ mod metrics;
 /// Evaluate a trained network: accuracy, precision and recall of each digit, confusion matrix
 #[derive(clap::Args)]
 pub struct Args {
-    /// Trained networks: lenet5, vgg or handwriting, which are built in, or .safetensors files
+    /// Trained weights: built-in names (see `lenet models`) or .safetensors files
     ///
     /// A file is one that `lenet train` wrote, or a PyTorch state_dict (see --architecture). Several networks are evaluated one by
-    /// one, and as an ensemble by the mean of their probabilities.
+    /// one, and as an ensemble that averages their probabilities.
     #[arg(
         default_value = "lenet5",
         default_value_if("pictures", ArgPredicate::IsPresent, DEFAULT_RECOGNIZER)

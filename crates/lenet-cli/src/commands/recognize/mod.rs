@@ -15,7 +15,7 @@ use crate::{
     args::WeightsArgs,
     catalog::DEFAULT_RECOGNIZER,
     decode,
-    format::CsvCell,
+    format::{CsvCell, joined},
     output::{create_folder, print, warn},
     terminal::image_files_bar,
 };
@@ -28,7 +28,7 @@ pub struct Args {
     /// Image files (PNG, JPEG, BMP, GIF, WebP, PNM, TIFF), folders of them, or - for stdin
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Trained network: lenet5, vgg or handwriting, which are built in, or a .safetensors file
+    /// Trained weights: a built-in name (see `lenet models`) or a .safetensors file
     #[arg(long, alias = "model", value_name = "WEIGHTS", default_value = DEFAULT_RECOGNIZER)]
     weights: PathBuf,
     #[command(flatten)]
@@ -124,10 +124,7 @@ fn text_line(path: &str, reading: &Reading) -> String {
     let mut line = format!("{path}: {}", reading.text.replace('\n', " "));
     let _ = match reading.min_confidence() {
         Some(confidence) => writeln!(line, " (lowest confidence {:.0}%)", 100.0 * confidence),
-        None => {
-            let remarks: Vec<_> = reading.remarks.iter().map(ToString::to_string).collect();
-            writeln!(line, "({})", remarks.join(", "))
-        }
+        None => writeln!(line, "({})", joined(&reading.remarks, ", ")),
     };
     line
 }
@@ -137,8 +134,8 @@ fn csv_line(path: &str, result: &anyhow::Result<Reading>) -> String {
         Ok(reading) => {
             let confidence =
                 reading.min_confidence().map_or(String::new(), |confidence| format!("{confidence:.4}"));
-            let remarks: Vec<_> = reading.remarks.iter().map(|remark| remark.code()).collect();
-            let remarks = remarks.join("; ");
+            let codes: Vec<_> = reading.remarks.iter().map(|remark| remark.code()).collect();
+            let remarks = codes.join("; ");
             format!("{},{},{confidence},{},\n", CsvCell(path), CsvCell(&reading.text), CsvCell(&remarks))
         }
         Err(error) => format!("{},,,,{}\n", CsvCell(path), CsvCell(&format!("{error:#}"))),

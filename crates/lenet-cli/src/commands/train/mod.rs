@@ -16,7 +16,7 @@ use lenet::{
     Dataset,
     metrics::Evaluation,
     nn::Network,
-    train::{Progress, Trainer},
+    train::{Interrupted, Progress, Trainer},
     weights::{self, HoldoutMetrics, Provenance},
 };
 
@@ -55,7 +55,7 @@ pub struct Args {
     /// Seed of the random initial weights, of the order of the images, and of augmentation and dropout
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Start from trained weights instead of random ones: lenet5, vgg or handwriting, which are built in, or a .safetensors file
+    /// Start from trained weights instead of random ones: a built-in name (see `lenet models`) or a .safetensors file
     ///
     /// The architecture, the temperature and the rejection threshold are those of the weights. So is the normalization, unless
     /// --recipe is a file: then both must have the same. The state of the optimizer and the moving average of the weights start
@@ -72,7 +72,7 @@ pub struct Args {
     #[arg(long, alias = "validate", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     holdout: Option<u32>,
     /// When to evaluate
-    #[arg(long, value_enum, default_value_t = EvalSchedule::EveryEpoch)]
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = EvalSchedule::EveryEpoch)]
     eval: EvalSchedule,
     /// The earlier name of `--eval last`.
     #[arg(long, hide = true, conflicts_with_all = ["holdout", "eval"])]
@@ -145,14 +145,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     log.start(trainer.checkpoint(), &eval_set)?;
     let started = Instant::now();
     let eval_each = (plan.eval == EvalSchedule::EveryEpoch).then_some(&eval_set);
-    let (network, evaluation) =
-        train_epochs(&mut trainer, eval_each, checkpoint_dir.as_ref(), &log, &interrupted)?;
+    let evaluation = train_epochs(&mut trainer, eval_each, checkpoint_dir.as_ref(), &log, &interrupted)?;
     if trainer.checkpoint().epochs() == 0 {
         warn("interrupted before the first epoch ended: no network was saved");
         return Ok(ExitCode::from(interrupt::EXIT_INTERRUPTED));
     }
 
-    let (network, evaluation) = finish(network, evaluation, plan.f16, calibration, &eval_set)?;
+    let (network, evaluation) =
+        finish(trainer.network().clone(), evaluation, plan.f16, calibration, &eval_set)?;
     let provenance = provenance(&trainer, &eval_set, &evaluation);
     write_atomically(&out, &weights::to_bytes(&network, &provenance)?)?;
     log.end(&network, &provenance, &evaluation, started.elapsed(), &out)?;
@@ -223,14 +223,14 @@ fn check_outputs(
 
 /// Trains until the recipe ends or `interrupted` is set. Evaluates after each epoch if `eval_set` is given.
 ///
-/// Returns the network after the last complete epoch and its evaluation.
+/// Returns the evaluation of the network after the last complete epoch. An interrupted epoch has no effect on the trainer.
 fn train_epochs(
     trainer: &mut Trainer,
     eval_set: Option<&EvalSet>,
     checkpoint_dir: Option<&CheckpointDir>,
     log: &ProgressLog,
     interrupted: &AtomicBool,
-) -> anyhow::Result<(Network, Option<Evaluation>)> {
+) -> anyhow::Result<Option<Evaluation>> {
     let mut evaluation = None;
     let first = trainer.checkpoint().epochs() + 1;
     for number in first..=trainer.checkpoint().recipe().epochs {
@@ -244,7 +244,10 @@ fn train_epochs(
                 ControlFlow::Continue(())
             }
         };
-        let Ok(Some(metrics)) = trainer.run_epoch(observe) else { break };
+        let metrics = match trainer.run_epoch(observe) {
+            Ok(Some(metrics)) => metrics,
+            Ok(None) | Err(Interrupted { .. }) => break,
+        };
         let time = started.elapsed();
         ensure!(metrics.loss.is_finite(), DIVERGED);
         evaluation = eval_set.map(|eval_set| eval_set.evaluate(trainer.network())).transpose()?;
@@ -255,7 +258,7 @@ fn train_epochs(
         log.end_epoch(number, &metrics, evaluation.as_ref(), time)?;
     }
     log.clear();
-    Ok((trainer.network().clone(), evaluation))
+    Ok(evaluation)
 }
 
 /// Rounds and calibrates a trained network, and evaluates the result, unless `evaluation` still holds for it.
