@@ -59,7 +59,7 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// The server is at its limits. The response asks the client to retry after [`RETRY_AFTER_SECONDS`].
+    /// The server is at a limit. The header `Retry-After` of the response has [`RETRY_AFTER_SECONDS`].
     pub fn service_unavailable(message: impl ToString) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
     }

@@ -34,8 +34,8 @@ pub struct RecognizeParams {
     single: bool,
 }
 
-/// Schedules recognitions: at most one for each worker at a time, and half of them for large images at most, so that small images
-/// need not wait for large ones.
+/// Runs recognitions on a limited number of worker threads. Large images use at most half of the workers, so that small images
+/// need not wait for them.
 #[derive(Debug)]
 pub struct InferencePool {
     recognizer: Recognizer,
@@ -49,7 +49,7 @@ pub struct InferencePool {
     large_image_permits: Arc<Semaphore>,
 }
 
-/// Sizes above which an image is large. Recognizing it can take a hundred times as long as an image of one digit.
+/// Sizes above which an image is large. Its recognition can take a hundred times as long as that of a single digit.
 const LARGE_FILE_BYTES: usize = 64 << 10;
 const LARGE_IMAGE_PIXELS: u64 = 1 << 20;
 /// Maximum size of a drawing, in bytes of JSON.

@@ -48,7 +48,7 @@ fn api_routes() -> [(&'static str, MethodRouter<Arc<AppState>>); 7] {
         ("/metrics", get(handlers::metrics)),
         ("/openapi.json", get(handlers::openapi)),
         ("/weights.safetensors", get(handlers::weights)),
-        // The name of the route above in version 0.1.
+        // Old path of the route above.
         ("/network.safetensors", get(handlers::weights)),
     ]
 }
