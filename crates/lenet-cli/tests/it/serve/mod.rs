@@ -4,7 +4,8 @@ use std::{
     io::{BufRead, BufReader, Cursor, Read, Write},
     net::TcpStream,
     process::{Child, Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use image::{DynamicImage, GrayImage, ImageFormat};
@@ -96,6 +97,21 @@ impl TestServer {
         String::from_utf8_lossy(&response).into_owned()
     }
 
+    /// Opens connections with incomplete bodies until the memory for bodies is used up. The server must have been started with
+    /// [`BODY_MEMORY_OPTIONS`].
+    fn use_up_body_memory(&self) -> Vec<TcpStream> {
+        let head = "POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+        // Each body lacks one byte, so that the server waits for it. The limit is the memory of 16 bodies.
+        let incomplete_body = [head.as_bytes(), &[b'x'; 999_999]].concat();
+        let streams = (0..16).map(|_| self.connect(&incomplete_body)).collect();
+        let start = Instant::now();
+        while self.recognize(&[b'x'; 100]).0 != 503 {
+            assert!(start.elapsed() < Duration::from_secs(60), "the server accepts further bodies");
+            thread::sleep(Duration::from_millis(20));
+        }
+        streams
+    }
+
     /// Returns a recognizer with the weights of the server.
     pub fn recognizer(&self) -> Recognizer {
         Recognizer::new(weights::from_bytes(&self.get("/weights.safetensors")).unwrap().0).unwrap()
@@ -123,6 +139,9 @@ impl Drop for TestServer {
         let _ = self.process.wait();
     }
 }
+
+/// A small limit for bodies, and a time limit that a busy machine does not reach.
+const BODY_MEMORY_OPTIONS: [&str; 4] = ["--max-body-mb", "1", "--timeout", "300"];
 
 /// Returns ten images of one digit and ten of several.
 pub fn sample_images() -> Vec<GrayImage> {
