@@ -1,8 +1,13 @@
 //! Direct convolution of one sample, in the layout `(channel / 8, height, width, lane = channel % 8)`.
 //!
-//! The lanes are output channels: an input pixel is broadcast and multiplied by the weights of eight or sixteen output
-//! channels, which are put side by side once. As in the convolution of a block, a tile of up to six columns stays in registers
-//! during the loop over the taps.
+//! ```text
+//! for each output row, two groups of eight output channels and tile of up to six columns:
+//!     for each in_channel and tap (u, v):
+//!         add weight (group of channels) * x (pixel, broadcast) to the sums of each column
+//! ```
+//!
+//! The lanes of the output are output channels, whose weights are interleaved once. The sums of a tile stay in registers, as in
+//! the convolution of a block ([`direct`](super::direct)).
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 
@@ -43,7 +48,8 @@ impl SingleSampleOp for SingleSampleConv2d {
     }
 }
 
-/// `y = bias (group) + weight (group, in_channels, kernel_size, kernel_size) * x`, for groups of eight output channels.
+/// Computes `y = bias + weight * x`, with weights `(group, in_channels, kernel_size, kernel_size)` and biases `(group)` of
+/// groups of eight output channels.
 #[inline(always)]
 fn forward<S: Simd>(
     simd: S,
@@ -59,17 +65,18 @@ fn forward<S: Simd>(
         for group in (0..bias.len()).step_by(2) {
             for tile in 0..tiles {
                 let (j, columns) = even_chunk(width, tiles, tile);
-                let at = (group, i, j);
+                let position = (group, i, j);
                 if group + 1 < bias.len() {
-                    with_const!(P = columns => forward_tile::<S, 2, P>(simd, shape, weight, bias, x, y, at));
+                    with_const!(P = columns => forward_tile::<S, 2, P>(simd, shape, weight, bias, x, y, position));
                 } else {
-                    with_const!(P = columns => forward_tile::<S, 1, P>(simd, shape, weight, bias, x, y, at));
+                    with_const!(P = columns => forward_tile::<S, 1, P>(simd, shape, weight, bias, x, y, position));
                 }
             }
         }
     }
 }
 
+/// Computes `G` groups of output channels, from `first` on, by `P` columns, from `j` on in row `i`.
 #[inline(always)]
 fn forward_tile<S: Simd, const G: usize, const P: usize>(
     simd: S,

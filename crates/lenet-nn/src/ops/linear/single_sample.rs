@@ -1,7 +1,14 @@
 //! Fully connected layer of one sample, whose features are contiguous numbers.
 //!
-//! The lanes are inputs, so weights are read as they are in memory. A few outputs are computed together; the lanes of their sums
-//! are added at the end. Every weight is used once, so several samples are faster as a block, which loads it once for all.
+//! ```text
+//! for each group of up to six outputs:
+//!     for each panel and vector of eight inputs:
+//!         add x (input) * weight (output, input) to the vector of sums of each output
+//!     y (output) = bias + sum of the lanes
+//! ```
+//!
+//! The lanes are inputs, because the weights of neighboring inputs are adjacent in memory. Every weight is used once, so
+//! several samples are faster as a block, which loads each weight once for all of them.
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 
@@ -45,9 +52,9 @@ impl SingleSampleOp for SingleSampleLinear {
     }
 }
 
-/// `y[o] = bias[o] + sum over i of weight[o, i] * x[i]`, `x` and `y` rows of features.
+/// Computes `y (output) = bias (output) + sum over the inputs of weight (output, input) * x (input)`.
 ///
-/// Weights are in panels.
+/// `weight` is in panels; `x` and `y` are rows of features, eight in a [`Lanes`].
 #[inline(always)]
 fn forward<S: Simd>(simd: S, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
     let outputs = bias.len();
@@ -58,6 +65,7 @@ fn forward<S: Simd>(simd: S, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut 
     }
 }
 
+/// Computes `R` outputs from `first` on.
 #[inline(always)]
 fn forward_rows<S: Simd, const R: usize>(
     simd: S,
@@ -68,23 +76,23 @@ fn forward_rows<S: Simd, const R: usize>(
     first: usize,
 ) {
     let outputs = bias.len();
-    let (mut sums, mut rests) = ([f32x8::splat(simd, 0.0); R], [0.0; R]);
+    let (mut sums, mut remainders) = ([f32x8::splat(simd, 0.0); R], [0.0; R]);
     for (weight, x) in weight.chunks(PANEL_INPUTS * outputs).zip(x.chunks(PANEL_INPUTS / LANES)) {
         match weight.len() / outputs {
-            // The compiler makes no loop of what it can count.
+            // A constant number of inputs lets the compiler unroll the loop over the vectors.
             PANEL_INPUTS => {
-                add_panel(simd, PANEL_INPUTS, &weight[first * PANEL_INPUTS..], x, &mut sums, &mut rests)
+                add_panel(simd, PANEL_INPUTS, &weight[first * PANEL_INPUTS..], x, &mut sums, &mut remainders)
             }
-            inputs => add_panel(simd, inputs, &weight[first * inputs..], x, &mut sums, &mut rests),
+            inputs => add_panel(simd, inputs, &weight[first * inputs..], x, &mut sums, &mut remainders),
         }
     }
     for r in 0..R {
-        let sum = bias[first + r] + sums[r].reduce_sum() + rests[r];
+        let sum = bias[first + r] + sums[r].reduce_sum() + remainders[r];
         y[(first + r) / LANES].0[(first + r) % LANES] = sum;
     }
 }
 
-/// Adds the products of a panel's `inputs`: those of whole vectors to `sums`, the others to `rests`.
+/// Adds the products of a panel of `inputs` inputs: those of whole vectors to `sums`, the others to `remainders`.
 #[inline(always)]
 fn add_panel<S: Simd, const R: usize>(
     simd: S,
@@ -92,15 +100,15 @@ fn add_panel<S: Simd, const R: usize>(
     weight: &[f32],
     x: &[Lanes],
     sums: &mut [f32x8<S>; R],
-    rests: &mut [f32; R],
+    remainders: &mut [f32; R],
 ) {
-    let (x, x_rest) = x.split_at(inputs / LANES);
+    let (x, x_remainder) = x.split_at(inputs / LANES);
     let mut rows = [weight.as_chunks::<LANES>().0; R];
     for r in 0..R {
-        let (row, rest) = weight[r * inputs..][..inputs].as_chunks();
+        let (row, remainder) = weight[r * inputs..][..inputs].as_chunks();
         rows[r] = row;
-        for (weight, x) in rest.iter().zip(x_rest.iter().flat_map(|x| x.0)) {
-            rests[r] += weight * x;
+        for (weight, x) in remainder.iter().zip(x_remainder.iter().flat_map(|x| x.0)) {
+            remainders[r] += weight * x;
         }
     }
     for k in 0..inputs / LANES {
