@@ -29,10 +29,11 @@ const HEIGHT: usize = 250;
 /// Digits of MNIST are enlarged by this factor.
 const DIGIT_SCALE: usize = 2;
 
+const DARK: [u8; 3] = [60, 60, 64];
 const REMOVED: [u8; 3] = [200, 200, 196];
 const ACCEPTED: [u8; 3] = [38, 103, 172];
 const REJECTED: [u8; 3] = [232, 112, 42];
-/// Colors by which neighboring components are told apart.
+/// Colors that distinguish neighboring components.
 const PALETTE: [[u8; 3]; 4] = [[38, 103, 172], [190, 80, 30], [30, 130, 90], [130, 70, 160]];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -56,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     save(&folder, "components", &figure)?;
 
     let mut figure = Figure::blank();
-    for line in lines(text.components, text.height, &LineParams::default()) {
+    for line in lines(text.components.clone(), text.height, &LineParams::default()) {
         let segments: Vec<_> =
             line.iter().flat_map(|component| oversegment(component, &OversegmentParams::default())).collect();
         for (index, segment) in segments.iter().enumerate() {
@@ -72,7 +73,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", serde_json::to_string_pretty(&reading)?);
     save(&folder, "normalized", &normalized_digits(&reading.digits))?;
 
-    let mut figure = Figure::from_gray(&page, |value| value);
+    let mut figure = Figure::blank();
+    for component in &text.components {
+        figure.fill(component, DARK);
+    }
     for digit in &reading.digits {
         let color = if digit.rejected { REJECTED } else { ACCEPTED };
         let caption = if digit.rejected { "?".to_owned() } else { digit.digit.to_string() };
@@ -88,17 +92,17 @@ fn draw_page() -> Result<GrayImage, Box<dyn Error>> {
     let mut ink = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| {
         let is_rule = (204..207).contains(&y) && (20..460).contains(&x);
         let is_speck =
-            [(420, 30), (250, 118), (60, 225)].iter().any(|&(a, b)| x.abs_diff(a) + y.abs_diff(b) < 3);
+            [(330, 60), (150, 150), (60, 225)].iter().any(|&(a, b)| x.abs_diff(a) + y.abs_diff(b) < 3);
         if is_rule || is_speck { 230 } else { 0 }
     });
     // Columns of the digits: the 5 and the 8 of the second line touch.
     for (label, nth, x, y) in
-        [(4, 1, 30, 24), (0, 2, 85, 20), (7, 3, 140, 26), (1, 4, 190, 24), (9, 5, 240, 22)]
+        [(4, 1, 30, 24), (0, 2, 85, 20), (7, 5, 140, 26), (1, 4, 190, 24), (9, 5, 240, 22)]
     {
         place(&mut ink, &enlarged(&digits, label, nth), x, y);
     }
     for (label, nth, x, y) in
-        [(2, 1, 40, 112), (6, 2, 92, 110), (5, 7, 190, 114), (8, 3, 228, 112), (3, 2, 320, 110)]
+        [(2, 1, 40, 112), (6, 2, 92, 110), (5, 7, 190, 114), (8, 3, 216, 112), (3, 2, 320, 110)]
     {
         place(&mut ink, &enlarged(&digits, label, nth), x, y);
     }

@@ -29,7 +29,7 @@ pub struct Mistake {
     /// The label.
     pub label: u8,
     /// The predicted digit.
-    pub answer: u8,
+    pub prediction: u8,
     /// The probability of the predicted digit.
     pub confidence: f32,
 }
@@ -60,12 +60,12 @@ impl Evaluation {
             if let Some(&value) = probabilities.iter().find(|probability| !probability.is_finite()) {
                 return Err(Error::InvalidProbability { index, value });
             }
-            let answer = argmax(probabilities);
-            confusion_matrix[usize::from(label)][usize::from(answer)] += 1;
-            let confidence = probabilities[usize::from(answer)];
-            predictions.push(Prediction { confidence, is_correct: answer == label });
-            if answer != label {
-                mistakes.push(Mistake { index, label, answer, confidence });
+            let prediction = argmax(probabilities);
+            confusion_matrix[usize::from(label)][usize::from(prediction)] += 1;
+            let confidence = probabilities[usize::from(prediction)];
+            predictions.push(Prediction { confidence, is_correct: prediction == label });
+            if prediction != label {
+                mistakes.push(Mistake { index, label, prediction, confidence });
             }
         }
         // Stable sorts keep equally confident images in the order of the dataset.
@@ -185,10 +185,10 @@ fn ratio(numerator: usize, denominator: usize) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// Returns probabilities with `confidence` for the class `answer` and equal ones for the others.
-    fn row(answer: usize, confidence: f32) -> [f32; CLASSES] {
+    /// Returns probabilities with `confidence` for the class `prediction` and equal ones for the others.
+    fn row(prediction: usize, confidence: f32) -> [f32; CLASSES] {
         let mut row = [(1.0 - confidence) / 9.0; CLASSES];
-        row[answer] = confidence;
+        row[prediction] = confidence;
         row
     }
 
@@ -223,9 +223,9 @@ mod tests {
         assert_eq!(
             evaluation.mistakes(),
             [
-                Mistake { index: 4, label: 5, answer: 3, confidence: 0.8 },
-                Mistake { index: 1, label: 3, answer: 5, confidence: 0.6 },
-                Mistake { index: 5, label: 8, answer: 5, confidence: 0.6 },
+                Mistake { index: 4, label: 5, prediction: 3, confidence: 0.8 },
+                Mistake { index: 1, label: 3, prediction: 5, confidence: 0.6 },
+                Mistake { index: 5, label: 8, prediction: 5, confidence: 0.6 },
             ]
         );
     }

@@ -262,12 +262,12 @@ impl Training<'_> {
     }
 
     fn mistake(&self, mistake: &Mistake) -> anyhow::Result<Markup> {
-        let Mistake { index, label, answer, confidence } = *mistake;
+        let Mistake { index, label, prediction, confidence } = *mistake;
         let png = BASE64_STANDARD.encode(figure::ink_png(self.eval_data.image(index))?);
         Ok(html! {
             li {
-                img src={ "data:image/png;base64," (png) } alt={ "Image " (index) ", label " (label) ", predicted " (answer) };
-                b { (label) " read as " (answer) } br;
+                img src={ "data:image/png;base64," (png) } alt={ "Image " (index) ", label " (label) ", predicted " (prediction) };
+                b { (label) " read as " (prediction) } br;
                 (percent(confidence.into())) br;
                 span.soft { "#" (index) }
             }

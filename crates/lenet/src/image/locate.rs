@@ -17,8 +17,7 @@ pub struct LocateParams {
     /// Values of [`BinarizeParams::paper_window`] that are tried, in this order, where nearly all of the ink was removed as
     /// shadow. Narrower windows take narrower shadows for paper. Empirically chosen.
     pub retry_paper_windows: [f64; 3],
-    /// Text height above which the ink map is halved, in pixels. Empirically chosen: twice as high is read half a percentage
-    /// point better and takes four times as long.
+    /// Text height above which the ink map is halved, in pixels, because larger writing takes longer. Empirically chosen.
     pub max_text_height_px: usize,
     /// Fraction of the ink's area that a halved map keeps at least. Halving leaves a quarter; less is left where thin strokes
     /// vanish, and the map is then not halved. Empirically chosen.

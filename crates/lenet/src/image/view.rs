@@ -18,7 +18,7 @@ pub struct ImageView<'a> {
 }
 
 impl<'a> ImageView<'a> {
-    /// Makes a view of `bytes` in the order `(row, column, channel)`. The number of bytes for each pixel tells the channels:
+    /// Makes a view of `bytes` in the order `(row, column, channel)`. The number of bytes for each pixel determines the channels:
     /// 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA. Alpha is not premultiplied.
     ///
     /// # Errors

@@ -95,7 +95,7 @@ pub fn save_figures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) -
             let caption = format!(
                 "label {}, read {}\n{}  #{}",
                 mistake.label,
-                mistake.answer,
+                mistake.prediction,
                 percent(mistake.confidence.into()),
                 mistake.index
             );
