@@ -5,7 +5,7 @@
 use std::{fs, path::Path, process::Command};
 
 /// Files of data: not text, or longer than [`MAX_SOURCE_BYTES`]. The records of the benchmarks are data, too.
-const DATA: [&str; 12] = [
+const DATA: [&str; 18] = [
     "Cargo.lock",
     "benchmarks/Cargo.lock",
     "crates/lenet-mnist/data/t10k-images-idx3-ubyte.br",
@@ -18,6 +18,12 @@ const DATA: [&str; 12] = [
     "crates/lenet/weights/vgg.safetensors",
     "docs/digits.png",
     "docs/page.png",
+    "docs/recognition/components.png",
+    "docs/recognition/ink.png",
+    "docs/recognition/normalized.png",
+    "docs/recognition/page.png",
+    "docs/recognition/reading.png",
+    "docs/recognition/segments.png",
 ];
 /// Maximum size of a source file.
 const MAX_SOURCE_BYTES: usize = 32 << 10;
