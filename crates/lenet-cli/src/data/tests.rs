@@ -133,14 +133,14 @@ fn error_names_the_malformed_file() {
 
 #[test]
 fn error_names_the_missing_file() {
-    let folder = folder(&[("picture.png", Vec::new())]);
+    let folder = folder(&[("image.png", Vec::new())]);
     for (name, expected) in [
         (
             "",
             ": expected a folder with t10k-images-idx3-ubyte, raw or .gz, or with folders 0 to 9, found neither",
         ),
         ("none", "none: expected a folder with t10k-images-idx3-ubyte"),
-        ("picture.png", "picture.png: expected a folder with t10k-images-idx3-ubyte"),
+        ("image.png", "image.png: expected a folder with t10k-images-idx3-ubyte"),
         ("none.csv", "none.csv: could not be read: "),
     ] {
         let error = error_message(&folder, load(&folder.path().join(name), Split::Test));

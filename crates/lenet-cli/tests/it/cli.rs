@@ -6,7 +6,7 @@ use clap::{CommandFactory, parser::ValueSource};
 use lenet_cli::{Cli, cli_docs};
 
 #[test]
-fn earlier_option_names_are_accepted() {
+fn earlier_names_are_accepted() {
     for (arguments, id) in [
         ("train --validate 5", "holdout"),
         ("train --half", "f16"),
@@ -20,7 +20,12 @@ fn earlier_option_names_are_accepted() {
         ("recognize --explain folder a.png", "trace"),
         ("recognize --megapixels 5 a.png", "max_megapixels"),
         ("recognize --architecture mlp --scaling 0,1 a.png", "normalize"),
+        ("train handwriting", "new_architecture"),
         ("serve --model net", "weights"),
+        ("serve --megabytes 5", "max_body_mb"),
+        ("serve --megapixels 5", "max_megapixels"),
+        ("serve --connections 5", "max_connections"),
+        ("serve --queue 5", "queue_depth"),
     ] {
         let matches = Cli::command().try_get_matches_from(["lenet"].into_iter().chain(arguments.split(' ')));
         let matches = matches.unwrap_or_else(|error| panic!("lenet {arguments}: {error}"));

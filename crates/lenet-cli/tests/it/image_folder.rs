@@ -33,12 +33,12 @@ fn folder_with_images() -> TempDir {
     for (digit, points) in
         [("1", &[[52.0, 20.0], [48.0, 80.0]][..]), ("4", &[[50.0, 15.0], [20.0, 75.0], [80.0, 75.0]])]
     {
-        let pictures = folder.path().join("mine").join(digit);
-        fs::create_dir_all(&pictures).unwrap();
+        let images = folder.path().join("mine").join(digit);
+        fs::create_dir_all(&images).unwrap();
         for number in 0..12 {
             let points: Vec<_> = points.iter().map(|point| point.map(|at| at + 8.0 * random.f32())).collect();
             draw_polygon(&points, random.u32(28..120), number % 3 == 0)
-                .save(pictures.join(format!("{number:02}.png")))
+                .save(images.join(format!("{number:02}.png")))
                 .unwrap();
         }
     }

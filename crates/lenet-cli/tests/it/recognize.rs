@@ -222,11 +222,11 @@ fn reports_malformed_files_and_reads_the_others() {
     bomb.extend([50_000_u32.to_le_bytes(), 50_000_u32.to_le_bytes()].concat());
     bomb.extend(b"\x01\0\x18\0");
     bomb.resize(54, 0);
-    let pictures = folder.path().join("pictures");
-    fs::create_dir_all(pictures.join("more")).unwrap();
+    let images = folder.path().join("pictures");
+    fs::create_dir_all(images.join("more")).unwrap();
     for (name, content) in [
         ("a.png", &png[..]),
-        ("b.png", b"no picture at all"),
+        ("b.png", b"no image at all"),
         ("bomb.bmp", &bomb),
         ("copied.jpg", &copied),
         ("cut.jpg", &jpeg[..jpeg.len() - 20]),
@@ -236,7 +236,7 @@ fn reports_malformed_files_and_reads_the_others() {
         ("more/z.png", &png),
         ("zero.pgm", b"P5 0 0 255\n"),
     ] {
-        fs::write(pictures.join(name), content).unwrap();
+        fs::write(images.join(name), content).unwrap();
     }
     let (stdout, stderr, status) = recognize(folder.path(), &["pictures", "missing.png"]);
     assert_eq!(status, Some(1));
@@ -339,12 +339,12 @@ fn trace_writes_the_intermediate_images() {
 #[test]
 fn evaluates_image_files_by_source() {
     let folder = folder_with_network();
-    let pictures = folder.path().join("pictures");
-    fs::create_dir(&pictures).unwrap();
+    let images = folder.path().join("pictures");
+    fs::create_dir(&images).unwrap();
     let blank = GrayImage::from_pixel(50, 50, Luma([200]));
-    fs::write(pictures.join("a.png"), encoded(&blank.into(), ImageFormat::Png)).unwrap();
+    fs::write(images.join("a.png"), encoded(&blank.into(), ImageFormat::Png)).unwrap();
     fs::write(
-        pictures.join("labels.tsv"),
+        images.join("labels.tsv"),
         "a.png\tblank paper\tone@1:a.png\tphoto\na.png\t7\ttwo@2:a.png\tphoto\n",
     )
     .unwrap();
@@ -362,10 +362,10 @@ a.png: 7 read as nothing, as a single digit nothing
     // Large and small images are scaled to the same cell.
     for (name, side) in [("b.png", 900), ("c.png", 9)] {
         let blank = GrayImage::from_pixel(side, side, Luma([200]));
-        fs::write(pictures.join(name), encoded(&blank.into(), ImageFormat::Png)).unwrap();
+        fs::write(images.join(name), encoded(&blank.into(), ImageFormat::Png)).unwrap();
     }
     let labels = "b.png\t1|2\tone\nc.png\t3\tone\n";
-    fs::write(pictures.join("labels.tsv"), labels).unwrap();
+    fs::write(images.join("labels.tsv"), labels).unwrap();
     let sheet = lenet(folder.path()).args(arguments).args(["--out", "sheet"]).assert().success();
     sheet.stdout_eq(str![[r#"
 ...
@@ -378,7 +378,7 @@ mistakes.png written to sheet
     let size = crate::png_size(&folder.path().join("sheet/mistakes.png"));
     assert_eq!(size, (2 * (140 + 14) - 14 + 2 * 28, 28 + 20 + 14 + 140 + 3 * 20 + 28));
 
-    fs::write(pictures.join("labels.tsv"), "b.png\t1\tone\nc.png 3 one\n").unwrap();
+    fs::write(images.join("labels.tsv"), "b.png\t1\tone\nc.png 3 one\n").unwrap();
     assert_eq!(
         crate::error(lenet(folder.path()).args(arguments)),
         "pictures/labels.tsv: line 2: expected file, label and source between tabs, found \"c.png 3 one\""

@@ -13,7 +13,7 @@ use crate::figure::{self, Canvas, CaptionedImage};
 const MAX_BOXES_SIDE_PX: usize = 1000;
 
 /// Writes `NAME.grey.png` (the gray image), `NAME.ink.png` (the binarized image), `NAME.boxes.png` (the gray image with bounding
-/// boxes) and `NAME.tiles.png` (the normalized digits) to `folder`.
+/// boxes) and `NAME.tiles.png` (the normalized digits) to `folder`. The names are those of earlier versions.
 pub fn save(folder: &Path, name: &str, trace: &Trace) -> anyhow::Result<()> {
     let path = |stage: &str| folder.join(format!("{name}.{stage}.png"));
     let Trace { gray, ink, reading } = trace;

@@ -37,7 +37,7 @@ mod progress;
 use calibration::Calibration;
 use checkpoint_dir::CheckpointDir;
 use eval_set::EvalSet;
-use plan::{Plan, Start};
+use plan::{NewTraining, Plan, Start};
 use progress::ProgressLog;
 
 /// Train a network, evaluate it after each epoch, and save its weights
@@ -173,10 +173,11 @@ fn start(start: Start, train: &Dataset) -> anyhow::Result<(Trainer<'_>, Option<C
     match start {
         Start::Resume { dir, checkpoint } => {
             let trainer =
-                Trainer::resume(checkpoint, train).with_context(|| dir.file().display().to_string())?;
+                Trainer::resume(*checkpoint, train).with_context(|| dir.file().display().to_string())?;
             Ok((trainer, Some(dir)))
         }
-        Start::New { network, init_from, recipe, seed, checkpoint_dir, .. } => {
+        Start::New(training) => {
+            let NewTraining { network, init_from, recipe, seed, checkpoint_dir, .. } = *training;
             let dir = checkpoint_dir.as_deref().map(CheckpointDir::create).transpose()?;
             let trainer = Trainer::new(network, train, recipe, seed)?;
             let trainer = match init_from {

@@ -32,24 +32,27 @@ pub struct Plan {
 /// Where training starts from.
 pub enum Start {
     /// Random or trained weights.
-    New {
-        network: Network,
-        /// Name or path of the trained weights.
-        init_from: Option<String>,
-        recipe: Recipe,
-        seed: u64,
-        threads: ThreadArgs,
-        checkpoint_dir: Option<PathBuf>,
-    },
+    New(Box<NewTraining>),
     /// A checkpoint.
-    Resume { dir: CheckpointDir, checkpoint: Checkpoint },
+    Resume { dir: CheckpointDir, checkpoint: Box<Checkpoint> },
+}
+
+/// A training from random or trained weights.
+pub struct NewTraining {
+    pub network: Network,
+    /// Name or path of the trained weights.
+    pub init_from: Option<String>,
+    pub recipe: Recipe,
+    pub seed: u64,
+    pub threads: ThreadArgs,
+    pub checkpoint_dir: Option<PathBuf>,
 }
 
 impl Start {
     /// Starts as many threads as the options say, or as the interrupted training had.
     pub fn start_threads(&self) -> anyhow::Result<()> {
         match self {
-            Self::New { threads, .. } => threads.start(),
+            Self::New(training) => training.threads.start(),
             Self::Resume { checkpoint, .. } => start_threads(checkpoint.threads()),
         }
     }
@@ -61,7 +64,7 @@ impl Plan {
         let start = match &args.resume {
             Some(path) => {
                 let (dir, checkpoint) = CheckpointDir::open(path)?;
-                Start::Resume { dir, checkpoint }
+                Start::Resume { dir, checkpoint: Box::new(checkpoint) }
             }
             None => {
                 let (initial, recipe) = initial_weights_and_recipe(&args)?;
@@ -69,14 +72,14 @@ impl Plan {
                     Initial::Trained(network) => network,
                     Initial::Random(name) => Network::new(name.architecture(), recipe.normalize, args.seed)?,
                 };
-                Start::New {
+                Start::New(Box::new(NewTraining {
                     network,
                     init_from: args.init.as_deref().map(|path| path.display().to_string()),
                     recipe,
                     seed: args.seed,
                     threads: args.threads,
                     checkpoint_dir: args.checkpoint,
-                }
+                }))
             }
         };
         Ok(Self {
