@@ -5,7 +5,7 @@ use std::ops::Range;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::{EpochMetrics, Recipe};
+use super::{history::EpochMetrics, recipe::Recipe};
 use crate::{
     Dataset, Error,
     metadata::{calibrate, default_temperature, deserialize_architecture},

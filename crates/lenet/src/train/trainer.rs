@@ -10,9 +10,9 @@ use rand_pcg::{
     rand_core::{Rng, SeedableRng},
 };
 
-use super::{Checkpoint, EpochMetrics, Interrupted, Recipe, transform::SampleTransform};
+use super::{checkpoint::Checkpoint, history::EpochMetrics, recipe::Recipe, transform::SampleTransform};
 use crate::{
-    Dataset, Error,
+    Dataset, Error, Interrupted,
     data::check_digit_network,
     nn::{
         Batch, BatchMetrics, DataParallel, Network, Targets, Worker,

@@ -1,6 +1,6 @@
 //! Replacement and augmentation of the samples of one thread's chunk of a batch.
 
-use super::Recipe;
+use super::recipe::Recipe;
 use crate::{
     CLASSES, Dataset, Error, PIXELS,
     data::{

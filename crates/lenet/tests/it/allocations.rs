@@ -45,7 +45,7 @@ fn training_steps_do_not_allocate() {
 /// samples.
 #[test]
 fn synthetic_samples_use_bounded_memory() {
-    /// Bytes of the canvases of one sample, several times what is measured (0.2 MB).
+    /// Upper bound of the memory for one sample, in bytes: several times the measured 0.2 MB.
     const MAX_SAMPLE_BYTES: u64 = 1 << 20;
     let synthetic = |fraction| {
         Some(SyntheticData { glyphs: fraction, line_crops: fraction, outliers: fraction, low_res: fraction })
