@@ -106,7 +106,7 @@ fn batch_returns_a_reading_or_an_error_for_each_file() {
     let server = TestServer::start(&[]);
     let image = encode_png(sample_images().swap_remove(15));
     let blank = encode_png(GrayImage::from_pixel(40, 40, Luma([255])));
-    let files: [(&str, &[u8]); 3] = [("a.png", &image), ("b.txt", b"no picture"), ("c.png", &blank)];
+    let files: [(&str, &[u8]); 3] = [("a.png", &image), ("b.txt", b"no image"), ("c.png", &blank)];
     let (status, items) = server.post("/v1/recognize/batch", FORM, &form(&files));
     assert_eq!(status, 200);
     assert_eq!(items[0], json!({ "name": "a.png", "reading": server.recognize(&image).1 }));
