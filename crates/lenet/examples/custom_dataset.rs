@@ -62,11 +62,11 @@ fn main() -> Result<(), lenet::Error> {
     let mut network = Network::new(architecture, Normalize::UNIT, 0)?;
     println!("before: {:.1}%", 100.0 * accuracy(&network, &test));
 
-    let optimizer = Optimizer::Adam { lr: 0.002 };
+    let optimizer = Optimizer::Adam { lr: 0.005 };
     let mut state = OptimizerState::new(optimizer, network.parameters().len(), Vec::new());
     // One worker, which processes whole batches; several workers run on several threads.
     let mut workers = DataParallel::new(&network, BATCH_SIZE, 1);
-    for epoch in 1..=3 {
+    for epoch in 1..=8 {
         random.shuffle(&mut samples);
         let mut loss = 0.0;
         for batch in samples.chunks(BATCH_SIZE) {

@@ -5,7 +5,7 @@
 use std::{fs, path::Path, process::Command};
 
 /// Files of data: not text, or longer than [`MAX_SOURCE_BYTES`]. The records of the benchmarks are data, too.
-const DATA: [&str; 18] = [
+const DATA: [&str; 19] = [
     "Cargo.lock",
     "benchmarks/Cargo.lock",
     "crates/lenet-mnist/data/t10k-images-idx3-ubyte.br",
@@ -24,9 +24,12 @@ const DATA: [&str; 18] = [
     "docs/recognition/page.png",
     "docs/recognition/reading.png",
     "docs/recognition/segments.png",
+    "fuzz/Cargo.lock",
 ];
 /// Maximum size of a source file.
 const MAX_SOURCE_BYTES: usize = 32 << 10;
+/// Maximum length of a source file under `src`.
+const MAX_LINES: usize = 600;
 
 /// Names through which code reaches files, network, clock, environment or standard streams.
 const OUTSIDE: &str = "fs net env process time stdin stdout stderr print println eprint eprintln dbg";
@@ -82,6 +85,10 @@ fn sources_follow_the_rules() {
         if in_crate("lenet-nn") && !is_test {
             let word = forbidden_word(&text, DOMAIN);
             assert_eq!(word, None, "{path}: expected an engine for any images and classes");
+        }
+        if path.contains("/src/") {
+            let lines = text.lines().count();
+            assert!(lines <= MAX_LINES, "{path}: expected at most {MAX_LINES} lines, found {lines}");
         }
         assert!(path != ".ci/run" || text.contains("exec ./check"), "{path}: expected to call ./check");
     }
