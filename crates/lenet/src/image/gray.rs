@@ -48,7 +48,7 @@ impl GrayImage {
         reduced
     }
 
-    /// Resizes the image to any size, as [`resample`](super::resample) describes. The result has a `scale` of 1, because
+    /// Resizes the image to any size, by area averaging or linear interpolation along each axis. The result has a `scale` of 1, because
     /// the reduction needs not be an integer.
     pub fn resize(&self, width: usize, height: usize) -> Self {
         let resized = resample::FloatImage::from(self).resize(width, height);

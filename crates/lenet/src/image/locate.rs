@@ -8,11 +8,11 @@ use super::{
 /// Parameters of [`locate_text`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LocateParams {
-    /// Parameters of [`binarize`].
+    /// Parameters of [`binarize()`].
     pub binarize: BinarizeParams,
-    /// Parameters of [`components`].
+    /// Parameters of [`components()`].
     pub components: ComponentParams,
-    /// Parameters of [`find_text`].
+    /// Parameters of [`find_text()`].
     pub text: TextParams,
     /// Values of [`BinarizeParams::paper_window`] that are tried, in this order, where nearly all of the ink was removed as
     /// shadow. Narrower windows take narrower shadows for paper. Empirically chosen.
@@ -50,7 +50,7 @@ pub struct LocatedText {
     pub height: usize,
 }
 
-/// Finds the writing of a picture: [`binarize`], [`components`] and [`find_text`], again with a narrower window where shadows
+/// Finds the writing of a picture: [`binarize()`], [`components()`] and [`find_text()`], again with a narrower window where shadows
 /// were taken for ink, and again on halved maps while the writing is large. Returns `None` if the picture is blank.
 pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> Option<LocatedText> {
     let find = |ink: &GrayImage| find_text(ink, components(ink, &params.components), &params.text, stages);

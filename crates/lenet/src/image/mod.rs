@@ -5,14 +5,14 @@
 //! | stage | from | to |
 //! |---|---|---|
 //! | [`ImageView::to_gray`] | decoded picture | gray image of bounded size |
-//! | [`binarize`] | gray image | ink map |
-//! | [`components`] | ink map | connected components |
-//! | [`find_text`] | components | components that can be writing, text height |
-//! | [`lines`] | components | lines of components |
-//! | [`oversegment`] | component | segments, each a digit or a fragment of one |
+//! | [`binarize()`] | gray image | ink map |
+//! | [`components()`] | ink map | connected components |
+//! | [`find_text()`] | components | components that can be writing, text height |
+//! | [`lines()`] | components | lines of components |
+//! | [`oversegment()`] | component | segments, each a digit or a fragment of one |
 //! | [`normalize_digit`] | components of one digit | 28x28 pixels |
 //!
-//! [`locate_text`] runs the stages up to [`find_text`], and repeats them where that helps.
+//! [`locate_text`] runs the stages up to [`find_text()`], and repeats them where that helps.
 //! [`Recognizer`](crate::recognize::Recognizer) runs all of them and classifies the results.
 //!
 //! A crop that shows one digit is normalized and classified without the recognizer:

@@ -12,7 +12,7 @@
 //! # Ok::<(), lenet::Error>(())
 //! ```
 //!
-//! The stages up to normalized digits are those of [`image`](crate::image). In between, each line becomes a lattice: components
+//! The stages up to normalized digits are those of [`image`]. In between, each line becomes a lattice: components
 //! that may be several digits are cut, runs of neighboring segments that may be one digit are classified as candidates, and the
 //! path with the best score through the candidates is chosen. Candidates that are probably not digits are rejected.
 
