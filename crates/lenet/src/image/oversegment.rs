@@ -11,8 +11,8 @@ pub struct OversegmentParams {
     /// Width of a segment, at least, in heights of the component. It is measured in ink: a segment holds as much as this width
     /// of the component does on average. With less ink nothing is a digit, not even a 1.
     pub min_segment_width: f64,
-    /// Height of the ink that a cut parts, at most, as a fraction of the component's height: digits touch at a stroke, and
-    /// what is connected over more of the height is a bar or a shadow.
+    /// Maximum height of the ink that a cut separates, as a fraction of the component's height. Touching digits share a
+    /// stroke; ink that is connected over more of the height is a bar or a shadow.
     pub max_cut_height: f64,
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::image::{Stage, blur};
 
-/// What is known of the line that a candidate stands in.
+/// The context of a candidate: the other candidates of its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineContext {
     /// Most components of the line are certain digits, so a doubtful one is probably a digit as well.

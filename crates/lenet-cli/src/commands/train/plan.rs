@@ -14,7 +14,7 @@ use crate::{
     catalog::ArchitectureName,
 };
 
-/// What `lenet train` is going to do.
+/// The validated settings of `lenet train`.
 pub struct Plan {
     pub start: Start,
     pub data: DataArgs,

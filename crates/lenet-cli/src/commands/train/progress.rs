@@ -47,7 +47,7 @@ impl ProgressLog {
         Self { json, epochs, train_images, eval_name, bar }
     }
 
-    /// Prints what is about to be trained. There is no JSON for it.
+    /// Prints the network, the recipe and the images before training starts; prints nothing with `--json`.
     pub fn start(&self, checkpoint: &Checkpoint, eval_set: &EvalSet) -> anyhow::Result<()> {
         if self.json {
             return Ok(());
