@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{connections::ConnectionState, error::ApiError, router::AppState};
+use super::{connections::ConnectionState, error::ApiError, state::AppState};
 
 /// Reads the whole body of a request into memory. Returns the request with its body, and the permits for the body's bytes, which
 /// must be held for as long as the body.

@@ -31,7 +31,7 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 
-use super::Limits;
+use super::limits::Limits;
 
 /// Response to a connection above the limit when no other connection is idle.
 const OVERLOADED_RESPONSE: &[u8] =

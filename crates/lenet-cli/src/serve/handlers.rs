@@ -18,7 +18,7 @@ use super::{
     error::ApiError,
     inference::{Input, RecognizeParams},
     metrics::Metrics,
-    router::AppState,
+    state::AppState,
 };
 
 /// The description of the API that `GET /openapi.json` returns.

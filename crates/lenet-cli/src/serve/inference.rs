@@ -11,7 +11,7 @@ use tokio::{
     task,
 };
 
-use super::{Limits, error::ApiError, metrics::Metrics};
+use super::{error::ApiError, limits::Limits, metrics::Metrics};
 use crate::decode;
 
 /// The undecoded input of the recognizer. Clones share the bytes.

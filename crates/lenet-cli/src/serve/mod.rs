@@ -2,15 +2,12 @@
 //!
 //! A request passes through these modules in order: `connections` accepts the connection, `middleware` wraps the response,
 //! `router` selects a function of `handlers`, `body` buffers the request, `inference` runs the recognizer on a thread of its
-//! own. `error` turns failures into responses, and `metrics` counts.
+//! own. `error` turns failures into responses, `metrics` counts, and `state` holds what all requests share.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
-    thread,
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -20,8 +17,12 @@ use lenet::{
 };
 use tokio::{runtime, signal};
 
+use limits::Limits;
+use state::AppState;
+
 use crate::{args::WeightsArgs, catalog::DEFAULT_RECOGNIZER, output::print};
 
+mod limits;
 mod connections;
 mod middleware;
 mod router;
@@ -30,6 +31,7 @@ mod body;
 mod inference;
 mod error;
 mod metrics;
+mod state;
 
 /// Serve a page to draw digits on, and an HTTP API that recognizes digits in images
 #[derive(clap::Args)]
@@ -52,45 +54,6 @@ pub struct Args {
     quiet: bool,
 }
 
-/// Limits on the memory and time that clients can use.
-#[derive(Debug, Clone, clap::Args)]
-struct Limits {
-    /// Reject request bodies of more than N megabytes
-    #[arg(long, alias = "megabytes", value_name = "N", default_value_t = 20,
-        value_parser = clap::value_parser!(u32).range(1..=1000))]
-    max_body_mb: u32,
-    /// Reject images of more than N million pixels
-    #[arg(long, alias = "megapixels", value_name = "N", default_value_t = 50)]
-    max_megapixels: u32,
-    /// Time limit in seconds, first for the request header, then for the rest of the request up to its response
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
-    /// Maximum number of open connections; when full, the oldest idle connection is dropped
-    #[arg(long, alias = "connections", value_name = "N", default_value = "512")]
-    max_connections: NonZeroUsize,
-    /// Number of images recognized in parallel [default: number of CPUs]
-    #[arg(long, value_name = "N")]
-    workers: Option<NonZeroUsize>,
-    /// Maximum number of images that wait for a worker; when full, requests get status 503
-    #[arg(long, alias = "queue", value_name = "N", default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(..=65_536))]
-    queue_depth: u32,
-}
-
-impl Limits {
-    fn max_body_bytes(&self) -> usize {
-        self.max_body_mb as usize * 1_000_000
-    }
-
-    fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout)
-    }
-
-    fn workers(&self) -> usize {
-        self.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
-    }
-}
-
 /// Serves until Ctrl-C or SIGTERM.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let network = args.weights_args.load(&args.weights)?;
@@ -105,7 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let listener = listener.with_context(|| format!("{address}: could not listen"))?;
         let shutdown_signal = shutdown_signal()?;
         print(format_args!("http://{}\n", listener.local_addr()?))?;
-        let state = router::AppState::new(Recognizer::new(network)?, weights, args.limits.clone());
+        let state = AppState::new(Recognizer::new(network)?, weights, args.limits.clone());
         connections::serve(listener, router::router(Arc::new(state)), &args.limits, shutdown_signal).await;
         Ok(())
     })

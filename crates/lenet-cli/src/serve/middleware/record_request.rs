@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use crate::serve::{connections::ConnectionState, router::AppState};
+use crate::serve::{connections::ConnectionState, state::AppState};
 
 /// Route label of requests that match no route. Paths are not used as labels, because clients could create any number of them.
 const UNMATCHED_ROUTE: &str = "other";

@@ -9,7 +9,7 @@ use axum::{
 };
 use tokio::time;
 
-use crate::serve::{error::ApiError, router::AppState};
+use crate::serve::{error::ApiError, state::AppState};
 
 /// Responds with status 408 if the request takes longer than the time limit, from its header to its response.
 pub async fn request_timeout(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
