@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Shape,
     error::LayerError,
-    operator::{Activation, LayerSpec, Operator, Placement, SingleSampleOp},
+    operator::{Activation, LayerContext, LayerSpec, Operator, SingleSampleOp},
     ops::{
         activation::{ReLU, Tanh},
         batch_norm::BatchNorm2d,
@@ -121,17 +121,17 @@ impl Layer {
     }
 
     /// See [`LayerSpec::operator`].
-    pub(crate) fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>> {
-        self.spec().operator(placement)
+    pub(crate) fn operator(&self, context: LayerContext) -> Option<Box<dyn Operator>> {
+        self.spec().operator(context)
     }
 
     /// See [`LayerSpec::single_sample`].
     pub(crate) fn single_sample(
         &self,
         level: Level,
-        placement: Placement,
+        context: LayerContext,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
-        self.spec().single_sample(level, placement, parameters)
+        self.spec().single_sample(level, context, parameters)
     }
 }

@@ -102,7 +102,7 @@ pub use architecture::{Architecture, LayerSummary};
 pub use data_parallel::{Batch, DataParallel};
 pub use error::{Error, LayerError};
 pub use layer::Layer;
-pub use loss::{BatchMetrics, Targets, argmax, smooth, softmax};
+pub use loss::{BatchMetrics, Targets, argmax, smooth_targets, softmax};
 pub use network::{Network, Tensor};
 pub use normalize::Normalize;
 pub use ops::{

@@ -52,7 +52,7 @@ impl Targets<'_> {
 }
 
 /// Smooths a row of target probabilities as PyTorch's `label_smoothing`: `t[k] = (1 - smoothing) * t[k] + smoothing / K`.
-pub fn smooth(row: &mut [f32], smoothing: f32) {
+pub fn smooth_targets(row: &mut [f32], smoothing: f32) {
     let classes = row.len() as f32;
     for t in row {
         *t = (1.0 - smoothing) * *t + smoothing / classes;

@@ -65,7 +65,7 @@ pub(crate) trait LayerSpec {
 
     /// Returns the layer's operator on one thread, or `None` if it leaves the memory of its input as it is, as a flattening
     /// does, or is an [`activation`](Self::activation).
-    fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>>;
+    fn operator(&self, context: LayerContext) -> Option<Box<dyn Operator>>;
 
     /// Returns the layer in inference on one sample, or `None` if its output is its input. A transformation of the parameters
     /// uses the SIMD instructions of `level`.
@@ -74,18 +74,18 @@ pub(crate) trait LayerSpec {
     fn single_sample(
         &self,
         _level: Level,
-        placement: Placement,
+        context: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
-        let [input, output] = [placement.input, placement.output].map(grouped);
-        let operator = self.operator(Placement { input, output, ..placement })?;
+        let [input, output] = [context.input, context.output].map(grouped);
+        let operator = self.operator(LayerContext { input, output, ..context })?;
         Some(Box::new(ChannelwiseOp(operator)))
     }
 }
 
 /// Position of a layer in a network.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Placement {
+pub(crate) struct LayerContext {
     /// Shape of its input.
     pub input: Shape,
     /// Shape of its output.

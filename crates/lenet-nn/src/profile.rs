@@ -3,7 +3,7 @@
 use crate::{
     Architecture, Error,
     layout::{LANES, Lanes, zeros},
-    operator::{Pass, Placement},
+    operator::{LayerContext, Pass},
 };
 
 /// Time and work of one layer.
@@ -49,7 +49,7 @@ pub fn profile_layers(
         }
         let parameters = vec![0.01; row.parameters + row.buffers];
         let mut gradient = vec![0.0; parameters.len()];
-        let placement = Placement { input, output, max_blocks, random_stream: 0 };
+        let context = LayerContext { input, output, max_blocks, random_stream: 0 };
         let (forward_seconds, backward_seconds) = if let Some(activation) = row.layer.activation() {
             let forward =
                 seconds(&mut || y.chunks_mut(output.len()).for_each(|y| activation.forward(level, y)));
@@ -58,7 +58,7 @@ pub fn profile_layers(
                 ys.zip(dy.chunks_mut(output.len())).for_each(|(y, dy)| activation.backward(level, y, dy));
             });
             (forward, backward)
-        } else if let Some(mut operator) = row.layer.operator(placement) {
+        } else if let Some(mut operator) = row.layer.operator(context) {
             let scratch_len =
                 operator.deferred_weight_gradient().map_or(0, |layer| layer.scratch_len(max_blocks));
             let mut scratch = zeros(scratch_len);

@@ -12,7 +12,7 @@ use fearless_simd::Level;
 use crate::{
     Layer, Network, Shape,
     layout::{Buffer, LANES, zeros},
-    operator::{Placement, SingleSampleOp, grouped},
+    operator::{LayerContext, SingleSampleOp, grouped},
 };
 
 /// Output of a convolution for one sample, after the batch normalization and activation function that follow it.
@@ -57,9 +57,9 @@ impl SingleSample {
             let output = row.output;
             let parameters = start..start + row.parameters + row.buffers;
             start = parameters.end;
-            let placement = Placement { input, output, max_blocks: 0, random_stream: 0 };
+            let context = LayerContext { input, output, max_blocks: 0, random_stream: 0 };
             if let Some(operator) =
-                row.layer.single_sample(level, placement, &network.parameters()[parameters.clone()])
+                row.layer.single_sample(level, context, &network.parameters()[parameters.clone()])
             {
                 let maps = match row.layer {
                     Layer::Conv2d(layer) if !layer.covers(input) => Some((row.name.to_owned(), output)),

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::{
     Network, Normalize, Shape,
     layout::{Buffer, LANES, Lanes, blocks, zeros},
-    operator::{Activation, Operator, Pass, Placement},
+    operator::{Activation, LayerContext, Operator, Pass},
     ops::dropout::DropoutOp,
 };
 
@@ -116,18 +116,18 @@ impl Workspace {
         let (mut input, mut start, mut random_stream) = (architecture.input(), 0, 0);
         for row in network.rows() {
             let output = row.output;
-            let placement = Placement { input, output, max_blocks, random_stream };
+            let context = LayerContext { input, output, max_blocks, random_stream };
             if let crate::Layer::Dropout(layer) = *row.layer {
                 random_stream += 1;
                 if let Some(op) = ops.last_mut()
                     && op.accepts_dropout()
                 {
-                    op.dropout = Some(DropoutOp::new(layer, placement));
+                    op.dropout = Some(DropoutOp::new(layer, context));
                     continue;
                 }
             }
             let activation = row.layer.activation();
-            let operator = match (row.layer.operator(placement), activation) {
+            let operator = match (row.layer.operator(context), activation) {
                 (Some(operator), _) => Some(operator),
                 (None, None) => None,
                 (None, activation) => match ops.last_mut() {

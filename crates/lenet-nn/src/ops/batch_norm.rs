@@ -16,7 +16,9 @@ use crate::{
     Shape,
     error::LayerError,
     layout::{Buffer, Lanes, channel_groups},
-    operator::{BUFFERS, BatchStatistics, Direction, LayerSpec, Operator, Pass, Placement, SingleSampleOp},
+    operator::{
+        BUFFERS, BatchStatistics, Direction, LayerContext, LayerSpec, Operator, Pass, SingleSampleOp,
+    },
     simd::{Vector, kernel},
 };
 
@@ -63,14 +65,14 @@ impl LayerSpec for BatchNorm2d {
         Some(if param_name == "weight" || param_name == BUFFERS[1] { 1.0 } else { 0.0 })
     }
 
-    fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>> {
-        Some(Box::new(BatchNormOp::new(placement.input)))
+    fn operator(&self, context: LayerContext) -> Option<Box<dyn Operator>> {
+        Some(Box::new(BatchNormOp::new(context.input)))
     }
 
     fn single_sample(
         &self,
         _level: Level,
-        Placement { input, .. }: Placement,
+        LayerContext { input, .. }: LayerContext,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
         let (scale, shift): (Vec<f32>, Vec<f32>) =

@@ -17,7 +17,7 @@ use crate::{
     Shape,
     error::LayerError,
     layout::Lanes,
-    operator::{LayerSpec, Operator, Pass, Placement, SingleSampleOp},
+    operator::{LayerContext, LayerSpec, Operator, Pass, SingleSampleOp},
     simd::{Vector, kernel},
 };
 
@@ -51,14 +51,14 @@ impl LayerSpec for Dropout {
         if (0.0..1.0).contains(&self.p) { Ok(input) } else { Err(LayerError::Probability { p: self.p }) }
     }
 
-    fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>> {
-        Some(Box::new(DropoutOp::new(*self, placement)))
+    fn operator(&self, context: LayerContext) -> Option<Box<dyn Operator>> {
+        Some(Box::new(DropoutOp::new(*self, context)))
     }
 
     fn single_sample(
         &self,
         _level: Level,
-        _placement: Placement,
+        _placement: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
         None
@@ -76,8 +76,8 @@ pub(crate) struct DropoutOp {
 }
 
 impl DropoutOp {
-    pub fn new(Dropout { p }: Dropout, placement: Placement) -> Self {
-        Self { p, len: placement.input.len(), stream: placement.random_stream }
+    pub fn new(Dropout { p }: Dropout, context: LayerContext) -> Self {
+        Self { p, len: context.input.len(), stream: context.random_stream }
     }
 
     /// Multiplies activations, or their gradients, by the mask, in place.

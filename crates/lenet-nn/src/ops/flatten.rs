@@ -9,7 +9,7 @@ use crate::{
     Shape,
     error::LayerError,
     layout::{LANES, Lanes},
-    operator::{LayerSpec, Operator, Placement, SingleSampleOp},
+    operator::{LayerContext, LayerSpec, Operator, SingleSampleOp},
 };
 
 /// Reshapes channels, rows and columns to one row of features.
@@ -24,14 +24,14 @@ impl LayerSpec for Flatten {
         Ok(Shape::flat(input.len()))
     }
 
-    fn operator(&self, _placement: Placement) -> Option<Box<dyn Operator>> {
+    fn operator(&self, _placement: LayerContext) -> Option<Box<dyn Operator>> {
         None
     }
 
     fn single_sample(
         &self,
         _level: Level,
-        Placement { input, .. }: Placement,
+        LayerContext { input, .. }: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
         if input.height * input.width > 1 { Some(Box::new(SingleSampleFlatten(input))) } else { None }

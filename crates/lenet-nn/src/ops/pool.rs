@@ -18,7 +18,7 @@ use crate::{
     Shape,
     error::LayerError,
     layout::Lanes,
-    operator::{Activation, LayerSpec, Operator, Pass, Placement},
+    operator::{Activation, LayerContext, LayerSpec, Operator, Pass},
     simd::{Vector, kernel},
 };
 
@@ -89,7 +89,10 @@ macro_rules! pool_spec {
                 window::output_shape(input, input.channels, self.kernel_size, self.stride, 0)
             }
 
-            fn operator(&self, Placement { input, output, .. }: Placement) -> Option<Box<dyn Operator>> {
+            fn operator(
+                &self,
+                LayerContext { input, output, .. }: LayerContext,
+            ) -> Option<Box<dyn Operator>> {
                 let Self { kernel_size, stride } = *self;
                 let kind = PoolKind::$kind;
                 Some(Box::new(PoolOp { kind, input, output, kernel_size, stride, fused: None }))

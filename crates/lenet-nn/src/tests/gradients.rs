@@ -8,7 +8,7 @@ use super::{
 use crate::{
     AvgPool2d, Conv2d, DataParallel, Dropout, Layer, Linear, MaxPool2d, Network, Normalize, Targets,
     layout::{LANES, zeros},
-    loss::{CrossEntropy, smooth},
+    loss::{CrossEntropy, smooth_targets},
     worker::BatchSlice,
 };
 
@@ -185,7 +185,7 @@ fn cross_entropy_matches_naive_loss() {
             .chunks(CLASSES)
             .flat_map(|row| {
                 let mut row: [f32; CLASSES] = std::array::from_fn(|class| row[class] as f32);
-                smooth(&mut row, smoothing as f32);
+                smooth_targets(&mut row, smoothing as f32);
                 row
             })
             .collect::<Vec<f32>>();

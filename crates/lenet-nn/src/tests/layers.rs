@@ -12,7 +12,7 @@ use super::{
 use crate::{
     AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Shape,
     layout::{LANES, Lanes, blocks, zeros},
-    operator::{Activation, Direction, Pass, Placement},
+    operator::{Activation, Direction, LayerContext, Pass},
 };
 
 /// Returns the engine's layer for a naive one.
@@ -79,7 +79,7 @@ fn check_layer(
         activation.backward(level, &y_lanes, &mut dx_lanes);
     } else {
         let mut operator = layer
-            .operator(Placement { input, output, max_blocks: blocks(samples), random_stream: 0 })
+            .operator(LayerContext { input, output, max_blocks: blocks(samples), random_stream: 0 })
             .unwrap();
         (y_lanes, dx_lanes) = (zeros(dy_lanes.len()), zeros(x_lanes.len()));
         dx_lanes.fill(Lanes([f32::NAN; LANES]));
@@ -215,8 +215,9 @@ fn tanh_is_exact_to_single_precision() {
 fn dropout_keeps_the_mean_and_repeats_its_mask_backward() {
     let layer = Layer::from(Dropout::new(0.2));
     let shape = Shape::flat(1000);
-    let mut operator =
-        layer.operator(Placement { input: shape, output: shape, max_blocks: 3, random_stream: 0 }).unwrap();
+    let mut operator = layer
+        .operator(LayerContext { input: shape, output: shape, max_blocks: 3, random_stream: 0 })
+        .unwrap();
     let ones = vec![Lanes([1.0; LANES]); 3000];
     for level in levels() {
         let pass = Pass { level, training: true, dropout_key: Some(7), first_block: 4, samples: 24 };

@@ -70,7 +70,7 @@ pub fn binarize(gray: &GrayImage, params: &BinarizeParams, stages: Stages) -> Op
     let mut ink = relative_darkness(gray, &coarse, inverted, params, stages);
     let mut contrast = Contrast::estimate(&ink, params)?;
     if stages.contains(Stage::Noise) && contrast.noise > params.max_noise * (contrast.edge - contrast.paper) {
-        ink = smooth(&ink);
+        ink = box_blur(&ink);
         contrast = Contrast::estimate(&ink, params)?;
     }
     let scale = f32::from(EDGE_LEVEL) / (contrast.edge - contrast.paper);
@@ -140,7 +140,7 @@ pub(super) fn mean(values: &[u8]) -> u8 {
 }
 
 /// Smooths by a 3x3 mean: rows first, then columns, rounded after each.
-fn smooth(gray: &GrayImage) -> GrayImage {
+fn box_blur(gray: &GrayImage) -> GrayImage {
     let neighborhood = |at: usize, len: usize| at.saturating_sub(1)..(at + 2).min(len);
     let mut across = gray.clone();
     for (new, old) in across.values.chunks_mut(gray.width).zip(gray.values.chunks(gray.width)) {

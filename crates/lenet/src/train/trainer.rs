@@ -17,7 +17,7 @@ use crate::{
     nn::{
         Batch, BatchMetrics, DataParallel, Network, Targets, Worker,
         optim::{Average, OptimizerState},
-        smooth,
+        smooth_targets,
     },
 };
 
@@ -172,7 +172,7 @@ impl<'a> Trainer<'a> {
         if done == epochs {
             return Ok(None);
         }
-        self.snapshot.save(&self.checkpoint);
+        self.snapshot.capture(&self.checkpoint);
         let total = self.data.len();
         let mut random = Pcg64Mcg::seed_from_u64(seed ^ ((done as u64 + 1) << 32));
         let order = shuffled(total, &mut random);
@@ -220,7 +220,7 @@ impl<'a> Trainer<'a> {
             }
             let (images, rows) = transform.apply(data, targets, indices, key, first);
             let rows = rows.map(|mut row| {
-                smooth(&mut row, label_smoothing);
+                smooth_targets(&mut row, label_smoothing);
                 row
             });
             worker.load(trained, images, rows);
@@ -256,7 +256,7 @@ impl Snapshot {
         }
     }
 
-    fn save(&mut self, Checkpoint { network, average, optimizer, .. }: &Checkpoint) {
+    fn capture(&mut self, Checkpoint { network, average, optimizer, .. }: &Checkpoint) {
         self.parameters.copy_from_slice(network.parameters());
         if let Some(average) = average {
             self.average.copy_from_slice(average.parameters());

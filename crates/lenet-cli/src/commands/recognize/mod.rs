@@ -73,7 +73,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             .map(|path| {
                 let result = read(path, &recognizer, &args);
                 bar.inc(1);
-                (args.line(path, &result), result.err())
+                (args.format_result(path, &result), result.err())
             })
             .collect();
         bar.suspend(|| {
@@ -108,7 +108,7 @@ fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Rea
 
 impl Args {
     /// Formats the result of an image in the requested format. A failed image has no line of plain text.
-    fn line(&self, path: &Path, result: &anyhow::Result<Reading>) -> String {
+    fn format_result(&self, path: &Path, result: &anyhow::Result<Reading>) -> String {
         let path = path.display().to_string();
         if self.json {
             json_line(&path, result)
@@ -144,7 +144,7 @@ fn csv_line(path: &str, result: &anyhow::Result<Reading>) -> String {
 
 fn json_line(path: &str, result: &anyhow::Result<Reading>) -> String {
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct ImageRecord<'a> {
         path: &'a str,
         #[serde(flatten)]
         reading: &'a Reading,
@@ -152,7 +152,7 @@ fn json_line(path: &str, result: &anyhow::Result<Reading>) -> String {
     match result {
         Ok(reading) => {
             // Serialization can't fail: a reading has only text, numbers, and lists and structs of them.
-            serde_json::to_string(&Line { path, reading }).expect("a reading is JSON") + "\n"
+            serde_json::to_string(&ImageRecord { path, reading }).expect("a reading is JSON") + "\n"
         }
         Err(error) => format!("{}\n", json!({ "path": path, "error": format!("{error:#}") })),
     }

@@ -11,7 +11,7 @@ use crate::{
     Shape,
     error::LayerError,
     layout::{Lanes, channel_groups},
-    operator::{LayerSpec, Operator, Placement, SingleSampleOp, grouped},
+    operator::{LayerContext, LayerSpec, Operator, SingleSampleOp, grouped},
     ops::{
         linear::{Linear, LinearOp, SingleSampleLinear},
         window,
@@ -65,8 +65,8 @@ impl LayerSpec for Conv2d {
         }
     }
 
-    fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>> {
-        let Placement { input, output, max_blocks, .. } = placement;
+    fn operator(&self, context: LayerContext) -> Option<Box<dyn Operator>> {
+        let LayerContext { input, output, max_blocks, .. } = context;
         if let Some(linear) = self.as_linear(input) {
             return Some(Box::new(LinearOp::new(linear, max_blocks)));
         }
@@ -81,7 +81,7 @@ impl LayerSpec for Conv2d {
     fn single_sample(
         &self,
         level: Level,
-        Placement { input, output, .. }: Placement,
+        LayerContext { input, output, .. }: LayerContext,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
         if let Some(linear) = self.as_linear(input) {

@@ -6,7 +6,7 @@ use super::{Linear, LinearOp, SingleSampleLinear};
 use crate::{
     Shape,
     error::LayerError,
-    operator::{LayerSpec, Operator, Placement, SingleSampleOp},
+    operator::{LayerContext, LayerSpec, Operator, SingleSampleOp},
     ops::window::check_dimension,
 };
 
@@ -44,16 +44,16 @@ impl LayerSpec for Linear {
         self.to_rows(&engine[..weights], &mut pytorch[..weights]);
     }
 
-    fn operator(&self, placement: Placement) -> Option<Box<dyn Operator>> {
-        Some(Box::new(LinearOp::new(*self, placement.max_blocks)))
+    fn operator(&self, context: LayerContext) -> Option<Box<dyn Operator>> {
+        Some(Box::new(LinearOp::new(*self, context.max_blocks)))
     }
 
     fn single_sample(
         &self,
         _level: Level,
-        placement: Placement,
+        context: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
-        Some(Box::new(SingleSampleLinear::new(*self, placement.input)))
+        Some(Box::new(SingleSampleLinear::new(*self, context.input)))
     }
 }
