@@ -35,14 +35,14 @@ impl LayerSpec for ReLU {
         Some(Activation::Relu)
     }
 
-    fn operator(&self, _placement: LayerContext) -> Option<Box<dyn Operator>> {
+    fn operator(&self, _context: LayerContext) -> Option<Box<dyn Operator>> {
         None
     }
 
     fn single_sample(
         &self,
         _level: Level,
-        _placement: LayerContext,
+        _context: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
         Some(Box::new(Activation::Relu))
@@ -62,14 +62,14 @@ impl LayerSpec for Tanh {
         Some(Activation::Tanh)
     }
 
-    fn operator(&self, _placement: LayerContext) -> Option<Box<dyn Operator>> {
+    fn operator(&self, _context: LayerContext) -> Option<Box<dyn Operator>> {
         None
     }
 
     fn single_sample(
         &self,
         _level: Level,
-        _placement: LayerContext,
+        _context: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
         Some(Box::new(Activation::Tanh))

@@ -58,7 +58,7 @@ impl LayerSpec for Dropout {
     fn single_sample(
         &self,
         _level: Level,
-        _placement: LayerContext,
+        _context: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
         None

@@ -24,7 +24,7 @@ impl LayerSpec for Flatten {
         Ok(Shape::flat(input.len()))
     }
 
-    fn operator(&self, _placement: LayerContext) -> Option<Box<dyn Operator>> {
+    fn operator(&self, _context: LayerContext) -> Option<Box<dyn Operator>> {
         None
     }
 
