@@ -76,7 +76,7 @@ impl Architecture {
     ///
     /// Its logit is fixed at 0, so it has no parameters and no element in logits or probabilities. The probabilities of the
     /// other classes then sum to the probability that a sample is of any class.
-    pub fn with_outlier_class(self) -> Self {
+    pub fn with_implicit_outlier_class(self) -> Self {
         Self { outlier_class: true, ..self }
     }
 

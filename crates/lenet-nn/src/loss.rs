@@ -2,7 +2,7 @@
 //!
 //! `loss = mean over the samples of -sum over k of t[k] * log(softmax(z)[k])`, `softmax(z)[k] = exp(z[k]) / sum over j of exp(z[j])`
 //!
-//! An architecture [with an outlier class](crate::Architecture::with_outlier_class) has an implicit class `K` with the fixed
+//! An architecture [with an outlier class](crate::Architecture::with_implicit_outlier_class) has an implicit class `K` with the fixed
 //! logit `z[K] = 0`. Its target is what a row of targets lacks to 1, `t[K] = 1 - sum over k < K of t[k]`.
 //!
 //! ```

@@ -110,9 +110,9 @@ impl Network {
         Ok(Self { rejection_threshold: threshold, ..self })
     }
 
-    /// Adds an [outlier class](Architecture::with_outlier_class) to the architecture. The parameters stay the same.
-    pub fn with_outlier_class(mut self) -> Self {
-        self.architecture = self.architecture.with_outlier_class();
+    /// Adds an [outlier class](Architecture::with_implicit_outlier_class) to the architecture. The parameters stay the same.
+    pub fn with_implicit_outlier_class(mut self) -> Self {
+        self.architecture = self.architecture.with_implicit_outlier_class();
         self
     }
 

@@ -39,6 +39,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut trainer = Trainer::new(network, &train, recipe, 0)?.init_from("lenet5");
     while trainer.run_epoch(|_| ControlFlow::Continue(()))?.is_some() {}
-    println!("after:  {:.1}%", 100.0 * accuracy(trainer.network(), &test)?);
+    println!("after:  {:.1}%", 100.0 * accuracy(trainer.trained_network(), &test)?);
     Ok(())
 }

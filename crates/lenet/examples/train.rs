@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("loss {:.4}, training accuracy {:.2}%", epoch.loss, 100.0 * epoch.train_accuracy);
     }
 
-    let network = trainer.into_network();
+    let network = trainer.into_trained_network();
     let evaluation = Evaluation::new(test.labels(), &network.probabilities(test.images()))?;
     println!("test accuracy {:.2}%", 100.0 * evaluation.accuracy());
 

@@ -50,7 +50,7 @@
 //! while let Some(epoch) = trainer.run_epoch(|_| ControlFlow::Continue(()))? {
 //!     println!("loss {:.4}", epoch.loss);
 //! }
-//! let probabilities = trainer.network().probabilities(test.images());
+//! let probabilities = trainer.trained_network().probabilities(test.images());
 //! let evaluation = Evaluation::new(test.labels(), &probabilities)?;
 //! assert!(evaluation.accuracy() > 0.97);
 //!

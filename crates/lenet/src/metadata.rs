@@ -33,6 +33,6 @@ pub(crate) fn calibrate(
     temperature: f32,
     threshold: Option<f32>,
 ) -> Result<Network, Error> {
-    let network = if threshold.is_some() { network.with_outlier_class() } else { network };
+    let network = if threshold.is_some() { network.with_implicit_outlier_class() } else { network };
     Ok(network.with_temperature(temperature)?.with_rejection_threshold(threshold)?)
 }

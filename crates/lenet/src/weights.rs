@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn round_trip_keeps_calibration_and_f16() {
-        let mut network = network().with_outlier_class().with_temperature(1.25).unwrap();
+        let mut network = network().with_implicit_outlier_class().with_temperature(1.25).unwrap();
         network = network.with_rejection_threshold(Some(0.5)).unwrap();
         let single = to_bytes(&network, &provenance()).unwrap();
         network.round_to_f16();
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn round_trip_keeps_outlier_class_without_threshold() {
-        let bytes = to_bytes(&network().with_outlier_class(), &provenance()).unwrap();
+        let bytes = to_bytes(&network().with_implicit_outlier_class(), &provenance()).unwrap();
         let (found, _) = from_bytes(&bytes).unwrap();
         assert!(found.architecture().has_outlier_class());
         assert_eq!(found.rejection_threshold(), None);

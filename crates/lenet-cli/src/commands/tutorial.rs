@@ -9,7 +9,7 @@ use crate::{
     args::{DataArgs, ThreadArgs},
     data::Split,
     output::print,
-    recipe::tutorial::TutorialNetwork,
+    recipe::pytorch_tutorial::TutorialNetwork,
 };
 
 /// Repeat the PyTorch tutorial, with its published accuracies beside the new ones
@@ -68,7 +68,7 @@ fn train_and_print(
     for (epoch, published) in network.published_accuracies().into_iter().enumerate() {
         trainer.run_epoch(|_| ControlFlow::Continue(()))?;
         let [train_accuracy, test_accuracy] = [train, test].map(|data| {
-            Evaluation::new(data.labels(), &trainer.network().probabilities(data.images()))
+            Evaluation::new(data.labels(), &trainer.trained_network().probabilities(data.images()))
                 .map(|evaluation| 100.0 * evaluation.accuracy())
         });
         print(format_args!(

@@ -11,7 +11,7 @@ use lenet::train::Recipe;
 use crate::{catalog::ArchitectureName, input::read_file};
 
 mod parse;
-pub(crate) mod tutorial;
+pub(crate) mod pytorch_tutorial;
 
 pub use parse::parse;
 
@@ -49,7 +49,7 @@ impl Source {
             Self::Default => Ok(Recipe::default()),
             Self::Fast => parse(include_str!("../../recipes/fast.toml")),
             Self::Best => parse(best(architecture)),
-            Self::Tutorial => tutorial::recipe(architecture),
+            Self::Tutorial => pytorch_tutorial::recipe(architecture),
             Self::File(path) => read(path),
         }
     }

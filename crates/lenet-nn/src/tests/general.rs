@@ -105,7 +105,7 @@ fn gradient_includes_the_outlier_class() {
     // Half of the samples are outliers.
     let targets: Vec<f32> = (0..5 * 4).map(|i| if i % 8 == 1 { 1.0 } else { 0.0 }).collect();
     let targets = Targets::Probabilities(&targets);
-    let mut network = rgb_network().with_outlier_class();
+    let mut network = rgb_network().with_implicit_outlier_class();
     check_gradient(&mut network, &images, targets);
     assert_ne!(network.gradient(&images, targets).0, rgb_network().gradient(&images, targets).0);
 }
@@ -113,7 +113,7 @@ fn gradient_includes_the_outlier_class() {
 #[test]
 fn rejection_threshold_does_not_change_probabilities() {
     let (images, _) = rgb_images(5);
-    let network = rgb_network().with_outlier_class();
+    let network = rgb_network().with_implicit_outlier_class();
     let expected = network.probabilities(&images);
     assert!(expected.chunks_exact(4).all(|row| row.iter().sum::<f32>() < 0.99));
     for threshold in [None, Some(0.5)] {

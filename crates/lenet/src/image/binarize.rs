@@ -50,7 +50,7 @@ impl Default for BinarizeParams {
 
 /// The result of [`binarize`].
 #[derive(Debug, Clone)]
-pub struct Binarized {
+pub struct InkMap {
     /// The ink map: 0 is paper, whatever its color and brightness, 255 is full ink, and [`EDGE_LEVEL`] is the edge of a
     /// stroke. Edges keep their gray levels, because the digits are normalized from this map.
     pub ink: GrayImage,
@@ -64,7 +64,7 @@ pub struct Binarized {
 /// 2. Light: the paper's brightness is the morphological closing of a reduced copy; ink is darkness relative to it.
 /// 3. Noise: a noisy map is smoothed by a 3x3 mean.
 /// 4. Contrast: levels are stretched so that paper is 0 and edges of strokes are [`EDGE_LEVEL`].
-pub fn binarize(gray: &GrayImage, params: &BinarizeParams, stages: Stages) -> Option<Binarized> {
+pub fn binarize(gray: &GrayImage, params: &BinarizeParams, stages: Stages) -> Option<InkMap> {
     let coarse = gray.reduce(gray.width.max(gray.height).div_ceil(params.coarse_side_px));
     let inverted = stages.contains(Stage::Polarity) && is_light_on_dark(&coarse, params);
     let mut ink = relative_darkness(gray, &coarse, inverted, params, stages);
@@ -77,7 +77,7 @@ pub fn binarize(gray: &GrayImage, params: &BinarizeParams, stages: Stages) -> Op
     let stretched: [u8; 256] =
         std::array::from_fn(|value| ((value as f32 - contrast.paper) * scale).round() as u8);
     ink.values.iter_mut().for_each(|value| *value = stretched[usize::from(*value)]);
-    Some(Binarized { ink, inverted })
+    Some(InkMap { ink, inverted })
 }
 
 /// Returns whether the writing is light on dark: most pixels are nearer to the darkest than to the lightest pixel of the
@@ -247,11 +247,11 @@ mod tests {
         GrayImage::from_fn(40, 40, |x, y| light(x, y, (18..21).contains(&x) && (8..32).contains(&y)))
     }
 
-    fn is_ink(binarized: &Binarized) -> Vec<bool> {
+    fn is_ink(binarized: &InkMap) -> Vec<bool> {
         binarized.ink.values.iter().map(|&value| value >= EDGE_LEVEL).collect()
     }
 
-    fn default_binarize(gray: &GrayImage) -> Option<Binarized> {
+    fn default_binarize(gray: &GrayImage) -> Option<InkMap> {
         binarize(gray, &BinarizeParams::default(), Stages::ALL)
     }
 

@@ -1,8 +1,8 @@
 //! The stages from a gray picture to its writing.
 
 use super::{
-    BinarizeParams, Binarized, Component, ComponentParams, GrayImage, Stage, Stages, TextComponents,
-    TextParams, binarize, components, find_text, total_area,
+    BinarizeParams, Component, ComponentParams, GrayImage, InkMap, Stage, Stages, TextComponents, TextParams,
+    binarize, components, find_text, total_area,
 };
 
 /// Parameters of [`locate_text`].
@@ -54,7 +54,7 @@ pub struct LocatedText {
 /// were taken for ink, and again on halved maps while the writing is large. Returns `None` if the picture is blank.
 pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> Option<LocatedText> {
     let find = |ink: &GrayImage| find_text(ink, components(ink, &params.components), &params.text, stages);
-    let attempt = |paper_window: f64| -> Option<(Binarized, TextComponents)> {
+    let attempt = |paper_window: f64| -> Option<(InkMap, TextComponents)> {
         let binarized = binarize(gray, &BinarizeParams { paper_window, ..params.binarize }, stages)?;
         let text = find(&binarized.ink);
         Some((binarized, text))
@@ -74,6 +74,6 @@ pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> O
         }
         (binarized.ink, text) = (halved_ink, halved_text);
     }
-    let (Binarized { ink, inverted }, TextComponents { components, height, .. }) = (binarized, text);
+    let (InkMap { ink, inverted }, TextComponents { components, height, .. }) = (binarized, text);
     Some(LocatedText { ink, inverted, components, height })
 }

@@ -72,7 +72,7 @@ mod bitmap;
 mod drawing;
 
 pub use {
-    binarize::{BinarizeParams, Binarized, EDGE_LEVEL, binarize},
+    binarize::{BinarizeParams, EDGE_LEVEL, InkMap, binarize},
     components::{Component, ComponentParams, Run, components, total_area},
     drawing::Drawing,
     find_text::{TextComponents, TextParams, find_text},

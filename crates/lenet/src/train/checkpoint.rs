@@ -236,7 +236,7 @@ mod tests {
         let recipe = Recipe { epochs: 3, batch_size: 20, ema: 0.5, optimizer, ..Recipe::default() };
         let network =
             Network::new(models::lenet5(), recipe.normalize, 7).unwrap().with_temperature(0.5).unwrap();
-        let network = network.with_outlier_class().with_rejection_threshold(Some(0.25)).unwrap();
+        let network = network.with_implicit_outlier_class().with_rejection_threshold(Some(0.25)).unwrap();
         let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap().init_from("random");
         for eval_accuracy in [None, Some(0.7)] {
             assert!(trainer.run_epoch(|_| ControlFlow::Continue(())).unwrap().is_some());

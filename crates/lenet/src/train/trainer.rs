@@ -54,7 +54,7 @@ impl<'a> Trainer<'a> {
     /// Prepares training of `network` on `data`, with one worker for each thread of the current rayon pool.
     ///
     /// If the recipe [trains outliers](Recipe::trains_outliers), the network gets an outlier class
-    /// ([`Architecture::with_outlier_class`](crate::nn::Architecture::with_outlier_class)). Its rejection threshold stays as it is,
+    /// ([`Architecture::with_implicit_outlier_class`](crate::nn::Architecture::with_implicit_outlier_class)). Its rejection threshold stays as it is,
     /// because the trainer has no images on which to fit one.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl<'a> Trainer<'a> {
             network.set_dropout(p);
         }
         if recipe.trains_outliers() {
-            network = network.with_outlier_class();
+            network = network.with_implicit_outlier_class();
         }
         check_digit_network(&network)?;
         let threads = worker_count(&recipe);
@@ -126,12 +126,12 @@ impl<'a> Trainer<'a> {
 
     /// Returns the network after the last whole epoch: with averaged parameters if the recipe has an
     /// [`ema`](Recipe::ema).
-    pub fn network(&self) -> &Network {
+    pub fn trained_network(&self) -> &Network {
         self.checkpoint.network()
     }
 
-    /// Returns the network as [`network`](Self::network) does.
-    pub fn into_network(self) -> Network {
+    /// Returns the network as [`trained_network`](Self::trained_network) does.
+    pub fn into_trained_network(self) -> Network {
         self.checkpoint.average.unwrap_or(self.checkpoint.network)
     }
 

@@ -85,7 +85,7 @@ fn networks_by_step(recipe: Recipe) -> Vec<Network> {
     let mut trainer = Trainer::new(network, &data, recipe, 0).unwrap();
     let mut networks = Vec::new();
     while run_epoch(&mut trainer).is_some() {
-        networks.push(trainer.network().clone());
+        networks.push(trainer.trained_network().clone());
     }
     networks
 }
@@ -132,7 +132,7 @@ fn label_smoothing_and_outliers_lower_the_probabilities() {
 
     let digits = |outliers| {
         let network = last(0.0, Some(SyntheticData { glyphs: 0.0, line_crops: 0.0, outliers, low_res: 0.0 }));
-        let rows = network.with_outlier_class().probabilities(data(30).images());
+        let rows = network.with_implicit_outlier_class().probabilities(data(30).images());
         rows.into_iter().sum::<f32>() / 30.0
     };
     assert!(digits(0.9) < digits(0.1) && digits(0.1) < 1.0);
@@ -145,7 +145,7 @@ fn outlier_recipes_add_the_outlier_class_without_a_rejection_threshold() {
         let synthetic = Some(SyntheticData { glyphs: 0.1, line_crops: 0.1, outliers, low_res: 0.0 });
         let recipe = Recipe { synthetic, ..Recipe::default() };
         let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
-        Trainer::new(network, &data, recipe, 0).unwrap().into_network()
+        Trainer::new(network, &data, recipe, 0).unwrap().into_trained_network()
     };
     assert!(!trained(0.0).architecture().has_outlier_class());
     let network = trained(0.1);
@@ -163,7 +163,7 @@ fn equal_seeds_and_threads_give_equal_bits() {
             let network = Network::new(models::cnn(), recipe.normalize, seed).unwrap();
             let mut trainer = Trainer::new(network, &data, recipe, seed).unwrap();
             while run_epoch(&mut trainer).is_some() {}
-            trainer.network().parameters().to_vec()
+            trainer.trained_network().parameters().to_vec()
         })
     };
     for threads in 1..4 {
@@ -183,7 +183,7 @@ fn one_hot_soft_targets_equal_labels() {
     let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
     let parameters = |mut trainer: Trainer| {
         while run_epoch(&mut trainer).is_some() {}
-        trainer.into_network().parameters().to_vec()
+        trainer.into_trained_network().parameters().to_vec()
     };
     let trainer = || Trainer::new(network.clone(), &data, recipe.clone(), 0).unwrap();
     let by_labels = parameters(trainer());
@@ -212,7 +212,7 @@ fn resumed_training_gives_equal_bits() {
                 resumed = Trainer::resume(Checkpoint::from_bytes(&bytes).unwrap(), &data).unwrap();
             }
             assert!(run_epoch(&mut resumed).is_none());
-            assert!(resumed.network().parameters() == trainer.network().parameters());
+            assert!(resumed.trained_network().parameters() == trainer.trained_network().parameters());
         });
     }
 }
@@ -303,7 +303,7 @@ fn interruption_restores_the_end_of_the_last_whole_epoch() {
         assert_eq!(interrupted, Err(Interrupted { epoch }));
         assert!(trainer.checkpoint().to_bytes().unwrap() == before);
         assert_eq!(run_epoch(&mut trainer), run_epoch(&mut uninterrupted));
-        assert!(trainer.network().parameters() == uninterrupted.network().parameters());
+        assert!(trainer.trained_network().parameters() == uninterrupted.trained_network().parameters());
     }
     assert_eq!(trainer.run_epoch(|_| ControlFlow::Break(())), Ok(None));
     assert!(trainer.checkpoint().to_bytes().unwrap() == uninterrupted.checkpoint().to_bytes().unwrap());

@@ -138,7 +138,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .as_deref()
         .map(|path| Calibration::from_file(path, trainer.checkpoint()))
         .transpose()?;
-    let out = plan.out.unwrap_or_else(|| default_out(trainer.network()));
+    let out = plan.out.unwrap_or_else(|| default_out(trainer.trained_network()));
     check_outputs(&trainer, &out, plan.report.as_deref(), checkpoint_dir.as_ref())?;
 
     let log = ProgressLog::new(plan.json, trainer.checkpoint().recipe().epochs, train.len(), eval_set.name());
@@ -152,7 +152,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 
     let (network, evaluation) =
-        finish(trainer.network().clone(), evaluation, plan.f16, calibration, &eval_set)?;
+        finish(trainer.trained_network().clone(), evaluation, plan.f16, calibration, &eval_set)?;
     let provenance = provenance(&trainer, &eval_set, &evaluation);
     write_atomically(&out, &weights::to_bytes(&network, &provenance)?)?;
     log.end(&network, &provenance, &evaluation, started.elapsed(), &out)?;
@@ -205,7 +205,7 @@ fn check_outputs(
 ) -> anyhow::Result<()> {
     /// About the size of a report, in bytes.
     const REPORT_LEN: u64 = 1 << 20;
-    check_writable(out, size_of_val(trainer.network().parameters()) as u64)?;
+    check_writable(out, size_of_val(trainer.trained_network().parameters()) as u64)?;
     if let Some(report) = report {
         ensure!(
             report != out,
@@ -251,7 +251,7 @@ fn train_epochs(
         };
         let time = started.elapsed();
         ensure!(metrics.loss.is_finite(), DIVERGED);
-        evaluation = eval_set.map(|eval_set| eval_set.evaluate(trainer.network())).transpose()?;
+        evaluation = eval_set.map(|eval_set| eval_set.evaluate(trainer.trained_network())).transpose()?;
         trainer.record_eval(evaluation.as_ref().map(Evaluation::accuracy), time.as_secs_f64());
         if let Some(dir) = checkpoint_dir {
             dir.save(trainer.checkpoint())?;

@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// Three digits side by side.
-pub(super) struct Line {
+pub(super) struct DigitTriple {
     canvas: GrayImage,
     /// The columns of each digit; they may overlap.
     columns: [Range<usize>; 3],
 }
 
-impl Line {
+impl DigitTriple {
     /// Draws the image `index` of `digits` between two others, with gaps from 4 pixels down to an overlap of 2.
     pub fn random(digits: &Dataset, index: usize, random: &mut impl Rng) -> Self {
         let mut canvas = blank(5 * SIDE);
@@ -90,7 +90,7 @@ mod tests {
         let digits = super::super::test_digits();
         for key in (0..200).map(|position| position << 32) {
             let mut random = Pcg64Mcg::seed_from_u64(key);
-            let line = Line::random(&digits, 1, &mut random);
+            let line = DigitTriple::random(&digits, 1, &mut random);
             let [left, bar, right] = line.columns.clone();
             assert_eq!(bar.len(), 4);
             assert!((bar.end - 2..=bar.end + 4).contains(&right.start));

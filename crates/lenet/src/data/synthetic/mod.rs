@@ -16,7 +16,7 @@ mod outliers;
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use self::{canvas::centered, glyphs::Glyph, line::Line};
+use self::{canvas::centered, glyphs::Glyph, line::DigitTriple};
 use crate::{
     CLASSES, Dataset, Error, PIXELS,
     data::random::{uniform, uniform_below},
@@ -123,7 +123,9 @@ impl Replacement {
         loop {
             let mut canvas = match self.kind {
                 Kind::Glyph(glyph) => glyph.draw(&mut random),
-                Kind::LineCrop(index) => Line::random(digits, index, &mut random).crop_middle(&mut random),
+                Kind::LineCrop(index) => {
+                    DigitTriple::random(digits, index, &mut random).crop_middle(&mut random)
+                }
                 Kind::Outlier => outliers::draw(digits, &mut random),
                 Kind::Original(index) => centered(digits, index),
             };

@@ -5,7 +5,7 @@ use rand_pcg::rand_core::Rng;
 use super::{
     canvas::{CANVAS_SIDE, centered, overlay},
     glyphs,
-    line::Line,
+    line::DigitTriple,
 };
 use crate::{
     Dataset, SIDE,
@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn draw(digits: &Dataset, random: &mut impl Rng) -> GrayImage {
     match uniform_below(22, random) {
         0..5 => glyphs::draw_letter(random),
-        5..8 => Line::random(digits, rarely_one(digits, random), random).crop_wrong_span(random),
+        5..8 => DigitTriple::random(digits, rarely_one(digits, random), random).crop_wrong_span(random),
         8..12 => half_digit(digits, random),
         12..16 => overlapping_pair(digits, random),
         16..19 => scribble(random),
