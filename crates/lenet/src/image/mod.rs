@@ -12,6 +12,8 @@
 //! | [`oversegment()`] | component | segments, each a digit or a fragment of one |
 //! | [`normalize_digit`] | components of one digit | 28x28 pixels |
 //!
+//! [`local_contrast()`] prepares a gray image for the network that tells ink from rules.
+//!
 //! [`locate_text`] runs the stages up to [`find_text()`], and repeats them where that helps.
 //! [`Recognizer`](crate::recognize::Recognizer) runs all of them and classifies the results.
 //!
@@ -61,6 +63,7 @@ mod gray;
 mod view;
 mod resample;
 mod morphology;
+mod local_contrast;
 mod binarize;
 mod components;
 mod find_text;
@@ -78,6 +81,7 @@ pub use {
     find_text::{TextComponents, TextParams, find_text},
     gray::GrayImage,
     lines::{LineParams, lines},
+    local_contrast::{LOCAL_CONTRAST_NORMALIZE, local_contrast},
     locate::{LocateParams, LocatedText, locate_text},
     morphology::{close, dilate, erode},
     normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},

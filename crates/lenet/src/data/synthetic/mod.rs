@@ -12,6 +12,7 @@ mod glyphs;
 mod line;
 mod low_res;
 mod outliers;
+pub mod page;
 
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
