@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Layer, LayerError, Shape,
+    Error, Layer, LayerError, Prediction, Shape,
     error::ensure,
     operator::{BUFFERS, MAX_DIMENSION},
 };
 
-/// The layers of a network in order, from an input shape to one logit for each class.
+/// The layers of a network in order, from an input shape to the logits of a [`Prediction`].
 ///
 /// ```
 /// use lenet_nn::{Architecture, Conv2d, Layer, Linear, Shape};
@@ -24,14 +24,53 @@ use crate::{
 /// # Ok::<(), lenet_nn::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "ArchitectureFields", into = "ArchitectureFields")]
 pub struct Architecture {
     name: String,
     input: Shape,
-    classes: usize,
+    prediction: Prediction,
+    layers: Vec<(String, Layer)>,
+}
+
+/// The serialized form of an [`Architecture`]: it has either `classes` or `labels`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Architecture", deny_unknown_fields)]
+struct ArchitectureFields {
+    name: String,
+    input: Shape,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    classes: Option<usize>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     outlier_class: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    labels: Option<usize>,
     layers: Vec<(String, Layer)>,
+}
+
+impl TryFrom<ArchitectureFields> for Architecture {
+    type Error = &'static str;
+
+    fn try_from(fields: ArchitectureFields) -> Result<Self, &'static str> {
+        let ArchitectureFields { name, input, classes, outlier_class, labels, layers } = fields;
+        let prediction = match (classes, labels) {
+            (Some(classes), None) => Prediction::Class { classes, outlier_class },
+            (None, Some(labels)) if !outlier_class => Prediction::Dense { labels },
+            (None, Some(_)) => return Err("expected no `outlier_class` beside `labels`"),
+            (None, None) => return Err("missing field `classes`"),
+            (Some(_), Some(_)) => return Err("expected either `classes` or `labels`, found both"),
+        };
+        Ok(Self { name, input, prediction, layers })
+    }
+}
+
+impl From<Architecture> for ArchitectureFields {
+    fn from(Architecture { name, input, prediction, layers }: Architecture) -> Self {
+        let (classes, labels) = match prediction {
+            Prediction::Class { classes, .. } => (Some(classes), None),
+            Prediction::Dense { labels } => (None, Some(labels)),
+        };
+        Self { name, input, classes, outlier_class: prediction.has_outlier_class(), labels, layers }
+    }
 }
 
 /// One layer of [`Architecture::summary`].
@@ -51,19 +90,49 @@ pub struct LayerSummary<'a> {
     pub multiply_adds: usize,
 }
 
-/// Largest number of layers, of elements of all activations of one sample, and of parameters of one layer. An architecture may
-/// come from an untrusted file, and decides how much memory is allocated.
+/// Largest number of layers, and of parameters of one layer. An architecture may come from an untrusted file, and decides how
+/// much memory is allocated.
 const MAX_LAYERS: usize = 256;
-const MAX_ELEMENTS: u64 = 1 << 20;
 const MAX_PARAMETERS: u64 = 1 << 26;
 
-/// Largest number of classes, because labels are bytes.
+/// Largest number of elements of all activations of one sample of a classifier: 32 MiB for a block of eight samples.
+const MAX_ELEMENTS: u64 = 1 << 20;
+
+/// The same for dense prediction, where it admits 20 layers of 24 channels at half the resolution of 512x512 pixels. Inference
+/// runs sample by sample, and takes 128 MiB for one; training takes 1 GiB for a block of eight samples.
+const MAX_DENSE_ELEMENTS: u64 = 1 << 25;
+
+/// Largest number of classes, because labels are bytes, and of labels of a pixel.
 const MAX_CLASSES: usize = 256;
 
 impl Architecture {
     /// Returns an architecture without layers, for samples of shape `input` and a number of `classes`.
     pub fn new(name: impl Into<String>, input: Shape, classes: usize) -> Self {
-        Self { name: name.into(), input, classes, outlier_class: false, layers: Vec::new() }
+        let prediction = Prediction::Class { classes, outlier_class: false };
+        Self { name: name.into(), input, prediction, layers: Vec::new() }
+    }
+
+    /// Returns an architecture without layers for dense prediction: it gives each pixel of samples of shape `input` a number of
+    /// binary `labels`. The last layer returns their logits, `(labels, height, width)`.
+    ///
+    /// ```
+    /// use lenet_nn::{Architecture, Conv2d, Layer, Network, Normalize, PixelShuffle, Shape};
+    ///
+    /// let input = Shape { channels: 1, height: 96, width: 96 };
+    /// let architecture = Architecture::dense("edges", input, 1)
+    ///     .layer("conv1", Conv2d::new(1, 8, 4).stride(2).padding(1)) // (8, 48, 48)
+    ///     .layer("relu", Layer::ReLU)
+    ///     .layer("conv2", Conv2d::new(8, 4, 3).dilation(2).padding(2)) // (4, 48, 48)
+    ///     .layer("shuffle", PixelShuffle::new(2)); // (1, 96, 96)
+    /// let network = Network::new(architecture, Normalize::UNIT, 0)?;
+    ///
+    /// // The same parameters on a larger image.
+    /// let network = network.with_input_size(200, 300)?;
+    /// assert_eq!(network.probabilities(&vec![0; 200 * 300]).len(), 200 * 300);
+    /// # Ok::<(), lenet_nn::Error>(())
+    /// ```
+    pub fn dense(name: impl Into<String>, input: Shape, labels: usize) -> Self {
+        Self { name: name.into(), input, prediction: Prediction::Dense { labels }, layers: Vec::new() }
     }
 
     /// Appends a layer. Parameters of a layer `conv1` are named `conv1.weight` and `conv1.bias`.
@@ -75,9 +144,15 @@ impl Architecture {
     /// Adds an implicit class of outliers, which are samples of none of the classes.
     ///
     /// Its logit is fixed at 0, so it has no parameters and no element in logits or probabilities. The probabilities of the
-    /// other classes then sum to the probability that a sample is of any class.
+    /// other classes then sum to the probability that a sample is of any class. An architecture for dense prediction stays as it
+    /// is, because a pixel may have none of its labels anyway.
     pub fn with_implicit_outlier_class(self) -> Self {
-        Self { outlier_class: true, ..self }
+        Self { prediction: self.prediction.with_implicit_outlier_class(), ..self }
+    }
+
+    /// Sets the height and width of a sample.
+    pub(crate) fn with_input_size(self, height: usize, width: usize) -> Self {
+        Self { input: Shape { height, width, ..self.input }, ..self }
     }
 
     /// Returns the name.
@@ -90,14 +165,22 @@ impl Architecture {
         self.input
     }
 
-    /// Returns the number of classes, without the outlier class.
-    pub fn classes(&self) -> usize {
-        self.classes
+    /// Returns what is predicted of a sample.
+    pub fn prediction(&self) -> Prediction {
+        self.prediction
+    }
+
+    /// Returns the shape of a sample's logits, probabilities and targets: `(classes, 1, 1)` or `(labels, height, width)`.
+    pub fn output(&self) -> Shape {
+        match self.prediction {
+            Prediction::Class { classes, .. } => Shape::flat(classes),
+            Prediction::Dense { labels } => Shape { channels: labels, ..self.input },
+        }
     }
 
     /// Returns whether there is an outlier class.
     pub fn has_outlier_class(&self) -> bool {
-        self.outlier_class
+        self.prediction.has_outlier_class()
     }
 
     /// Returns name and shape of each tensor of the parameters, in PyTorch's order.
@@ -121,11 +204,16 @@ impl Architecture {
     ///
     /// # Errors
     /// [`Error::Layer`] if a layer doesn't accept the output of the layer before it or has an impossible setting, two layers
-    /// have the same name, the architecture is too large, or the last layer doesn't return one logit for each class.
-    /// [`Error::Setting`] if the number of classes or a dimension of the input is 0 or too large.
+    /// have the same name, the architecture is too large, or the last layer doesn't return the logits of the
+    /// [`output`](Self::output).
+    /// [`Error::Setting`] if the number of classes or labels or a dimension of the input is 0 or too large.
     pub fn summary(&self) -> Result<Vec<LayerSummary<'_>>, Error> {
         let error = |name: &str, cause| Error::Layer { layer: name.to_owned(), cause };
-        ensure("classes", (1..=MAX_CLASSES).contains(&self.classes), "1 to 256", self.classes as f32)?;
+        let (name, count, max_elements) = match self.prediction {
+            Prediction::Class { classes, .. } => ("classes", classes, MAX_ELEMENTS),
+            Prediction::Dense { labels } => ("labels", labels, MAX_DENSE_ELEMENTS),
+        };
+        ensure(name, (1..=MAX_CLASSES).contains(&count), "1 to 256", count as f32)?;
         let Shape { channels, height, width } = self.input;
         for (name, value) in [("channels", channels), ("height", height), ("width", width)] {
             ensure(name, (1..=MAX_DIMENSION).contains(&value), "1 to 65536", value as f32)?;
@@ -150,8 +238,8 @@ impl Architecture {
             }
             let [channels, height, width] = [shape.channels, shape.height, shape.width].map(|n| n as u64);
             elements = elements.saturating_add(channels.saturating_mul(height).saturating_mul(width));
-            if elements > MAX_ELEMENTS || parameters > MAX_PARAMETERS {
-                let (max_elements, max_parameters) = (MAX_ELEMENTS, MAX_PARAMETERS);
+            if elements > max_elements || parameters > MAX_PARAMETERS {
+                let max_parameters = MAX_PARAMETERS;
                 let cause = LayerError::TooLarge { max_elements, max_parameters, elements, parameters };
                 return Err(error(name, cause));
             }
@@ -164,9 +252,9 @@ impl Architecture {
                 multiply_adds: layer.multiply_adds(shape),
             });
         }
-        if shape != Shape::flat(self.classes) {
+        if shape != self.output() {
             let last = rows.last().map_or("(none)", |row| row.name);
-            return Err(error(last, LayerError::Logits { classes: self.classes, output: shape }));
+            return Err(error(last, LayerError::Logits { expected: self.output(), output: shape }));
         }
         Ok(rows)
     }

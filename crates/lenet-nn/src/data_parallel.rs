@@ -17,7 +17,7 @@ use fearless_simd::Level;
 use rayon::prelude::*;
 
 use crate::{
-    Network, Targets,
+    Network, Prediction, Targets,
     layout::{Buffer, LANES, blocks, zeros},
     loss::BatchMetrics,
     operator::{DeferredWeightGradient, Direction},
@@ -315,15 +315,19 @@ impl Network {
     /// order of [`parameters`](Self::parameters). The loss is that of training, with the outlier class if there is one.
     ///
     /// # Panics
-    /// If there is not one target for each sample, or a label is not below the number of classes.
+    /// If there is not one target for each sample, a label is not below the number of classes, or there are labels for dense
+    /// prediction.
     pub fn gradient(&self, images: &[u8], targets: Targets) -> (f32, Vec<f32>) {
-        let (samples, classes) = (self.samples(images), self.architecture().classes());
-        assert_eq!(targets.len(classes), samples, "expected one target for each sample");
+        let (samples, row_len) = (self.samples(images), self.architecture().output().len());
+        assert_eq!(targets.len(row_len), samples, "expected one target for each sample");
+        let is_dense = matches!(self.architecture().prediction(), Prediction::Dense { .. });
+        let has_labels = matches!(targets, Targets::Labels(_));
+        assert!(!(is_dense && has_labels), "expected probabilities as targets of dense prediction");
         let mut data_parallel = DataParallel::new(self, samples, 1);
         let batch = Batch { len: samples, dropout_key: None };
         data_parallel.step(self, batch, &mut [()], |_, worker, ()| {
             let rows = (0..samples).map(|sample| {
-                let mut row = vec![0.0; classes];
+                let mut row = vec![0.0; row_len];
                 targets.write_row(sample, &mut row);
                 row
             });

@@ -69,18 +69,18 @@ pub enum LayerError {
         input: Shape,
     },
     /// The input is smaller than a kernel or window.
-    #[error("expected at least {kernel_size} x {kernel_size} pixels, found {input}")]
+    #[error("expected at least {extent} x {extent} pixels, found {input}")]
     InputTooSmall {
-        /// Height and width of the kernel or window.
-        kernel_size: usize,
+        /// Height and width that the kernel, with its dilation, or the window covers.
+        extent: usize,
         /// Shape of the layer's input.
         input: Shape,
     },
-    /// A padding is not below the kernel size.
-    #[error("expected padding below kernel_size {kernel_size}, found {padding}")]
+    /// A padding is not below the extent of the kernel.
+    #[error("expected padding below the kernel's extent of {extent}, found {padding}")]
     Padding {
-        /// Height and width of the kernel.
-        kernel_size: usize,
+        /// Height and width that the kernel covers: `dilation * (kernel_size - 1) + 1`.
+        extent: usize,
         /// The padding.
         padding: usize,
     },
@@ -93,6 +93,14 @@ pub enum LayerError {
         max: usize,
         /// Its value.
         found: usize,
+    },
+    /// The number of channels is not a multiple of the square of an upscale factor.
+    #[error("expected a multiple of {upscale_factor} x {upscale_factor} channels, found {input}")]
+    UpscaleFactor {
+        /// The upscale factor.
+        upscale_factor: usize,
+        /// Shape of the layer's input.
+        input: Shape,
     },
     /// A probability is out of its range.
     #[error("expected p of at least 0 and below 1, found {p}")]
@@ -125,11 +133,11 @@ pub enum LayerError {
         /// Parameters of this layer.
         parameters: u64,
     },
-    /// The last layer doesn't return one logit for each class.
-    #[error("expected {classes} logits, found {output}")]
+    /// The output of the last layer is not that of the architecture.
+    #[error("expected logits of {expected}, found {output}")]
     Logits {
-        /// Classes of the architecture.
-        classes: usize,
+        /// Shape of a sample's logits.
+        expected: Shape,
         /// Output shape of the last layer.
         output: Shape,
     },

@@ -14,6 +14,7 @@ use crate::{
         dropout::Dropout,
         flatten::Flatten,
         linear::Linear,
+        pixel_shuffle::PixelShuffle,
         pool::{AvgPool2d, MaxPool2d},
     },
 };
@@ -39,6 +40,8 @@ pub enum Layer {
     MaxPool2d(MaxPool2d),
     /// Mean of each window.
     AvgPool2d(AvgPool2d),
+    /// Rearranges channels to pixels.
+    PixelShuffle(PixelShuffle),
     /// `max(x, 0)`
     ReLU,
     /// Hyperbolic tangent.
@@ -58,7 +61,7 @@ macro_rules! layer_from {
         })*
     };
 }
-layer_from!(Conv2d Linear BatchNorm2d MaxPool2d AvgPool2d Dropout);
+layer_from!(Conv2d Linear BatchNorm2d MaxPool2d AvgPool2d PixelShuffle Dropout);
 
 impl Layer {
     fn spec(&self) -> &dyn LayerSpec {
@@ -68,6 +71,7 @@ impl Layer {
             Self::BatchNorm2d(layer) => layer,
             Self::MaxPool2d(layer) => layer,
             Self::AvgPool2d(layer) => layer,
+            Self::PixelShuffle(layer) => layer,
             Self::ReLU => &ReLU,
             Self::Tanh => &Tanh,
             Self::Dropout(layer) => layer,

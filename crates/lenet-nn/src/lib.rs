@@ -54,10 +54,11 @@
 //! | `B` | samples of a batch |
 //! | `C` | channels, also features of a fully connected layer |
 //! | `H`, `W` | height and width of a channel |
-//! | `K` | classes, also height and width of a kernel or window |
+//! | `K` | classes or labels, also height and width of a kernel or window |
 //!
-//! Images are `u8` `(B, C, H, W)`, logits and probabilities are `f32` `(B, K)`, both flat slices in row-major order. Parameters in
-//! [`Network::tensors`] have PyTorch's names, shapes and order.
+//! Images are `u8` `(B, C, H, W)`, logits and probabilities are `f32` `(B, K)`, or `(B, K, H, W)` for `K` labels of each pixel
+//! ([`Architecture::dense`]), both flat slices in row-major order. Parameters in [`Network::tensors`] have PyTorch's names, shapes
+//! and order.
 //!
 //! # Reproducibility
 //!
@@ -102,7 +103,7 @@ pub use architecture::{Architecture, LayerSummary};
 pub use data_parallel::{Batch, DataParallel};
 pub use error::{Error, LayerError};
 pub use layer::Layer;
-pub use loss::{BatchMetrics, Targets, argmax, smooth_targets, softmax};
+pub use loss::{BatchMetrics, Prediction, Targets, argmax, smooth_targets, softmax};
 pub use network::{Network, Tensor};
 pub use normalize::Normalize;
 pub use ops::{
@@ -110,6 +111,7 @@ pub use ops::{
     conv2d::Conv2d,
     dropout::Dropout,
     linear::Linear,
+    pixel_shuffle::PixelShuffle,
     pool::{AvgPool2d, MaxPool2d},
 };
 pub use session::{INFERENCE_BATCH, Session};

@@ -1,9 +1,18 @@
-//! Softmax cross-entropy over `K` classes:
+//! What a network predicts, with its probabilities and its loss.
+//!
+//! Of classes: softmax cross-entropy over `K` classes,
 //!
 //! `loss = mean over the samples of -sum over k of t[k] * log(softmax(z)[k])`, `softmax(z)[k] = exp(z[k]) / sum over j of exp(z[j])`
 //!
 //! An architecture [with an outlier class](crate::Architecture::with_implicit_outlier_class) has an implicit class `K` with the fixed
 //! logit `z[K] = 0`. Its target is what a row of targets lacks to 1, `t[K] = 1 - sum over k < K of t[k]`.
+//!
+//! Of binary labels: the mean over the samples, and over the `K` logits of a sample, of the binary cross-entropy with
+//! probability `sigmoid(z) = 1 / (1 + exp(-z))`, as PyTorch's `BCEWithLogitsLoss`,
+//!
+//! `loss = mean of -t * log(sigmoid(z)) - (1 - t) * log(1 - sigmoid(z)) = mean of max(z, 0) - z * t + log(1 + exp(-|z|))`
+//!
+//! The second form overflows for no logit (<https://www.tensorflow.org/api_docs/python/tf/nn/sigmoid_cross_entropy_with_logits>).
 //!
 //! ```
 //! use lenet_nn::{argmax, softmax};
@@ -16,25 +25,67 @@
 
 use crate::layout::{LANES, Lanes};
 
+/// What a network predicts of a sample. It decides the shape of the logits and the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prediction {
+    /// One of some classes. The loss is the softmax cross-entropy.
+    Class {
+        /// Number of classes, without the outlier class.
+        classes: usize,
+        /// Whether there is an [outlier class](crate::Architecture::with_implicit_outlier_class).
+        outlier_class: bool,
+    },
+    /// Some binary labels of each pixel (dense prediction). They don't exclude each other. The loss is the binary cross-entropy,
+    /// averaged over labels and pixels.
+    Dense {
+        /// Number of labels of a pixel.
+        labels: usize,
+    },
+}
+
+impl Prediction {
+    /// Returns whether there is an outlier class.
+    pub fn has_outlier_class(self) -> bool {
+        matches!(self, Self::Class { outlier_class: true, .. })
+    }
+
+    /// Adds an outlier class to classes.
+    pub(crate) fn with_implicit_outlier_class(self) -> Self {
+        match self {
+            Self::Class { classes, .. } => Self::Class { classes, outlier_class: true },
+            Self::Dense { .. } => self,
+        }
+    }
+
+    /// Replaces a sample's row of logits by probabilities: their softmax, or the sigmoid of each.
+    pub(crate) fn logits_to_probabilities(self, row: &mut [f32]) {
+        match self {
+            Self::Class { outlier_class, .. } => softmax(row, outlier_class),
+            Self::Dense { .. } => row.iter_mut().for_each(|value| *value = sigmoid(*value)),
+        }
+    }
+}
+
 /// The targets of a batch.
 #[derive(Debug, Clone, Copy)]
 pub enum Targets<'a> {
     /// `(batch)`: the class of each sample.
     Labels(&'a [u8]),
-    /// `(batch, classes)`: a row of probabilities for each sample. With an outlier class, rows may sum to less than 1.
+    /// A row of probabilities for each sample: `(batch, classes)`, or `(batch, labels, height, width)` in dense prediction. With
+    /// an outlier class, rows may sum to less than 1.
     Probabilities(&'a [f32]),
 }
 
 impl Targets<'_> {
-    /// Returns the number of samples.
-    pub fn len(&self, classes: usize) -> usize {
+    /// Returns the number of samples, where a row has `row_len` probabilities.
+    pub fn len(&self, row_len: usize) -> usize {
         match self {
             Self::Labels(labels) => labels.len(),
-            Self::Probabilities(rows) => rows.len() / classes,
+            Self::Probabilities(rows) => rows.len() / row_len,
         }
     }
 
-    /// Writes the target probabilities of `sample` to `row`, which has an element for each class.
+    /// Writes the target probabilities of `sample` to `row`, which has an element for each logit.
     ///
     /// # Panics
     /// If there are fewer samples, or the sample's label is not below the number of classes.
@@ -88,13 +139,72 @@ pub(crate) fn copy_row(logits: &[Lanes], sample: usize, row: &mut [f32]) {
     }
 }
 
-/// Loss and number of correctly classified samples, both summed over samples.
+/// Loss and correctness, both summed over samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct BatchMetrics {
     /// Sum of the losses of the samples.
     pub loss: f64,
-    /// Number of samples whose most probable class is that of their target.
-    pub correct: usize,
+    /// Number of samples whose most probable class is that of their target. In dense prediction, the sum over the samples of the
+    /// fraction of labels, over all pixels, that are on the same side of probability 1/2 as their target.
+    pub correct: f64,
+}
+
+/// Returns `1 / (1 + exp(-z))`.
+fn sigmoid(z: f32) -> f32 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// The loss of some samples of a batch.
+pub(crate) struct Loss<'a> {
+    pub prediction: Prediction,
+    /// `(batch, logits of a sample)`: target probabilities.
+    pub targets: &'a [f32],
+    /// Number of samples of the whole batch, over which the loss is averaged.
+    pub total: usize,
+    /// Scratch memory, an element for each logit of a sample.
+    pub row: &'a mut [f32],
+}
+
+impl Loss<'_> {
+    /// Writes the gradient of the mean loss to `gradient` `(block, logit)`, 0 in idle lanes, and returns the metrics of the
+    /// samples.
+    pub fn backward(self, logits: &[Lanes], gradient: &mut [Lanes]) -> BatchMetrics {
+        let Self { prediction, targets, total, row } = self;
+        match prediction {
+            Prediction::Class { outlier_class, .. } => {
+                CrossEntropy { targets, total, outlier_class, row }.backward(logits, gradient)
+            }
+            Prediction::Dense { .. } => {
+                binary_cross_entropy_backward(targets, total, row.len(), logits, gradient)
+            }
+        }
+    }
+}
+
+/// Computes the binary cross-entropy of samples of `len` logits: see [`Loss::backward`].
+fn binary_cross_entropy_backward(
+    targets: &[f32],
+    total: usize,
+    len: usize,
+    logits: &[Lanes],
+    gradient: &mut [Lanes],
+) -> BatchMetrics {
+    gradient.fill(Lanes::default());
+    let (mut loss, mut correct) = (0.0, 0);
+    let scale = 1.0 / (total as f32 * len as f32);
+    for (sample, targets) in targets.chunks_exact(len).enumerate() {
+        let (block, lane) = (sample / LANES * len, sample % LANES);
+        let lanes = logits[block..].iter().zip(&mut gradient[block..]);
+        for ((logit, gradient), &target) in lanes.zip(targets) {
+            let z = logit.0[lane];
+            let exp = (-z.abs()).exp();
+            loss += f64::from(z.max(0.0) - z * target + exp.ln_1p());
+            let probability = if z >= 0.0 { 1.0 } else { exp } / (1.0 + exp);
+            gradient.0[lane] = (probability - target) * scale;
+            correct += usize::from((z >= 0.0) == (target >= 0.5));
+        }
+    }
+    BatchMetrics { loss: loss / len as f64, correct: correct as f64 / len as f64 }
 }
 
 /// Cross-entropy of some samples of a batch.
@@ -118,7 +228,7 @@ impl CrossEntropy<'_> {
         let Self { targets, total, outlier_class, row } = self;
         let classes = row.len();
         gradient.fill(Lanes::default());
-        let BatchMetrics { mut loss, mut correct } = BatchMetrics::default();
+        let (mut loss, mut correct) = (0.0, 0);
         for (sample, target) in targets.chunks_exact(classes).enumerate() {
             copy_row(logits, sample, row);
             let outlier_log = log_softmax(row, outlier_class);
@@ -139,7 +249,7 @@ impl CrossEntropy<'_> {
                 predicted == expected
             });
         }
-        BatchMetrics { loss, correct }
+        BatchMetrics { loss, correct: correct as f64 }
     }
 }
 
@@ -169,10 +279,10 @@ mod tests {
     #[test]
     fn counts_outlier_as_correct_only_if_predicted_as_outlier() {
         let outlier = [0.0, 0.0];
-        assert_eq!(metrics([3.0, 1.0], outlier, true).correct, 0);
-        assert_eq!(metrics([-3.0, -1.0], outlier, true).correct, 1);
-        assert_eq!(metrics([1.0, 3.0], [0.0, 1.0], true).correct, 1);
-        assert_eq!(metrics([3.0, 1.0], [0.0, 1.0], true).correct, 0);
+        assert_eq!(metrics([3.0, 1.0], outlier, true).correct, 0.0);
+        assert_eq!(metrics([-3.0, -1.0], outlier, true).correct, 1.0);
+        assert_eq!(metrics([1.0, 3.0], [0.0, 1.0], true).correct, 1.0);
+        assert_eq!(metrics([3.0, 1.0], [0.0, 1.0], true).correct, 0.0);
     }
 
     #[test]

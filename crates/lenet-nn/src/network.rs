@@ -9,7 +9,7 @@ use rand_pcg::{
     rand_core::{Rng, SeedableRng},
 };
 
-use crate::{Architecture, Error, Layer, LayerSummary, Normalize, Shape, error::ensure, loss::softmax};
+use crate::{Architecture, Error, Layer, LayerSummary, Normalize, Shape, error::ensure};
 
 /// A named tensor of a network's parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,8 @@ pub struct Tensor {
 
 /// A network: layers with parameters.
 ///
-/// Samples are `u8` pixels `(batch, channels, height, width)`; logits and probabilities are `f32` `(batch, classes)`.
+/// Samples are `u8` pixels `(batch, channels, height, width)`; logits and probabilities are `f32` `(batch, classes)`, or
+/// `(batch, labels, height, width)` in [dense prediction](Architecture::dense).
 #[derive(Debug, Clone)]
 pub struct Network {
     architecture: Architecture,
@@ -116,6 +117,21 @@ impl Network {
         self
     }
 
+    /// Returns a network with the same parameters for inputs of another size. This is possible where no layer depends on the
+    /// size, as in a fully convolutional network.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::summary`] for an input of the new size, among them [`Error::Layer`] for a fully connected layer.
+    pub fn with_input_size(&self, height: usize, width: usize) -> Result<Self, Error> {
+        let architecture = self.architecture.clone().with_input_size(height, width);
+        architecture.summary()?;
+        // The engine's order of a layer's weights depends on its input.
+        let values = self.to_pytorch_order(&self.parameters);
+        let mut network = Self { architecture, parameters: Vec::new(), ..*self };
+        network.parameters = network.to_engine_order(&values);
+        Ok(network)
+    }
+
     /// Sets the probability of all dropout layers.
     pub fn set_dropout(&mut self, p: f32) {
         self.architecture.set_dropout(p);
@@ -170,19 +186,18 @@ impl Network {
         reordered
     }
 
-    /// Replaces logits `(batch, classes)` by the probabilities of [`probabilities`](Self::probabilities): the softmax of the
-    /// logits divided by the temperature.
+    /// Replaces the logits of some samples by the probabilities of [`probabilities`](Self::probabilities).
     ///
     /// # Panics
-    /// If `logits` has an incomplete row.
-    pub fn calibrated_softmax(&self, logits: &mut [f32]) {
-        let classes = self.architecture.classes();
-        assert!(logits.len().is_multiple_of(classes), "expected rows of {classes} logits");
-        for row in logits.chunks_exact_mut(classes) {
+    /// If the logits of the last sample are incomplete.
+    pub fn logits_to_probabilities(&self, logits: &mut [f32]) {
+        let len = self.architecture.output().len();
+        assert!(logits.len().is_multiple_of(len), "expected rows of {len} logits");
+        for row in logits.chunks_exact_mut(len) {
             for logit in &mut *row {
                 *logit /= self.temperature;
             }
-            softmax(row, self.architecture.has_outlier_class());
+            self.architecture.prediction().logits_to_probabilities(row);
         }
     }
 

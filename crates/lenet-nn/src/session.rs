@@ -5,7 +5,7 @@ use std::ops::Deref;
 use rayon::prelude::*;
 
 use crate::{
-    Network,
+    Network, Prediction,
     layout::{LANES, Lanes, blocks},
     loss::copy_row,
     single_sample::SingleSample,
@@ -17,8 +17,17 @@ use crate::{
 /// measurement.
 pub const INFERENCE_BATCH: usize = 48;
 
-/// Largest number of samples that are faster one by one than as a block, for any network. Chosen by measurement.
+/// Largest number of samples that are faster one by one than as a block, for any classifier. Chosen by measurement.
 const MAX_SINGLE_SAMPLES: usize = 4;
+
+/// Returns the largest number of samples that run one by one. In dense prediction all do, because samples are large: channels
+/// fill the lanes, and a block would take eight times the memory.
+fn max_single_samples(network: &Network) -> usize {
+    match network.architecture().prediction() {
+        Prediction::Class { .. } => MAX_SINGLE_SAMPLES,
+        Prediction::Dense { .. } => usize::MAX,
+    }
+}
 
 /// A network with the memory for inference, for repeated calls that allocate nothing.
 ///
@@ -40,10 +49,10 @@ const MAX_SINGLE_SAMPLES: usize = 4;
 /// ```
 pub struct Session<N> {
     network: N,
-    /// One for each thread.
+    /// One for each thread, none in dense prediction.
     workspaces: Vec<Workspace>,
-    /// For few samples.
-    single: SingleSample,
+    /// For few samples, and one for each thread in dense prediction.
+    singles: Vec<SingleSample>,
 }
 
 impl<N: Deref<Target = Network>> Session<N> {
@@ -57,24 +66,31 @@ impl<N: Deref<Target = Network>> Session<N> {
 
     /// Allocates memory for up to `batch` samples in a pass of a thread.
     fn with_batch(network: N, threads: usize, batch: usize) -> Self {
-        let workspaces = (0..threads).map(|_| inference_workspace(&network, batch)).collect();
-        let single = SingleSample::new(&network, network.level());
-        Self { network, workspaces, single }
+        let is_single = max_single_samples(&network) == usize::MAX;
+        let (workspaces, singles) = if is_single { (0, threads.max(1)) } else { (threads, 1) };
+        let workspaces = (0..workspaces).map(|_| inference_workspace(&network, batch)).collect();
+        let singles = (0..singles).map(|_| SingleSample::new(&network, network.level())).collect();
+        Self { network, workspaces, singles }
     }
 
-    /// Writes the logits `(batch, classes)` of `images` `(batch, channels, height, width)`.
+    /// Writes the logits `(batch, classes)`, or `(batch, labels, height, width)` in dense prediction, of `images` `(batch, channels,
+    /// height, width)`.
     ///
     /// # Panics
     /// If `images` has an incomplete sample, or `logits` not one row for each sample.
     pub fn logits(&mut self, images: &[u8], logits: &mut [f32]) {
         let (network, samples) = (&*self.network, self.network.samples(images));
-        let (pixels, classes) = (network.architecture().input().len(), network.architecture().classes());
-        assert_eq!(logits.len(), samples * classes, "expected a row of logits for each sample");
-        if samples <= MAX_SINGLE_SAMPLES {
-            for (image, logits) in images.chunks_exact(pixels).zip(logits.chunks_exact_mut(classes)) {
-                self.single.logits(network, image, logits);
+        let (pixels, row_len) = (network.architecture().input().len(), network.architecture().output().len());
+        assert_eq!(logits.len(), samples * row_len, "expected a row of logits for each sample");
+        if samples <= max_single_samples(network) {
+            let chunk = samples.div_ceil(self.singles.len()).max(1);
+            if chunk >= samples {
+                return infer_one_by_one(network, &mut self.singles[0], images, logits);
             }
-            return;
+            let chunks = logits.par_chunks_mut(chunk * row_len).zip(images.par_chunks(chunk * pixels));
+            return for_each_synced(chunks.zip(&mut self.singles), |_, ((logits, images), single)| {
+                infer_one_by_one(network, single, images, logits);
+            });
         }
         if self.workspaces.is_empty() {
             self.workspaces.push(inference_workspace(network, INFERENCE_BATCH));
@@ -84,7 +100,7 @@ impl<N: Deref<Target = Network>> Session<N> {
             // Waking another thread would take longer than a few samples.
             return infer(network, &mut self.workspaces[0], images, logits);
         }
-        let chunks = logits.par_chunks_mut(chunk * classes).zip(images.par_chunks(chunk * pixels));
+        let chunks = logits.par_chunks_mut(chunk * row_len).zip(images.par_chunks(chunk * pixels));
         for_each_synced(chunks.zip(&mut self.workspaces), |_, ((logits, images), workspace)| {
             infer(network, workspace, images, logits);
         });
@@ -97,14 +113,22 @@ fn inference_workspace(network: &Network, batch: usize) -> Workspace {
     workspace
 }
 
-/// Writes the logits of `images` on this thread.
+/// Writes the logits of `images` on this thread, one by one.
+fn infer_one_by_one(network: &Network, single: &mut SingleSample, images: &[u8], logits: &mut [f32]) {
+    let (pixels, row_len) = (network.architecture().input().len(), network.architecture().output().len());
+    for (image, logits) in images.chunks_exact(pixels).zip(logits.chunks_exact_mut(row_len)) {
+        single.logits(network, image, logits);
+    }
+}
+
+/// Writes the logits of `images` on this thread, in blocks.
 fn infer(network: &Network, workspace: &mut Workspace, images: &[u8], logits: &mut [f32]) {
-    let (pixels, classes) = (network.architecture().input().len(), network.architecture().classes());
+    let (pixels, row_len) = (network.architecture().input().len(), network.architecture().output().len());
     let batches = images.chunks(INFERENCE_BATCH * pixels);
-    for (images, logits) in batches.zip(logits.chunks_mut(INFERENCE_BATCH * classes)) {
+    for (images, logits) in batches.zip(logits.chunks_mut(INFERENCE_BATCH * row_len)) {
         workspace.load(network.normalize(), images.chunks_exact(pixels));
         let output: &[Lanes] = workspace.infer(network);
-        for (sample, row) in logits.chunks_exact_mut(classes).enumerate() {
+        for (sample, row) in logits.chunks_exact_mut(row_len).enumerate() {
             copy_row(output, sample, row);
         }
     }
@@ -116,30 +140,33 @@ impl Network {
         Session::new(self, threads.max(1))
     }
 
-    /// Returns the logits `(batch, classes)` of `images` `(batch, channels, height, width)`, computed on all threads of rayon's
-    /// pool. Their rounding depends on whether there are few samples or many.
+    /// Returns the logits `(batch, classes)`, or `(batch, labels, height, width)` in dense prediction, of `images` `(batch, channels,
+    /// height, width)`, computed on all threads of rayon's pool. The rounding of classes depends on whether there are few samples
+    /// or many.
     ///
     /// # Panics
     /// If `images` has an incomplete sample.
     pub fn logits(&self, images: &[u8]) -> Vec<f32> {
         let samples = self.samples(images);
-        let mut logits = vec![0.0; samples * self.architecture().classes()];
-        let threads = match samples {
-            0..=MAX_SINGLE_SAMPLES => 0,
-            _ => rayon::current_num_threads().min(samples.div_ceil(INFERENCE_BATCH)),
+        let mut logits = vec![0.0; samples * self.architecture().output().len()];
+        let threads = match self.architecture().prediction() {
+            Prediction::Dense { .. } => rayon::current_num_threads().min(samples),
+            Prediction::Class { .. } if samples <= MAX_SINGLE_SAMPLES => 0,
+            Prediction::Class { .. } => rayon::current_num_threads().min(samples.div_ceil(INFERENCE_BATCH)),
         };
         Session::with_batch(self, threads, INFERENCE_BATCH.min(samples)).logits(images, &mut logits);
         logits
     }
 
-    /// Returns the probabilities `(batch, classes)` of `images` `(batch, channels, height, width)`: the softmax of the logits
-    /// divided by the temperature. With an outlier class, a row sums to the probability of being no outlier.
+    /// Returns the probabilities of `images` `(batch, channels, height, width)`, in the shape of the [`logits`](Self::logits): the
+    /// softmax, or the sigmoid in dense prediction, of the logits divided by the temperature. With an outlier class, a row sums to
+    /// the probability of being no outlier.
     ///
     /// # Panics
     /// If `images` has an incomplete sample.
     pub fn probabilities(&self, images: &[u8]) -> Vec<f32> {
         let mut rows = self.logits(images);
-        self.calibrated_softmax(&mut rows);
+        self.logits_to_probabilities(&mut rows);
         rows
     }
 }

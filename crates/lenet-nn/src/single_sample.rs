@@ -11,7 +11,7 @@ use fearless_simd::Level;
 
 use crate::{
     Layer, Network, Shape,
-    layout::{Buffer, LANES, zeros},
+    layout::{Buffer, LANES, Lanes, zeros},
     operator::{LayerContext, SingleSampleOp, grouped},
 };
 
@@ -41,8 +41,9 @@ struct Stage {
 pub(crate) struct SingleSample {
     level: Level,
     normalize: [f32; 256],
-    /// Shape of a sample.
+    /// Shapes of a sample and of its logits.
     shape: Shape,
+    output: Shape,
     input: Buffer,
     stages: Vec<Stage>,
 }
@@ -74,12 +75,14 @@ impl SingleSample {
             level,
             normalize: network.normalize().table(),
             shape,
+            output: network.architecture().output(),
             input: zeros(grouped(shape).len()),
             stages,
         }
     }
 
-    /// Writes the logits `(classes)` of `image` `(channels, height, width)`. `network` is the one that this was made of.
+    /// Writes the logits `(output of the architecture)` of `image` `(channels, height, width)`. `network` is the one that this
+    /// was made of.
     pub fn logits(&mut self, network: &Network, image: &[u8], logits: &mut [f32]) {
         let plane = self.shape.height * self.shape.width;
         for (channel, pixels) in image.chunks_exact(plane).enumerate() {
@@ -94,20 +97,27 @@ impl SingleSample {
                 x = output;
             }
         }
-        for (class, logit) in logits.iter_mut().enumerate() {
-            *logit = x[class / LANES].0[class % LANES];
-        }
+        copy_channels(self.output, x, logits);
     }
 
     /// Returns the feature maps of the last sample. The layers after a convolution have worked in place on its output.
     fn feature_maps(&self) -> impl Iterator<Item = FeatureMaps> {
         self.stages.iter().filter_map(|stage| {
             let (layer, shape) = stage.maps.clone()?;
-            let plane = shape.height * shape.width;
-            let value = |i: usize| stage.output[i / plane / LANES * plane + i % plane].0[i / plane % LANES];
-            let values = (0..shape.len()).map(value).collect();
+            let mut values = vec![0.0; shape.len()];
+            copy_channels(shape, &stage.output, &mut values);
             Some(FeatureMaps { layer, shape, values })
         })
+    }
+}
+
+/// Copies `x` of `shape`, whose lanes are channels, to `values` `(channel, row, column)`.
+fn copy_channels(shape: Shape, x: &[Lanes], values: &mut [f32]) {
+    let plane = shape.height * shape.width;
+    for (channel, values) in values.chunks_exact_mut(plane).enumerate() {
+        for (value, lanes) in values.iter_mut().zip(&x[channel / LANES * plane..]) {
+            *value = lanes.0[channel % LANES];
+        }
     }
 }
 
@@ -120,7 +130,7 @@ impl Network {
     pub fn feature_maps(&self, image: &[u8]) -> Vec<FeatureMaps> {
         assert_eq!(self.samples(image), 1, "expected one sample");
         let mut single = SingleSample::new(self, self.level());
-        single.logits(self, image, &mut vec![0.0; self.architecture().classes()]);
+        single.logits(self, image, &mut vec![0.0; self.architecture().output().len()]);
         single.feature_maps().collect()
     }
 }

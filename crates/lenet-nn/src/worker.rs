@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     Network,
     layout::{Buffer, Lanes, blocks, zeros},
-    loss::{BatchMetrics, CrossEntropy},
+    loss::{BatchMetrics, Loss},
     operator::{BatchStatistics, DeferredWeightGradient},
     workspace::{Mode, Op, Workspace, block_range},
 };
@@ -37,9 +37,9 @@ pub struct Worker {
     /// For each of `gradients`, whether it holds all blocks.
     holds_all: Vec<bool>,
     slice: BatchSlice,
-    /// `(sample, class)`: target probabilities.
+    /// `(sample, output of the architecture)`: target probabilities.
     targets: Vec<f32>,
-    /// Scratch memory of the loss, an element for each class.
+    /// Scratch memory of the loss, an element for each logit of a sample.
     row: Vec<f32>,
     /// Gradient of the network's parameters, without the weights of deferred layers.
     gradient: Vec<f32>,
@@ -60,14 +60,14 @@ impl Worker {
             .zip(&holds_all)
             .map(|(len, &holds_all)| zeros(if holds_all { blocks(samples) * len } else { len }))
             .collect();
-        let classes = network.architecture().classes();
+        let logits = network.architecture().output().len();
         Self {
             workspace,
             gradients,
             holds_all,
             slice: BatchSlice { total: 0, dropout_key: None, first_block: 0 },
-            targets: Vec::with_capacity(samples * classes),
-            row: vec![0.0; classes],
+            targets: Vec::with_capacity(samples * logits),
+            row: vec![0.0; logits],
             gradient: vec![0.0; network.parameters().len()],
             metrics: BatchMetrics::default(),
             capacity: samples,
@@ -77,7 +77,10 @@ impl Worker {
     /// Loads the worker's slice of the batch, and prepares it for the current parameters of `network`.
     ///
     /// There are as many `targets` as `images`. An image is `(channels, height, width)`, a target has a probability for each
-    /// class.
+    /// class, or for each label of each pixel: `(labels, height, width)`.
+    ///
+    /// # Panics
+    /// If there is not one probability for each logit of the samples.
     pub fn load<'a, T: AsRef<[f32]>>(
         &mut self,
         network: &Network,
@@ -88,6 +91,8 @@ impl Worker {
         for target in targets {
             self.targets.extend_from_slice(target.as_ref());
         }
+        let expected = images.len() * self.row.len();
+        assert_eq!(self.targets.len(), expected, "expected a target for each logit");
         self.workspace.load(network.normalize(), images);
         self.workspace.prepare(network);
     }
@@ -106,12 +111,8 @@ impl Worker {
         }
         let logits = self.workspace.logits();
         let last = self.workspace.ops.len() - 1;
-        let loss = CrossEntropy {
-            targets: &self.targets,
-            total,
-            outlier_class: network.architecture().has_outlier_class(),
-            row: &mut self.row,
-        };
+        let prediction = network.architecture().prediction();
+        let loss = Loss { prediction, targets: &self.targets, total, row: &mut self.row };
         self.metrics = loss.backward(logits, &mut self.gradients[last + 1][..logits.len()]);
         if self.workspace.barriers.contains(&last) {
             self.activation_backward(last, network, 0..blocks(self.workspace.samples));

@@ -104,7 +104,8 @@ pub(crate) struct Workspace {
     pub samples: usize,
     mode: Mode,
     input: Shape,
-    classes: usize,
+    /// Number of logits of a sample.
+    logits: usize,
 }
 
 impl Workspace {
@@ -161,13 +162,13 @@ impl Workspace {
         let has_statistics = ops.iter_mut().map(|op| op.operator.batch_statistics().is_some()).enumerate();
         let barriers = has_statistics.filter_map(|(i, waits)| (training && waits).then_some(i)).collect();
         let holds_all: Vec<bool> = (0..=ops.len()).map(|i| training || i == 0 || i >= first_whole).collect();
-        let (input, classes) = (architecture.input(), architecture.classes());
+        let (input, logits) = (architecture.input(), architecture.output().len());
         let lens = std::iter::once(input.len()).chain(ops.iter().map(|op| op.output.len()));
         let activations = lens
             .zip(&holds_all)
             .map(|(len, &holds_all)| zeros(if holds_all { max_blocks * len } else { len }))
             .collect();
-        Self { ops, first_whole, activations, holds_all, barriers, samples: 0, mode, input, classes }
+        Self { ops, first_whole, activations, holds_all, barriers, samples: 0, mode, input, logits }
     }
 
     /// Loads samples, each `(channels, height, width)`, and normalizes them.
@@ -191,15 +192,15 @@ impl Workspace {
         }
     }
 
-    /// Returns the logits `(block, class)` of the loaded samples.
+    /// Returns the logits `(block, output of the architecture)` of the loaded samples.
     pub fn infer(&mut self, network: &Network) -> &[Lanes] {
         self.forward(network, None, 0, 0);
         self.logits()
     }
 
-    /// Returns the logits `(block, class)` of the last forward pass.
+    /// Returns the logits of the last forward pass, as [`infer`](Self::infer).
     pub fn logits(&self) -> &[Lanes] {
-        &self.activations[self.ops.len()][..blocks(self.samples) * self.classes]
+        &self.activations[self.ops.len()][..blocks(self.samples) * self.logits]
     }
 
     /// Returns the pass over `blocks`, where `first_block` is the index in the batch of the first loaded block.

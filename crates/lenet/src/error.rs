@@ -238,13 +238,15 @@ pub enum Error {
     /// Training was interrupted.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// A network is not for digits: its input is not (1, 28, 28), or it has not 10 classes.
-    #[error("network: expected an input of (1, 28, 28) and 10 classes, found {input} and {classes}")]
+    /// A network is not for digits: its input is not (1, 28, 28), or its output not that of 10 classes.
+    #[error(
+        "network: expected an input of (1, 28, 28) and an output of (10, 1, 1), found {input} and {output}"
+    )]
     NotDigitNetwork {
         /// Shape of its input.
         input: Shape,
-        /// Number of its classes.
-        classes: usize,
+        /// Shape of its logits.
+        output: Shape,
     },
     /// The engine rejected an architecture or a setting.
     #[error(transparent)]

@@ -15,13 +15,14 @@ pub(crate) fn default_temperature() -> f32 {
 }
 
 /// Deserializes an architecture. Files written before architectures had an input shape and a number of classes have
-/// [`INPUT_SHAPE`] and [`CLASSES`].
+/// [`INPUT_SHAPE`] and [`CLASSES`]. One for dense prediction has `labels` instead of classes.
 pub(crate) fn deserialize_architecture<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Architecture, D::Error> {
     let mut fields = serde_json::Map::deserialize(deserializer)?;
-    for (name, value) in [("input", json!(INPUT_SHAPE)), ("classes", json!(CLASSES))] {
-        fields.entry(name).or_insert(value);
+    fields.entry("input").or_insert(json!(INPUT_SHAPE));
+    if !fields.contains_key("labels") {
+        fields.entry("classes").or_insert(json!(CLASSES));
     }
     Architecture::deserialize(serde_json::Value::Object(fields)).map_err(D::Error::custom)
 }

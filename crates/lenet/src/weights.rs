@@ -328,6 +328,10 @@ mod tests {
             .layer("fc", crate::nn::Linear::new(12, 4));
         let network = Network::new(architecture, MNIST_NORMALIZE, 0).unwrap();
         let error = from_bytes(&to_bytes(&network, &provenance()).unwrap()).unwrap_err();
-        assert!(matches!(error, Error::NotDigitNetwork { input, classes: 4 } if input == shape), "{error}");
+        let output = crate::nn::Shape::flat(4);
+        assert!(
+            matches!(error, Error::NotDigitNetwork { input, output: found } if (input, found) == (shape, output)),
+            "{error}"
+        );
     }
 }

@@ -6,5 +6,6 @@ pub(crate) mod conv2d;
 pub(crate) mod dropout;
 pub(crate) mod flatten;
 pub(crate) mod linear;
+pub(crate) mod pixel_shuffle;
 pub(crate) mod pool;
 pub(crate) mod window;

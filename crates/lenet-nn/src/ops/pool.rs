@@ -86,6 +86,7 @@ macro_rules! pool_spec {
             }
 
             fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
+                window::check_dimension("kernel_size", self.kernel_size)?;
                 window::output_shape(input, input.channels, self.kernel_size, self.stride, 0)
             }
 

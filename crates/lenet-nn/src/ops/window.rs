@@ -10,24 +10,23 @@ pub(crate) fn check_dimension(name: &'static str, found: usize) -> Result<(), La
     }
 }
 
-/// Returns the output shape of square windows of `kernel_size` pixels, `stride` pixels apart, over an input with `padding`
-/// pixels around it.
+/// Returns the output shape of square windows of `extent` pixels, `stride` pixels apart, over an input with `padding` pixels
+/// around it.
 pub(crate) fn output_shape(
     input: Shape,
     channels: usize,
-    kernel_size: usize,
+    extent: usize,
     stride: usize,
     padding: usize,
 ) -> Result<Shape, LayerError> {
-    check_dimension("kernel_size", kernel_size)?;
     check_dimension("stride", stride)?;
-    if padding >= kernel_size {
-        return Err(LayerError::Padding { kernel_size, padding });
+    if padding >= extent {
+        return Err(LayerError::Padding { extent, padding });
     }
     let [height, width] = [input.height, input.width].map(|len| len + 2 * padding);
-    if height < kernel_size || width < kernel_size {
-        return Err(LayerError::InputTooSmall { kernel_size, input });
+    if height < extent || width < extent {
+        return Err(LayerError::InputTooSmall { extent, input });
     }
-    let windows = |len: usize| (len - kernel_size) / stride + 1;
+    let windows = |len: usize| (len - extent) / stride + 1;
     Ok(Shape { channels, height: windows(height), width: windows(width) })
 }

@@ -93,7 +93,7 @@ fn learns_images_of_other_shapes() {
         let level = network.level();
         data_parallel.update(level, state.step(optimizer.lr(), network.parameters_mut(), None));
     }
-    assert_eq!(data_parallel.metrics().correct, 40);
+    assert_eq!(data_parallel.metrics().correct, 40.0);
     for (row, &label) in network.probabilities(&images).chunks_exact(4).zip(&labels) {
         assert_eq!(argmax(row), label);
     }

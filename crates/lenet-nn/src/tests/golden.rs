@@ -93,7 +93,7 @@ pub fn networks() -> [(&'static str, Vec<(&'static str, Layer)>); 3] {
         (
             "cnn",
             vec![
-                ("conv", Conv2d { inputs: 1, outputs: 10, kernel: 5, stride: 1, padding: 2 }),
+                ("conv", Conv2d { inputs: 1, outputs: 10, kernel: 5, stride: 1, padding: 2, dilation: 1 }),
                 ("", Relu),
                 ("", MaxPool2d { kernel: 2, stride: 1 }),
                 ("fc", Linear { inputs: 7290, outputs: 128 }),
@@ -104,13 +104,13 @@ pub fn networks() -> [(&'static str, Vec<(&'static str, Layer)>); 3] {
         (
             "lenet5",
             vec![
-                ("conv1", Conv2d { inputs: 1, outputs: 6, kernel: 5, stride: 1, padding: 2 }),
+                ("conv1", Conv2d { inputs: 1, outputs: 6, kernel: 5, stride: 1, padding: 2, dilation: 1 }),
                 ("", Tanh),
                 ("", AvgPool2d { kernel: 2, stride: 2 }),
-                ("conv2", Conv2d { inputs: 6, outputs: 16, kernel: 5, stride: 1, padding: 0 }),
+                ("conv2", Conv2d { inputs: 6, outputs: 16, kernel: 5, stride: 1, padding: 0, dilation: 1 }),
                 ("", Tanh),
                 ("", AvgPool2d { kernel: 2, stride: 2 }),
-                ("conv3", Conv2d { inputs: 16, outputs: 120, kernel: 5, stride: 1, padding: 0 }),
+                ("conv3", Conv2d { inputs: 16, outputs: 120, kernel: 5, stride: 1, padding: 0, dilation: 1 }),
                 ("", Tanh),
                 ("fc1", Linear { inputs: 120, outputs: 84 }),
                 ("", Tanh),
@@ -140,8 +140,16 @@ pub fn architectures() -> [Architecture; 3] {
 /// [`layer_gradient`].
 pub fn layers() -> [(&'static str, Layer, [usize; 4]); 7] {
     [
-        ("conv_stride_2", Conv2d { inputs: 2, outputs: 3, kernel: 3, stride: 2, padding: 1 }, [3, 2, 5, 6]),
-        ("conv_padding_2", Conv2d { inputs: 3, outputs: 2, kernel: 3, stride: 1, padding: 2 }, [2, 3, 4, 3]),
+        (
+            "conv_stride_2",
+            Conv2d { inputs: 2, outputs: 3, kernel: 3, stride: 2, padding: 1, dilation: 1 },
+            [3, 2, 5, 6],
+        ),
+        (
+            "conv_padding_2",
+            Conv2d { inputs: 3, outputs: 2, kernel: 3, stride: 1, padding: 2, dilation: 1 },
+            [2, 3, 4, 3],
+        ),
         ("max_pool_2_1", MaxPool2d { kernel: 2, stride: 1 }, [2, 3, 4, 5]),
         ("max_pool_3_2", MaxPool2d { kernel: 3, stride: 2 }, [3, 2, 7, 6]),
         ("avg_pool_3_2", AvgPool2d { kernel: 3, stride: 2 }, [3, 2, 6, 7]),
@@ -334,9 +342,9 @@ fn batch_norm_matches_pytorch() {
         .layer("fc", nn::Linear::new(125, 10));
     let mut network = Network::new(architecture, Normalize::UNIT, 0).unwrap();
     let naive_layers = [
-        Conv2d { inputs: 1, outputs: 3, kernel: 5, stride: 2, padding: 0 },
+        Conv2d { inputs: 1, outputs: 3, kernel: 5, stride: 2, padding: 0, dilation: 1 },
         BatchNorm2d { channels: 3 },
-        Conv2d { inputs: 3, outputs: 5, kernel: 3, stride: 2, padding: 0 },
+        Conv2d { inputs: 3, outputs: 5, kernel: 3, stride: 2, padding: 0, dilation: 1 },
         BatchNorm2d { channels: 5 },
         Linear { inputs: 125, outputs: 10 },
     ];

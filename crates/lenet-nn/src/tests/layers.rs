@@ -10,7 +10,7 @@ use super::{
     to_lanes, to_rows,
 };
 use crate::{
-    AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Shape,
+    AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, PixelShuffle, Shape,
     layout::{LANES, Lanes, blocks, zeros},
     operator::{Activation, Direction, LayerContext, Pass},
 };
@@ -21,9 +21,10 @@ use crate::{
 /// For dropout, whose naive form has a mask instead of a probability.
 pub fn engine_layer(naive: &naive::Layer) -> Layer {
     match *naive {
-        naive::Layer::Conv2d { inputs, outputs, kernel, stride, padding } => {
-            Conv2d::new(inputs, outputs, kernel).stride(stride).padding(padding).into()
+        naive::Layer::Conv2d { inputs, outputs, kernel, stride, padding, dilation } => {
+            Conv2d::new(inputs, outputs, kernel).stride(stride).padding(padding).dilation(dilation).into()
         }
+        naive::Layer::PixelShuffle { factor } => PixelShuffle::new(factor).into(),
         naive::Layer::Linear { inputs, outputs } => Linear::new(inputs, outputs).into(),
         naive::Layer::MaxPool2d { kernel, stride } => MaxPool2d::new(kernel).stride(stride).into(),
         naive::Layer::AvgPool2d { kernel, stride } => AvgPool2d::new(kernel).stride(stride).into(),
@@ -149,8 +150,11 @@ fn layers_match_naive_layers() {
                 *checked.entry(engine_layer(&naive).type_name()).or_default() += 1;
             }
         }
-        let layers = ["AvgPool2d", "BatchNorm2d", "Conv2d", "Linear", "MaxPool2d", "ReLU", "Tanh"];
-        assert_eq!(checked, layers.map(|layer| (layer, ROUNDS)).into(), "{level:?}");
+        let layers = ["AvgPool2d", "BatchNorm2d", "Linear", "MaxPool2d", "PixelShuffle", "ReLU", "Tanh"];
+        let mut expected: BTreeMap<&str, usize> = layers.map(|layer| (layer, ROUNDS)).into();
+        // With and without dilation.
+        expected.insert("Conv2d", 2 * ROUNDS);
+        assert_eq!(checked, expected, "{level:?}");
     }
 }
 
@@ -161,7 +165,14 @@ fn conv2d_and_linear_of_all_tile_sizes_match_naive_layers() {
     for level in levels() {
         for size in 1..20 {
             let (kernel, inputs, outputs) = (1 + size % 8, 1 + size % 3, 1 + size % 5);
-            let conv = naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding: size % kernel };
+            let conv = naive::Layer::Conv2d {
+                inputs,
+                outputs,
+                kernel,
+                stride: 1,
+                padding: size % kernel,
+                dilation: 1,
+            };
             check_layer(level, F32_TOLERANCE, &conv, [9, inputs, kernel + 1, kernel + size], &mut random);
             let linear = naive::Layer::Linear { inputs: 15 * size, outputs: size };
             check_layer(level, F32_TOLERANCE, &linear, [8 * size - 3, 15 * size, 1, 1], &mut random);
@@ -178,8 +189,14 @@ fn winograd_convolutions_match_naive_conv2d() {
         for kernel in [3, 5] {
             for size in kernel..kernel + 9 {
                 let (inputs, outputs) = (random.usize(4..15), random.usize(1..15));
-                let conv =
-                    naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding: size % kernel };
+                let conv = naive::Layer::Conv2d {
+                    inputs,
+                    outputs,
+                    kernel,
+                    stride: 1,
+                    padding: size % kernel,
+                    dilation: 1,
+                };
                 let shape = [11, inputs, size, 2 * kernel + 9 - size];
                 check_layer(level, WINOGRAD_TOLERANCE, &conv, shape, &mut random);
                 let [_, channels, height, width] = conv.output_shape(shape);

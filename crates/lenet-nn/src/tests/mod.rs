@@ -3,6 +3,7 @@
 //! Two oracles judge the layers: [`naive`], plain loops in double precision, and [`golden`], PyTorch's results for fixed
 //! weights and images.
 
+mod dense; // logits for each pixel
 mod fixtures;
 mod general; // input shapes, outlier class, dropout streams
 mod golden; // PyTorch's results

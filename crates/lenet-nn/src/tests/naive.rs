@@ -21,15 +21,17 @@ pub struct Parameters {
 
 #[derive(Clone, Debug)]
 pub enum Layer {
-    /// `y[o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] x[c, i stride + u - padding, j stride + v - padding]`, where
-    /// `x` is zero outside.
-    Conv2d { inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize },
+    /// `y[o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] x[c, i stride + u dilation - padding, j stride + v dilation -
+    /// padding]`, where `x` is zero outside.
+    Conv2d { inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize, dilation: usize },
     /// `y = weight x + bias`, where `x` is a flattened sample.
     Linear { inputs: usize, outputs: usize },
     /// Maximum of each window. Its gradient goes to the first maximum in row-major order.
     MaxPool2d { kernel: usize, stride: usize },
     /// Mean of each window.
     AvgPool2d { kernel: usize, stride: usize },
+    /// `y[c, h factor + i, w factor + j] = x[(c factor + i) factor + j, h, w]`
+    PixelShuffle { factor: usize },
     /// `y = weight (x - mean) / sqrt(var + 1e-5) + bias`, with mean and variance of the channel over the batch.
     BatchNorm2d { channels: usize },
     /// `max(x, 0)`, with derivative 0 at 0.
@@ -55,14 +57,15 @@ impl Layer {
     /// Returns the shape of the output for the shape of the input.
     pub fn output_shape(&self, [n, c, h, w]: [usize; 4]) -> [usize; 4] {
         match *self {
-            Conv2d { outputs, kernel, stride, padding, .. } => {
-                let size = |size| (size + 2 * padding - kernel) / stride + 1;
+            Conv2d { outputs, kernel, stride, padding, dilation, .. } => {
+                let size = |size| (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
                 [n, outputs, size(h), size(w)]
             }
             Linear { outputs, .. } => [n, outputs, 1, 1],
             MaxPool2d { kernel, stride } | AvgPool2d { kernel, stride } => {
                 [n, c, (h - kernel) / stride + 1, (w - kernel) / stride + 1]
             }
+            PixelShuffle { factor } => [n, c / (factor * factor), h * factor, w * factor],
             BatchNorm2d { .. } | Relu | Tanh | Dropout { .. } => [n, c, h, w],
         }
     }
@@ -75,12 +78,12 @@ impl Layer {
         let flat = |n: usize, c: usize, y: usize, x: usize| ((n * channels + c) * h + y) * w + x;
         let outputs = indices(self.output_shape(shape)).enumerate();
         match *self {
-            Conv2d { inputs, kernel, stride, padding, .. } => {
+            Conv2d { inputs, kernel, stride, padding, dilation, .. } => {
                 for (output, [n, o, y, x]) in outputs {
                     for (tap, [_, i, ky, kx]) in indices([1, inputs, kernel, kernel]).enumerate() {
                         // Indices to the left of the image and above it wrap to huge numbers, which are outside as well.
-                        let y = (y * stride + ky).wrapping_sub(padding);
-                        let x = (x * stride + kx).wrapping_sub(padding);
+                        let y = (y * stride + ky * dilation).wrapping_sub(padding);
+                        let x = (x * stride + kx * dilation).wrapping_sub(padding);
                         if y < h && x < w {
                             visit(output, o * inputs * kernel * kernel + tap, flat(n, i, y, x));
                         }
@@ -97,6 +100,12 @@ impl Layer {
                     for [_, _, ky, kx] in indices([1, 1, kernel, kernel]) {
                         visit(output, 0, flat(n, c, y * stride + ky, x * stride + kx));
                     }
+                }
+            }
+            PixelShuffle { factor } => {
+                for (output, [n, c, y, x]) in outputs {
+                    let (i, j) = (y % factor, x % factor);
+                    visit(output, 0, flat(n, (c * factor + i) * factor + j, y / factor, x / factor));
                 }
             }
             BatchNorm2d { .. } | Relu | Tanh | Dropout { .. } => {
@@ -128,6 +137,7 @@ impl Layer {
             Conv2d { .. } | Linear { .. } => y[o] += p.weight[w] * x[i],
             MaxPool2d { .. } => y[o] = y[o].max(x[i]),
             AvgPool2d { kernel, .. } => y[o] += x[i] / (kernel * kernel) as f64,
+            PixelShuffle { .. } => y[o] = x[i],
             Relu => y[o] = x[i].max(0.0),
             Tanh => y[o] = x[i].tanh(),
             Dropout { mask } => y[o] = mask[w] * x[i],
@@ -157,6 +167,7 @@ impl Layer {
             // Taking the gradient leaves 0 for further maxima of the window.
             MaxPool2d { .. } if x[i] == y[o] => dx[i] += std::mem::take(&mut dy[o]),
             AvgPool2d { kernel, .. } => dx[i] += dy[o] / (kernel * kernel) as f64,
+            PixelShuffle { .. } => dx[i] = dy[o],
             Relu if x[i] > 0.0 => dx[i] = dy[o],
             MaxPool2d { .. } | Relu => {}
             Tanh => dx[i] = (1.0 - y[o] * y[o]) * dy[o],
@@ -224,6 +235,16 @@ pub fn cross_entropy(logits: &[f64], targets: &[f64], classes: usize) -> (f64, V
     (loss, gradient)
 }
 
+/// Returns the binary cross-entropy `-t log sigmoid(z) - (1 - t) log(1 - sigmoid(z))`, averaged over all logits `z` with target
+/// probabilities `t`, and its gradient with respect to the logits, `(sigmoid(z) - t) / count`.
+pub fn binary_cross_entropy(logits: &[f64], targets: &[f64]) -> (f64, Vec<f64>) {
+    let count = logits.len() as f64;
+    let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
+    let terms = || logits.iter().zip(targets);
+    let loss = terms().map(|(&z, t)| -t * sigmoid(z).ln() - (1.0 - t) * sigmoid(-z).ln()).sum::<f64>();
+    (loss / count, terms().map(|(&z, t)| (sigmoid(z) - t) / count).collect())
+}
+
 /// Returns one-hot target probabilities, `(batch, classes)`.
 pub fn one_hot(labels: &[u8], classes: usize) -> Vec<f64> {
     labels.iter().flat_map(|&label| (0..classes).map(move |c| f64::from(c == label as usize))).collect()
@@ -272,9 +293,15 @@ pub fn random_layers(rng: &mut fastrand::Rng, batch: usize) -> Vec<(Layer, [usiz
     let outputs = rng.usize(1..8);
     let (kernel, stride) = (rng.usize(1..4), rng.usize(1..4));
     let padding = rng.usize(0..kernel);
+    // Grown where the kernel would not fit in the input.
+    let dilation = rng.usize(1..4);
+    let extent = dilation * (kernel - 1) + 1;
+    let dilated_padding = rng.usize(extent.saturating_sub(h.min(w)).div_ceil(2)..extent);
+    let factor = rng.usize(1..4);
     let mask = (0..shape.iter().product()).map(|_| if rng.bool() { 2.0 } else { 0.0 }).collect();
-    [
-        Conv2d { inputs, outputs, kernel, stride, padding },
+    let layers = [
+        Conv2d { inputs, outputs, kernel, stride, padding, dilation: 1 },
+        Conv2d { inputs, outputs, kernel, stride, padding: dilated_padding, dilation },
         Linear { inputs: inputs * h * w, outputs },
         MaxPool2d { kernel, stride },
         AvgPool2d { kernel, stride },
@@ -282,9 +309,9 @@ pub fn random_layers(rng: &mut fastrand::Rng, batch: usize) -> Vec<(Layer, [usiz
         Relu,
         Tanh,
         Dropout { mask },
-    ]
-    .map(|layer| (layer, shape))
-    .into()
+    ];
+    let shuffle = (PixelShuffle { factor }, [batch, inputs * factor * factor, h, w]);
+    layers.map(|layer| (layer, shape)).into_iter().chain([shuffle]).collect()
 }
 
 /// Returns values in [-1, 1] in random order that differ by at least `1 / len` from each other and from 0. The derivatives of
@@ -353,4 +380,13 @@ fn cross_entropy_passes_a_finite_difference_check() {
         let (_, gradient) = cross_entropy(&logits, &targets, 7);
         check_gradient("logits", &logits, &gradient, |logits| cross_entropy(&logits, &targets, 7).0);
     }
+}
+
+#[test]
+fn binary_cross_entropy_passes_a_finite_difference_check() {
+    let mut rng = fastrand::Rng::with_seed(0);
+    let logits = distinct(&mut rng, 35);
+    let targets: Vec<f64> = (0..logits.len()).map(|i| if i % 3 == 0 { 1.0 } else { rng.f64() }).collect();
+    let (_, gradient) = binary_cross_entropy(&logits, &targets);
+    check_gradient("logits", &logits, &gradient, |logits| binary_cross_entropy(&logits, &targets).0);
 }

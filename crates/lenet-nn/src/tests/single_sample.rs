@@ -147,7 +147,8 @@ fn feature_maps_match_naive_layers() {
             let (inputs, outputs) = (x.shape[1], p.bias.len());
             let kernel = (p.weight.len() / inputs / outputs).isqrt();
             let padding = if conv == "conv2" && kernel == 5 { 0 } else { kernel / 2 };
-            x = naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding }.forward(&p, &x);
+            x = naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding, dilation: 1 }
+                .forward(&p, &x);
             let area = x.shape[2] * x.shape[3];
             if let Some(weight) = values(&format!("bn{row}"), "weight") {
                 let [bias, mean, var] = ["bias", "running_mean", "running_var"]

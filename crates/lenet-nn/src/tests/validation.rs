@@ -1,7 +1,7 @@
 //! Architectures that [`Network::new`] rejects.
 
 use super::fixtures::digits;
-use crate::{Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Normalize};
+use crate::{Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Normalize, PixelShuffle};
 
 #[test]
 fn rejects_impossible_architectures() {
@@ -13,8 +13,8 @@ fn rejects_impossible_architectures() {
     };
     let linear = |inputs, outputs| Layer::from(Linear::new(inputs, outputs));
     for (layers, error) in [
-        (vec![], "layer (none): expected 10 logits, found (1, 28, 28)"),
-        (vec![("a", Layer::Flatten)], "layer a: expected 10 logits, found (784, 1, 1)"),
+        (vec![], "layer (none): expected logits of (10, 1, 1), found (1, 28, 28)"),
+        (vec![("a", Layer::Flatten)], "layer a: expected logits of (10, 1, 1), found (784, 1, 1)"),
         (vec![("a", linear(784, 10))], "layer a: expected 784 features, found (1, 28, 28)"),
         (
             vec![("a", Layer::ReLU), ("a", Layer::ReLU)],
@@ -27,7 +27,31 @@ fn rejects_impossible_architectures() {
         ),
         (
             vec![("a", Conv2d::new(1, 6, 5).padding(5).into())],
-            "layer a: expected padding below kernel_size 5, found 5",
+            "layer a: expected padding below the kernel's extent of 5, found 5",
+        ),
+        (
+            vec![("a", Conv2d::new(1, 6, 5).dilation(2).padding(9).into())],
+            "layer a: expected padding below the kernel's extent of 9, found 9",
+        ),
+        (
+            vec![("a", Conv2d::new(1, 6, 5).dilation(7).into())],
+            "layer a: expected at least 29 x 29 pixels, found (1, 28, 28)",
+        ),
+        (
+            vec![("a", Conv2d::new(1, 6, 5).dilation(0).into())],
+            "layer a: expected dilation from 1 to 65536, found 0",
+        ),
+        (
+            vec![("a", Conv2d::new(1, 6, 65536).dilation(65536).into())],
+            "layer a: expected the kernel's extent from 1 to 65536, found 4294901761",
+        ),
+        (
+            vec![("a", Conv2d::new(1, 6, 1).into()), ("b", PixelShuffle::new(2).into())],
+            "layer b: expected a multiple of 2 x 2 channels, found (6, 28, 28)",
+        ),
+        (
+            vec![("a", PixelShuffle::new(0).into())],
+            "layer a: expected upscale_factor from 1 to 65536, found 0",
         ),
         (
             vec![("a", Conv2d::new(1, 6, 5).stride(0).into())],

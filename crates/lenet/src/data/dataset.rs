@@ -25,11 +25,11 @@ pub const MNIST_NORMALIZE: Normalize = Normalize { mean: 0.1307, std: 0.3081 };
 /// [`Error::NotDigitNetwork`] if it doesn't.
 pub fn check_digit_network(network: &Network) -> Result<(), Error> {
     let architecture = network.architecture();
-    let (input, classes) = (architecture.input(), architecture.classes());
-    if (input, classes) == (INPUT_SHAPE, CLASSES) {
+    let (input, output) = (architecture.input(), architecture.output());
+    if (input, output) == (INPUT_SHAPE, Shape::flat(CLASSES)) {
         Ok(())
     } else {
-        Err(Error::NotDigitNetwork { input, classes })
+        Err(Error::NotDigitNetwork { input, output })
     }
 }
 

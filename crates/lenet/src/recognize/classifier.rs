@@ -43,7 +43,7 @@ impl Classifier {
                 idle.push(session);
             }
         });
-        self.network.calibrated_softmax(rows.as_flattened_mut());
+        self.network.logits_to_probabilities(rows.as_flattened_mut());
         rows
     }
 }

@@ -305,7 +305,7 @@ mod tests {
         let batch_size = changed(|metadata| metadata["recipe"]["batch_size"] = json!(0), |_, _| ());
         assert_rejected(&batch_size, "batch_size: expected 1 to 4096, found 0");
         let layers = changed(|metadata| metadata["architecture"]["layers"] = json!([]), |_, _| ());
-        assert_rejected(&layers, "layer (none): expected 10 logits");
+        assert_rejected(&layers, "layer (none): expected logits of (10, 1, 1)");
     }
 
     #[test]

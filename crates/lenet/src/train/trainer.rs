@@ -177,7 +177,7 @@ impl<'a> Trainer<'a> {
         let mut random = Pcg64Mcg::seed_from_u64(seed ^ ((done as u64 + 1) << 32));
         let order = shuffled(total, &mut random);
         let steps = total.div_ceil(batch_size);
-        let (mut loss, mut correct) = (0.0, 0);
+        let (mut loss, mut correct) = (0.0, 0.0);
         for (step, batch) in order.chunks(batch_size).enumerate() {
             let lr = self.checkpoint.recipe.learning_rate(done * steps + step, epochs * steps);
             let (batch_loss, batch_correct) = self.step(batch, random.next_u64(), lr as f32);
@@ -191,7 +191,7 @@ impl<'a> Trainer<'a> {
         }
         let epoch = EpochMetrics {
             loss: loss / total as f64,
-            train_accuracy: correct as f64 / total as f64,
+            train_accuracy: correct / total as f64,
             eval_accuracy: None,
             seconds: None,
         };
@@ -201,7 +201,7 @@ impl<'a> Trainer<'a> {
 
     /// Runs one optimizer step on the images with the indices `batch`, with random numbers that follow from `key`. Returns the
     /// summed loss and the number of correctly classified images.
-    fn step(&mut self, batch: &[u32], key: u64, lr: f32) -> (f64, usize) {
+    fn step(&mut self, batch: &[u32], key: u64, lr: f32) -> (f64, f64) {
         let Self {
             checkpoint: Checkpoint { network, average, optimizer, recipe, .. },
             data,

@@ -31,12 +31,17 @@ impl LayerSpec for Conv2d {
     }
 
     fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
-        let Self { in_channels, out_channels, kernel_size, stride, padding } = *self;
-        window::check_dimension("out_channels", out_channels)?;
+        let Self { in_channels, out_channels, kernel_size, stride, padding, dilation } = *self;
+        for (name, value) in
+            [("out_channels", out_channels), ("kernel_size", kernel_size), ("dilation", dilation)]
+        {
+            window::check_dimension(name, value)?;
+        }
+        window::check_dimension("the kernel's extent", self.extent())?;
         if in_channels != input.channels {
             return Err(LayerError::Channels { expected: in_channels, input });
         }
-        window::output_shape(input, out_channels, kernel_size, stride, padding)
+        window::output_shape(input, out_channels, self.extent(), stride, padding)
     }
 
     fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! for each sample, output channel o, output row i, output column j:
-//!     y[o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] * x[c, i * stride + u - padding, j * stride + v - padding]
+//!     y[o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] * x[c, row, column],
+//!     row = i * stride + u * dilation - padding, column = j * stride + v * dilation - padding
 //! ```
 //!
 //! `x` is `(C, H, W)` and zero outside, `y` is `(O, H', W')`, the kernels `w` are `(O, C, K, K)`. Three algorithms compute
@@ -32,7 +33,8 @@ use crate::{
 /// 2-D convolution with square kernels.
 ///
 /// - input: `(batch, in_channels, height, width)`
-/// - output: `(batch, out_channels, (height + 2 * padding - kernel_size) / stride + 1, ...)`, rounded down
+/// - output: `(batch, out_channels, (height + 2 * padding - extent) / stride + 1, ...)`, rounded down, where
+///   `extent = dilation * (kernel_size - 1) + 1`
 /// - weight: `(out_channels, in_channels, kernel_size, kernel_size)`
 /// - bias: `(out_channels)`
 ///
@@ -40,7 +42,7 @@ use crate::{
 /// use lenet_nn::Conv2d;
 ///
 /// let conv = Conv2d::new(1, 6, 5).padding(2);
-/// assert_eq!((conv.stride, conv.padding), (1, 2));
+/// assert_eq!((conv.stride, conv.padding, conv.dilation), (1, 2, 1));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,14 +55,26 @@ pub struct Conv2d {
     pub kernel_size: usize,
     /// Distance between the windows of neighboring outputs, in input pixels.
     pub stride: usize,
-    /// Width of the border of zeros around the input, in pixels; less than `kernel_size`.
+    /// Width of the border of zeros around the input, in pixels; less than the extent of a kernel.
     pub padding: usize,
+    /// Distance between the pixels of neighboring elements of a kernel, in pixels.
+    #[serde(default = "no_dilation", skip_serializing_if = "is_no_dilation")]
+    pub dilation: usize,
+}
+
+/// Returns the dilation of a kernel that covers neighboring pixels.
+fn no_dilation() -> usize {
+    1
+}
+
+fn is_no_dilation(dilation: &usize) -> bool {
+    *dilation == 1
 }
 
 impl Conv2d {
-    /// Returns a convolution with stride 1 and no padding.
+    /// Returns a convolution with stride 1, no padding and dilation 1.
     pub const fn new(in_channels: usize, out_channels: usize, kernel_size: usize) -> Self {
-        Self { in_channels, out_channels, kernel_size, stride: 1, padding: 0 }
+        Self { in_channels, out_channels, kernel_size, stride: 1, padding: 0, dilation: 1 }
     }
 
     /// Sets the stride, in pixels.
@@ -73,9 +87,26 @@ impl Conv2d {
         Self { padding, ..self }
     }
 
+    /// Sets the dilation, in pixels.
+    ///
+    /// ```
+    /// use lenet_nn::Conv2d;
+    ///
+    /// // Each output depends on 9 of 17x17 pixels, and there are as many outputs as pixels.
+    /// let conv = Conv2d::new(24, 24, 3).dilation(8).padding(8);
+    /// ```
+    pub const fn dilation(self, dilation: usize) -> Self {
+        Self { dilation, ..self }
+    }
+
+    /// Returns the height and width of the input that a kernel covers, in pixels.
+    const fn extent(&self) -> usize {
+        self.dilation * (self.kernel_size - 1) + 1
+    }
+
     /// Returns whether a kernel covers the whole `input`, which makes the layer equivalent to a fully connected one.
     pub(crate) fn covers(&self, input: Shape) -> bool {
-        [input.height, input.width] == [self.kernel_size; 2] && self.padding == 0
+        [input.height, input.width] == [self.kernel_size; 2] && self.padding == 0 && self.dilation == 1
     }
 }
 
@@ -93,15 +124,17 @@ pub(crate) struct Geometry {
     pub kernel_size: usize,
     /// Distance between the windows of neighboring outputs.
     pub stride: usize,
+    /// Distance between the pixels of neighboring elements of a kernel.
+    pub dilation: usize,
     padding: usize,
 }
 
 impl Geometry {
     /// Returns the geometry of `layer`. The shapes must be those that the layer accepts and produces.
     pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
-        let Conv2d { kernel_size, stride, padding, .. } = layer;
+        let Conv2d { kernel_size, stride, padding, dilation, .. } = layer;
         let input = Shape { width: input.width + 2 * padding, ..input };
-        Self { input, output, kernel_size, stride, padding }
+        Self { input, output, kernel_size, stride, dilation, padding }
     }
 
     /// Returns the width of the input without padding.
@@ -133,14 +166,21 @@ impl Geometry {
     #[inline(always)]
     pub fn kernel_rows(&self, i: usize) -> Range<usize> {
         let first = i * self.stride;
-        let end = (self.input.height + self.padding).saturating_sub(first);
-        self.padding.saturating_sub(first)..self.kernel_size.min(end)
+        let (start, end) =
+            (self.padding.saturating_sub(first), (self.input.height + self.padding).saturating_sub(first));
+        // Divisions would take as long as the multiplications of a small tile.
+        let [start, end] = if self.dilation == 1 {
+            [start, end]
+        } else {
+            [start, end].map(|row| row.div_ceil(self.dilation))
+        };
+        start..self.kernel_size.min(end)
     }
 
     /// Returns the input row under kernel row `u` in output row `i`, counted over all channels.
     #[inline(always)]
     pub fn input_row(&self, channel: usize, i: usize, u: usize) -> usize {
-        channel * self.input.height + i * self.stride + u - self.padding
+        channel * self.input.height + i * self.stride + u * self.dilation - self.padding
     }
 
     /// Returns a buffer for [`pad`] and one block; empty if there is no padding.

@@ -87,7 +87,7 @@ fn forward_tile<S: Simd, const G: usize, const P: usize>(
     y: &mut [Lanes],
     (first, i, j): (usize, usize, usize),
 ) {
-    let Geometry { input, output, kernel_size, stride, .. } = *shape;
+    let Geometry { input, output, kernel_size, stride, dilation, .. } = *shape;
     let taps = input.channels * kernel_size * kernel_size;
     let mut sums = [[f32x8::splat(simd, 0.0); P]; G];
     let mut kernels = [&weight[..0]; G];
@@ -98,12 +98,13 @@ fn forward_tile<S: Simd, const G: usize, const P: usize>(
     for channel in 0..input.channels {
         for u in shape.kernel_rows(i) {
             let start = shape.input_row(channel / LANES, i, u) * input.width + j * stride;
-            let row = &x[start..][..kernel_size + P - 1];
+            let row = &x[start..][..(kernel_size - 1) * dilation + P];
             let mut weights = [&weight[..0]; G];
             for g in 0..G {
                 weights[g] = &kernels[g][(channel * kernel_size + u) * kernel_size..][..kernel_size];
             }
-            for (v, pixels) in row.windows(P).enumerate() {
+            for v in 0..kernel_size {
+                let pixels = &row[v * dilation..][..P];
                 let mut vectors = [f32x8::splat(simd, 0.0); G];
                 for g in 0..G {
                     vectors[g] = weights[g][v].load(simd);

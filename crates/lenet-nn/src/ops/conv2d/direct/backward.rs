@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Computes one block of the gradient of the input, without padding:
-/// `dx[c, i*stride + u - padding, j*stride + v - padding] += sum over o of w[o, c, u, v] * dy[o, i, j]`.
+/// `dx[c, i*stride + u*dilation - padding, j*stride + v*dilation - padding] += sum over o of w[o, c, u, v] * dy[o, i, j]`.
 ///
 /// A tile holds the sums over the output channels of two taps by up to six columns. When they are complete, they are added
 /// to the pixels that they belong to. This order has exactly the multiplications of the forward pass; a loop over pixels
@@ -60,7 +60,7 @@ fn backward_input_tile<S: Simd, const T: usize, const P: usize>(
     dx: &mut [Lanes],
     (channel, i, j, mut u, mut v): (usize, usize, usize, usize, usize),
 ) {
-    let Geometry { input, output, kernel_size, stride, padding } = *shape;
+    let Geometry { input, output, kernel_size, stride, dilation, padding } = *shape;
     let taps = input.channels * kernel_size * kernel_size;
     let tap = (channel * kernel_size + u) * kernel_size + v;
     let mut sums = [[f32x8::splat(simd, 0.0); P]; T];
@@ -83,7 +83,7 @@ fn backward_input_tile<S: Simd, const T: usize, const P: usize>(
         let row = &mut dx[shape.input_row(channel, i, u) * width..][..width];
         for p in 0..P {
             // Columns of the left padding wrap to huge indices, so `get_mut` skips them like those of the right padding.
-            if let Some(pixel) = row.get_mut(((j + p) * stride + v).wrapping_sub(padding)) {
+            if let Some(pixel) = row.get_mut(((j + p) * stride + v * dilation).wrapping_sub(padding)) {
                 pixel.store(pixel.load(simd) + sums[t][p]);
             }
         }
@@ -92,7 +92,7 @@ fn backward_input_tile<S: Simd, const T: usize, const P: usize>(
 }
 
 /// Adds one block's contribution to the gradient of the weights, lane by lane:
-/// `gradient[o, c, u, v] += sum over i, j of dy[o, i, j] * x[c, i*stride + u - padding, j*stride + v - padding]`.
+/// `gradient[o, c, u, v] += sum over i, j of dy[o, i, j] * x[c, i*stride + u*dilation - padding, j*stride + v*dilation - padding]`.
 ///
 /// A tile has some output channels by up to six columns of the kernel; the loop over the pixels is the innermost.
 #[inline(always)]
@@ -147,13 +147,14 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
     gradient: &mut [Lanes],
     (first, channel, u, v): (usize, usize, usize, usize),
 ) {
-    let Geometry { input, output, kernel_size, stride, .. } = *shape;
+    let Geometry { input, output, kernel_size, stride, dilation, .. } = *shape;
     let mut sums = [[V::splat(simd, 0.0); T]; O];
     for i in 0..output.height {
         if !shape.kernel_rows(i).contains(&u) {
             continue;
         }
-        let row = &x[shape.input_row(channel, i, u) * input.width + v..][..(output.width - 1) * stride + T];
+        let row = &x[shape.input_row(channel, i, u) * input.width + v * dilation..]
+            [..(output.width - 1) * stride + (T - 1) * dilation + 1];
         let mut gradients = [&dy[..0]; O];
         for o in 0..O {
             gradients[o] = &dy[((first + o) * output.height + i) * output.width..][..output.width];
@@ -168,7 +169,7 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
             }
             let mut pixels = [&row.as_chunks::<2>().0[..0]; T];
             for t in 0..T {
-                pixels[t] = &row[t..].as_chunks().0[..vectors];
+                pixels[t] = &row[t * dilation..].as_chunks().0[..vectors];
             }
             for j in 0..vectors {
                 let mut dys = [V::splat(simd, 0.0); O];
@@ -185,7 +186,7 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
         } else {
             let mut pixels = [&row[..0]; T];
             for t in 0..T {
-                pixels[t] = &row[t..][..vectors];
+                pixels[t] = &row[t * dilation..][..vectors];
             }
             let gradients = gradients.map(|gradients| &gradients[..vectors]);
             for j in 0..vectors {
@@ -203,7 +204,7 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
         }
         for j in vectors * V::ELEMENTS..output.width {
             for t in 0..T {
-                let pixel = V::load_first(simd, &row[j * stride + t]);
+                let pixel = V::load_first(simd, &row[j * stride + t * dilation]);
                 for o in 0..O {
                     sums[o][t] = V::load_first(simd, &gradients[o][j]).mul_add(pixel, sums[o][t]);
                 }

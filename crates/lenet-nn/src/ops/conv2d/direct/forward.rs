@@ -31,7 +31,8 @@ pub(super) fn forward<S: Simd, V: Vector<S>>(
     for i in 0..height {
         for group in 0..groups {
             let (first, channels) = even_chunk(channels, groups, group);
-            with_const!(K = shape.kernel_size, [5] else 0 => if V::WIDE {
+            let unrolled = if shape.dilation == 1 { shape.kernel_size } else { 0 };
+            with_const!(K = unrolled, [5] else 0 => if V::WIDE {
                 with_const!(O = channels, [1 2] else 3 => {
                     forward_row::<S, V, O, K>(simd, shape, weight, bias, x, y, (first, i));
                 });
@@ -77,7 +78,8 @@ fn forward_row<S: Simd, V: Vector<S>, const O: usize, const K: usize>(
 
 /// Computes `O` output channels from `first` on by `P` vectors of columns from `j` on, in row `i`.
 ///
-/// `K` is the kernel size, which unrolls the loop over the kernel's columns, or 0 for any size.
+/// `K` is the kernel size of a convolution with dilation 1, which unrolls the loop over the kernel's columns, or 0 for any size
+/// and dilation.
 #[inline(always)]
 fn forward_tile<S: Simd, V: Vector<S>, const O: usize, const P: usize, const K: usize>(
     simd: S,
@@ -89,7 +91,7 @@ fn forward_tile<S: Simd, V: Vector<S>, const O: usize, const P: usize, const K: 
     (first, i, j): (usize, usize, usize),
 ) {
     let Geometry { input, output, stride, .. } = *shape;
-    let kernel_size = if K == 0 { shape.kernel_size } else { K };
+    let (kernel_size, dilation) = if K == 0 { (shape.kernel_size, shape.dilation) } else { (K, 1) };
     let taps = input.channels * kernel_size * kernel_size;
     let columns = P * V::ELEMENTS;
     let mut sums = [[V::splat(simd, 0.0); P]; O];
@@ -101,13 +103,13 @@ fn forward_tile<S: Simd, V: Vector<S>, const O: usize, const P: usize, const K: 
     for channel in 0..input.channels {
         for u in shape.kernel_rows(i) {
             let start = shape.input_row(channel, i, u) * input.width + j * stride;
-            let row = &x[start..][..kernel_size + columns - 1];
+            let row = &x[start..][..(kernel_size - 1) * dilation + columns];
             let mut weights = [&weight[..0]; O];
             for o in 0..O {
                 weights[o] = &kernels[o][(channel * kernel_size + u) * kernel_size..][..kernel_size];
             }
             for v in 0..kernel_size {
-                let pixels = &row[v..][..columns];
+                let pixels = &row[v * dilation..][..columns];
                 let mut broadcast = [V::splat(simd, 0.0); O];
                 for o in 0..O {
                     broadcast[o] = V::splat(simd, weights[o][v]);

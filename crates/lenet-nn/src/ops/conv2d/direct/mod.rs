@@ -8,7 +8,7 @@
 //! backward_weight:  dw[o, c, u, v]              += sum over i, j of dy[o, i, j] * x[c, i + u, j + v]
 //! ```
 //!
-//! (stride 1 and no padding here). They depart from plain loops as follows:
+//! (stride 1, no padding and dilation 1 here). They depart from plain loops as follows:
 //!
 //! 1. Each multiply-add works on a vector of eight samples, or of eight samples of two columns.
 //! 2. A *tile* of sums stays in registers while the inner loops run, so a multiply-add does not load or store its sum. The

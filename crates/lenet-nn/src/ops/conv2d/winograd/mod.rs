@@ -85,6 +85,9 @@ impl Conv2d {
             let tiles = output.height.div_ceil(m) * output.width.div_ceil(m);
             n * n * tiles.next_multiple_of(PAIR_LEN)
         };
+        if self.dilation != 1 {
+            return None;
+        }
         match (self.stride, self.in_channels, self.kernel_size) {
             (1, 4.., 3) if multiplications(9, 7) < multiplications(6, 4) => Some(WinogradTile::F7x3),
             (1, 4.., 3) => Some(WinogradTile::F4x3),
