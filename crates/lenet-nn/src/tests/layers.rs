@@ -210,6 +210,27 @@ fn winograd_convolutions_match_naive_conv2d() {
     }
 }
 
+/// Phases of equal and of different sizes, and paddings that are no multiple of the dilation.
+#[test]
+fn dilated_winograd_convolutions_match_naive_conv2d() {
+    let mut random = fastrand::Rng::with_seed(5);
+    for level in levels() {
+        let mut tiles = Vec::new();
+        for (kernel, dilation, padding, height, width) in
+            [(3, 2, 2, 17, 16), (3, 3, 1, 22, 25), (3, 2, 3, 13, 27), (3, 8, 8, 48, 47), (5, 2, 4, 23, 20)]
+        {
+            let (inputs, outputs) = (random.usize(4..11), random.usize(1..11));
+            let conv = naive::Layer::Conv2d { inputs, outputs, kernel, stride: 1, padding, dilation };
+            let shape = [9, inputs, height, width];
+            check_layer(level, WINOGRAD_TOLERANCE, &conv, shape, &mut random);
+            let [_, channels, height, width] = conv.output_shape(shape);
+            let layer = Conv2d::new(inputs, outputs, kernel).padding(padding).dilation(dilation);
+            tiles.extend(layer.winograd_tile(Shape { channels, height, width }));
+        }
+        assert_eq!(tiles.len(), 5, "{level:?}: {tiles:?}");
+    }
+}
+
 #[test]
 fn tanh_is_exact_to_single_precision() {
     let points: Vec<f64> = (-400_000..400_000).map(|i| f64::from(i) * 2.5e-5).collect();

@@ -10,7 +10,8 @@
 //! it; the layer's shape decides which one:
 //!
 //! 1. A kernel that covers its whole input makes the layer a fully connected one, which [`linear`](super::linear) runs.
-//! 2. Kernels of 3x3 and 5x5 with stride 1 over four and more channels use [`winograd`], which multiplies less.
+//! 2. Kernels of 3x3 and 5x5 with stride 1 over four and more channels use [`winograd`], which multiplies less; with a dilation
+//!    only if the map is large enough.
 //! 3. All others use [`direct`], the formula with register tiles.
 
 mod direct;

@@ -30,6 +30,9 @@
 //!    lines apart ([`tiling`]).
 //! 3. Kernels are transformed once a step, and their gradients once a step, eight kernels side by side.
 //!
+//! A convolution with a dilation is run on each [phase](phases) of the map as if it had none. The transformed kernels are those
+//! of all phases.
+//!
 //! # Tile sizes
 //!
 //! Larger tiles multiply less but transform more and round off more ([`matrices`]). Maps of these networks are 28, 14 or 10
@@ -52,7 +55,7 @@ use self::{
     backward_weight::backward_weight,
     matrices::{kernel_matrix, transposed},
     multiply::{multiply, weight_index},
-    padded_map::PaddedMap,
+    padded_map::{PaddedMap, phases},
     tiles::{inverse_transform_tiles, transform_tiles},
     tiling::{PAIR_LEN, Tiling, point_stride_in_lanes, point_stride_in_weights},
     transform::{InputTransform, OutputTransform, transform_kernels},
@@ -80,26 +83,38 @@ impl Conv2d {
     /// Returns the tile size to use for the layer, or `None` if the direct convolution is faster: with few channels to sum
     /// over, the transforms take longer than the multiplications that they save.
     pub(crate) fn winograd_tile(&self, output: Shape) -> Option<WinogradTile> {
-        // Multiplications per pair of channels. Unused places of the last pair of tiles count.
+        let phase = self.phase(output);
+        // Multiplications per pair of channels in a phase. Unused places of the last pair of tiles count.
         let multiplications = |n: usize, m: usize| {
-            let tiles = output.height.div_ceil(m) * output.width.div_ceil(m);
+            let tiles = phase.height.div_ceil(m) * phase.width.div_ceil(m);
             n * n * tiles.next_multiple_of(PAIR_LEN)
         };
-        if self.dilation != 1 {
-            return None;
-        }
-        match (self.stride, self.in_channels, self.kernel_size) {
-            (1, 4.., 3) if multiplications(9, 7) < multiplications(6, 4) => Some(WinogradTile::F7x3),
-            (1, 4.., 3) => Some(WinogradTile::F4x3),
-            (1, 4.., 5) => Some(WinogradTile::F5x5),
-            _ => None,
-        }
+        let (tile, multiplications) = match (self.stride, self.in_channels, self.kernel_size) {
+            (1, 4.., 3) if multiplications(9, 7) < multiplications(6, 4) => {
+                (WinogradTile::F7x3, multiplications(9, 7))
+            }
+            (1, 4.., 3) => (WinogradTile::F4x3, multiplications(6, 4)),
+            (1, 4.., 5) => (WinogradTile::F5x5, multiplications(9, 5)),
+            _ => return None,
+        };
+        // Large dilations have small phases, whose tiles are mostly border.
+        let direct = self.kernel_size * self.kernel_size * output.height * output.width;
+        let is_worth_it =
+            self.dilation == 1 || 2 * multiplications.saturating_mul(self.dilation * self.dilation) <= direct;
+        is_worth_it.then_some(tile)
+    }
+
+    /// Returns the shape of the largest phase of a map: see [`phases`].
+    fn phase(&self, map: Shape) -> Shape {
+        let [height, width] = [map.height, map.width].map(|len| len.div_ceil(self.dilation));
+        Shape { height, width, ..map }
     }
 }
 
 /// A [`Conv2d`] with stride 1 and kernels of `R x R` on one thread, by tiles of `M x M` outputs and `N x N` points.
 pub(crate) struct WinogradOp<const N: usize, const M: usize, const R: usize> {
     tiling: Tiling,
+    dilation: usize,
     /// `u` for the forward pass, in the order of [`weight_index`] with output channels as rows.
     u: Vec<f32>,
     /// `u` for the gradient of the input, with input channels as rows.
@@ -125,12 +140,13 @@ impl<const N: usize, const M: usize, const R: usize> WinogradOp<N, M, R> {
 
     /// Allocates memory for a step. The shapes must be those that the layer accepts and produces.
     pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
-        let tiling = Tiling::new::<N, M, R>(input, output);
+        let tiling = Tiling::new::<N, M, R>(input, layer.phase(output));
         let (kernels, groups) = (input.channels * output.channels, output.channels.div_ceil(LANES));
-        let input_map = || PaddedMap::new(input, tiling.input, layer.padding);
-        let output_map = || PaddedMap::new(output, tiling.output, 0);
+        let input_map = || PaddedMap::new(input, tiling.input, layer.padding, layer.dilation);
+        let output_map = || PaddedMap::new(output, tiling.output, 0, layer.dilation);
         Self {
             tiling,
+            dilation: layer.dilation,
             u: vec![0.0; N * N * point_stride_in_weights(kernels)],
             u_transposed: vec![0.0; N * N * point_stride_in_weights(kernels)],
             x: input_map(),
@@ -221,14 +237,16 @@ impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, 
         let bias = Some(&parameters[parameters.len() - channels.0..]);
         let Self { tiling, u, v, m, .. } = self;
         for (x, y) in x.chunks_exact(self.x.inner.len()).zip(y.chunks_exact_mut(self.y.inner.len())) {
-            let (input, output) = (self.x.pad(x), self.y.padded_mut(y));
-            kernel!(pass.level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, input, v));
-            multiply(pass.level, tiling, u, channels, v, m);
-            kernel!(
-                pass.level,
-                inverse_transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, bias, m, output)
-            );
-            self.y.crop(y);
+            for phase in phases(self.dilation) {
+                let (input, output) = (self.x.pad(x, phase), self.y.padded_mut(y));
+                kernel!(pass.level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, input, v));
+                multiply(pass.level, tiling, u, channels, v, m);
+                kernel!(
+                    pass.level,
+                    inverse_transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, bias, m, output)
+                );
+                self.y.crop(y, phase);
+            }
         }
     }
 
@@ -245,21 +263,23 @@ impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, 
         let Self { tiling, u_transposed, v, m, dm_transposed, du, bias_gradient, .. } = self;
         let len = self.x.inner.len();
         for (block, (x, dy)) in x.chunks_exact(len).zip(dy.chunks_exact(self.dy.inner.len())).enumerate() {
-            let (x, dy) = (self.x.pad(x), self.dy.pad(dy));
-            kernel!(pass.level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, x, v));
-            kernel!(pass.level, transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, dy, m));
-            kernel!(pass.level, backward_bias(tiling.output, dy, bias_gradient));
-            kernel!(pass.level, backward_weight(tiling, v, m, dm_transposed, du));
-            if let Some(dx) = &mut dx {
-                let dx = &mut dx[block * len..][..len];
-                let padded_dx = self.dx.padded_mut(dx);
-                padded_dx.fill(Lanes::default());
-                multiply(pass.level, tiling, u_transposed, (inputs, outputs), m, v);
-                kernel!(
-                    pass.level,
-                    inverse_transform_tiles[InputTransform, N, N, M](tiling, tiling.input, None, v, padded_dx)
-                );
-                self.dx.crop(dx);
+            for phase in phases(self.dilation) {
+                let (x, dy) = (self.x.pad(x, phase), self.dy.pad(dy, phase));
+                kernel!(pass.level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, x, v));
+                kernel!(pass.level, transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, dy, m));
+                kernel!(pass.level, backward_bias(tiling.output, dy, bias_gradient));
+                kernel!(pass.level, backward_weight(tiling, v, m, dm_transposed, du));
+                if let Some(dx) = &mut dx {
+                    let dx = &mut dx[block * len..][..len];
+                    let padded_dx = self.dx.padded_mut(dx);
+                    padded_dx.fill(Lanes::default());
+                    multiply(pass.level, tiling, u_transposed, (inputs, outputs), m, v);
+                    kernel!(
+                        pass.level,
+                        inverse_transform_tiles[InputTransform, N, N, M](tiling, tiling.input, None, v, padded_dx)
+                    );
+                    self.dx.crop(dx, phase);
+                }
             }
         }
     }

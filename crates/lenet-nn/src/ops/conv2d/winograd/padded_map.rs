@@ -5,33 +5,54 @@ use crate::{
     layout::{Buffer, Lanes, zeros},
 };
 
-/// A buffer for one block of a map with a border, which is the padding of the convolution and what completes the last
-/// tiles. A map without a border is used in place instead of copied.
+/// Row and column of the first pixel of a phase. A map is divided into `dilation * dilation` phases, each of which has every
+/// `dilation`-th pixel in both directions: a dilated convolution is an ordinary one of each phase.
+pub(super) type Phase = (usize, usize);
+
+/// Returns the phases of a map: one without dilation.
+pub(super) fn phases(dilation: usize) -> impl Iterator<Item = Phase> {
+    (0..dilation * dilation).map(move |phase| (phase / dilation, phase % dilation))
+}
+
+/// A buffer for a phase of one block of a map with a border, which is the padding of the convolution and what completes the last
+/// tiles. A map with neither border nor dilation is used in place instead of copied.
 pub(super) struct PaddedMap {
-    /// The map without its border.
+    /// The whole map without its border.
     pub inner: Shape,
+    /// A phase with its border.
     padded: Shape,
-    /// Number of border rows above and of border columns to the left.
+    /// Number of border rows above the whole map and of border columns to its left.
     offset: usize,
-    /// The map with its border; empty if there is none.
+    dilation: usize,
+    /// The phase with its border; empty if the map is used in place.
     buffer: Buffer,
 }
 
 impl PaddedMap {
-    pub fn new(inner: Shape, padded: Shape, offset: usize) -> Self {
-        Self { inner, padded, offset, buffer: zeros(if inner == padded { 0 } else { padded.len() }) }
+    pub fn new(inner: Shape, padded: Shape, offset: usize, dilation: usize) -> Self {
+        let is_in_place = inner == padded && dilation == 1;
+        Self { inner, padded, offset, dilation, buffer: zeros(if is_in_place { 0 } else { padded.len() }) }
     }
 
-    /// Returns `x` with a border of zeros. The buffer must not have been written to through
+    /// Returns a phase of `x` with a border of zeros. The buffer must not have been written to through
     /// [`padded_mut`](Self::padded_mut), which would change the border.
-    pub fn pad<'a>(&'a mut self, x: &'a [Lanes]) -> &'a [Lanes] {
+    pub fn pad<'a>(&'a mut self, x: &'a [Lanes], phase: Phase) -> &'a [Lanes] {
         if self.buffer.is_empty() {
             return x;
         }
-        let width = self.inner.width;
-        for (row, x) in x.chunks_exact(width).enumerate() {
-            let start = self.row_start(row);
-            self.buffer[start..][..width].copy_from_slice(x);
+        if self.dilation == 1 {
+            let width = self.inner.width;
+            for (row, x) in x.chunks_exact(width).enumerate() {
+                let start = self.row_start(row);
+                self.buffer[start..][..width].copy_from_slice(x);
+            }
+        } else {
+            // The borders of phases differ.
+            self.buffer.fill(Lanes::default());
+            for (start, padded_start, len) in self.phase_rows(phase) {
+                let x = x[start..].iter().step_by(self.dilation);
+                self.buffer[padded_start..][..len].iter_mut().zip(x).for_each(|(padded, x)| *padded = *x);
+            }
         }
         &self.buffer
     }
@@ -42,13 +63,20 @@ impl PaddedMap {
         if self.buffer.is_empty() { y } else { &mut self.buffer }
     }
 
-    /// Copies the result without its border to `y`.
-    pub fn crop(&self, y: &mut [Lanes]) {
+    /// Copies the result without its border to a phase of `y`.
+    pub fn crop(&self, y: &mut [Lanes], phase: Phase) {
         if self.buffer.is_empty() {
             return;
         }
-        for (row, y) in y.chunks_exact_mut(self.inner.width).enumerate() {
-            y.copy_from_slice(&self.buffer[self.row_start(row)..][..y.len()]);
+        if self.dilation == 1 {
+            for (row, y) in y.chunks_exact_mut(self.inner.width).enumerate() {
+                y.copy_from_slice(&self.buffer[self.row_start(row)..][..y.len()]);
+            }
+        } else {
+            for (start, padded_start, len) in self.phase_rows(phase) {
+                let y = y[start..].iter_mut().step_by(self.dilation);
+                self.buffer[padded_start..][..len].iter().zip(y).for_each(|(padded, y)| *y = *padded);
+            }
         }
     }
 
@@ -56,5 +84,25 @@ impl PaddedMap {
     fn row_start(&self, row: usize) -> usize {
         let (channel, i) = (row / self.inner.height, row % self.inner.height);
         (channel * self.padded.height + i + self.offset) * self.padded.width + self.offset
+    }
+
+    /// Returns for each row of a phase, over all channels, the index of its first pixel in the whole map and in the buffer, and
+    /// its number of pixels. The next pixels of the whole map are at distances of the dilation.
+    fn phase_rows(&self, (row, column): Phase) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+        let Self { inner, padded, offset, dilation, .. } = *self;
+        // The first index in the phase, and the pixel there, of those that lie in the whole map; and their number.
+        let span = |first: usize, len: usize| {
+            let start = offset.saturating_sub(first).div_ceil(dilation);
+            let pixel = first + start * dilation - offset;
+            (start, pixel, len.saturating_sub(pixel).div_ceil(dilation))
+        };
+        let ((top, i, rows), (left, j, columns)) = (span(row, inner.height), span(column, inner.width));
+        let rows = if columns == 0 { 0 } else { rows };
+        (0..inner.channels * rows).map(move |index| {
+            let (channel, k) = (index / rows, index % rows);
+            let start = (channel * inner.height + i + k * dilation) * inner.width + j;
+            let padded_start = (channel * padded.height + top + k) * padded.width + left;
+            (start, padded_start, columns)
+        })
     }
 }

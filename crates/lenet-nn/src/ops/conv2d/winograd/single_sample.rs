@@ -15,7 +15,7 @@ use fearless_simd::{Level, Simd, dispatch};
 
 use super::{
     InputTransform, OutputTransform, PAIR_LEN, PaddedMap, Tiling, WinogradOp, inverse_transform_tiles,
-    point_stride_in_lanes, tiling::column_position, transform_kernels, transform_tiles,
+    phases, point_stride_in_lanes, tiling::column_position, transform_kernels, transform_tiles,
 };
 use crate::{
     Conv2d, Shape,
@@ -31,6 +31,7 @@ const MAX_PAIRS: usize = 3;
 pub(crate) struct SingleSampleWinograd<const N: usize, const M: usize, const R: usize> {
     /// The tiling of maps whose channels are groups of eight.
     tiling: Tiling,
+    dilation: usize,
     in_channels: usize,
     /// Transformed weights: `(point, pair of groups of out_channels, in_channel, group of the pair)`.
     u: Buffer,
@@ -57,7 +58,7 @@ impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, 
         weights: &[Lanes],
         bias: Buffer,
     ) -> Self {
-        let tiling = Tiling::new::<N, M, R>(input, output);
+        let tiling = Tiling::new::<N, M, R>(input, layer.phase(output));
         let (inputs, pairs) = (layer.in_channels, output.channels.div_ceil(PAIR_LEN));
         let stride = point_stride_in_lanes(pairs * PAIR_LEN * inputs);
         let mut u = zeros(N * N * stride);
@@ -72,11 +73,12 @@ impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, 
         }
         Self {
             tiling,
+            dilation: layer.dilation,
             in_channels: inputs,
             u,
             bias,
-            x: PaddedMap::new(input, tiling.input, layer.padding),
-            y: PaddedMap::new(output, tiling.output, 0),
+            x: PaddedMap::new(input, tiling.input, layer.padding, layer.dilation),
+            y: PaddedMap::new(output, tiling.output, 0, layer.dilation),
             v: zeros(N * N * tiling.point_stride(input.channels)),
             m: zeros(N * N * tiling.point_stride(output.channels)),
         }
@@ -85,18 +87,20 @@ impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, 
     /// Computes `y` of `x`, both `(group of eight channels, height, width)`.
     pub fn forward(&mut self, level: Level, x: &[Lanes], y: &mut [Lanes]) {
         let Self { tiling, in_channels, u, v, m, .. } = self;
-        let (input, output) = (self.x.pad(x), self.y.padded_mut(y));
         let plane_len = tiling.output.height * tiling.output.width;
-        for (plane, bias) in output.chunks_exact_mut(plane_len).zip(self.bias.iter()) {
-            plane.fill(*bias);
+        for phase in phases(self.dilation) {
+            let (input, output) = (self.x.pad(x, phase), self.y.padded_mut(y));
+            for (plane, bias) in output.chunks_exact_mut(plane_len).zip(self.bias.iter()) {
+                plane.fill(*bias);
+            }
+            kernel!(level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, input, v));
+            kernel!(level, multiply(tiling, *in_channels, u, v, m));
+            kernel!(
+                level,
+                inverse_transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, None, m, output)
+            );
+            self.y.crop(y, phase);
         }
-        kernel!(level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, input, v));
-        kernel!(level, multiply(tiling, *in_channels, u, v, m));
-        kernel!(
-            level,
-            inverse_transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, None, m, output)
-        );
-        self.y.crop(y);
     }
 }
 
