@@ -1,13 +1,15 @@
 //! Time of each layer in a training step, and its share of the peak speed of a core: `cargo bench -p lenet-nn`.
 //!
 //! A worker's slice of a batch of 100 on two threads: 50 samples in seven blocks. The networks are those of the tutorial
-//! (`docs/tutorial.md`) without dropout.
+//! (`docs/tutorial.md`) without dropout, and one for dense prediction, with 8 samples of 96x96 pixels. The latter is also
+//! measured in inference, on one sample of 256x256 and of 512x512 pixels.
 
 use std::{hint::black_box, time::Instant};
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch};
 use lenet_nn::{
-    Architecture, AvgPool2d, Conv2d, Layer, Linear, MaxPool2d, Shape,
+    Architecture, AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network, Normalize, PixelShuffle,
+    Shape,
     profile::{LayerProfile, profile_layers},
 };
 
@@ -27,6 +29,42 @@ fn main() {
             .expect("the architecture is valid");
         print_table(&architecture, &layers, peak);
     }
+    let dense = dense();
+    let layers = profile_layers(&dense, 8, |run| min_seconds(runs, run)).expect("the architecture is valid");
+    print_table(&dense, &layers, peak);
+    let network = Network::new(dense, Normalize::UNIT, 0).expect("the architecture is valid");
+    for side in [256, 512] {
+        let network = network.with_input_size(side, side).expect("the side is even");
+        let image = vec![100; side * side];
+        let mut logits = vec![0.0; network.architecture().output().len()];
+        let mut session = network.session(1);
+        let seconds = min_seconds(runs, &mut || session.logits(&image, &mut logits));
+        let layers = network.architecture().summary().expect("the architecture is valid");
+        let multiply_adds: usize = layers.iter().map(|layer| layer.multiply_adds).sum();
+        println!(
+            "inference of {side}x{side} pixels: {:.2} ms, {:.1} GFLOP/s",
+            1e3 * seconds,
+            2e-9 * multiply_adds as f64 / seconds
+        );
+    }
+}
+
+/// Returns a fully convolutional network at half the resolution of its input.
+fn dense() -> Architecture {
+    const CHANNELS: usize = 24;
+    let input = Shape { channels: 1, height: 96, width: 96 };
+    let mut architecture = Architecture::dense("dense", input, 2)
+        .layer("conv0", Conv2d::new(1, CHANNELS, 4).stride(2).padding(1))
+        .layer("bn0", BatchNorm2d::new(CHANNELS))
+        .layer("relu0", Layer::ReLU);
+    for (i, dilation) in [1, 2, 4, 8, 1].into_iter().enumerate() {
+        let conv = Conv2d::new(CHANNELS, CHANNELS, 3).dilation(dilation).padding(dilation);
+        architecture = architecture
+            .layer(format!("conv{}", i + 1), conv)
+            .layer(format!("bn{}", i + 1), BatchNorm2d::new(CHANNELS))
+            .layer(format!("relu{}", i + 1), Layer::ReLU);
+    }
+    architecture.layer("conv6", Conv2d::new(CHANNELS, 8, 3).padding(1)).layer("shuffle", PixelShuffle::new(2))
 }
 
 fn architectures() -> [Architecture; 3] {

@@ -13,7 +13,8 @@ implementations and the engine with the results. Names in the file:
     batchnorm/{loss,TENSOR}             loss and gradients of a network with batch normalization in training
     batchnorm/running/TENSOR            its buffers after that step
     batchnorm/logits                    its logits in inference with these buffers
-    TARGETS/{loss,gradient}             cross-entropy with target probabilities or label smoothing
+    dense/...                           the same for a network that predicts a label of each pixel
+    TARGETS/{loss,gradient}             cross-entropy with target probabilities or label smoothing, or binary cross-entropy
     optim/OPTIMIZER                     (step, parameter): parameters after each of ten steps
     schedules/SCHEDULE                  (step): learning rates relative to that of the optimizer
 """
@@ -107,6 +108,10 @@ MODELS = {
 LAYERS = {
     "conv_stride_2": (nn.Conv2d(2, 3, 3, stride=2, padding=1), (3, 2, 5, 6)),
     "conv_padding_2": (nn.Conv2d(3, 2, 3, padding=2), (2, 3, 4, 3)),
+    "conv_kernel_4": (nn.Conv2d(2, 3, 4, stride=2, padding=1), (2, 2, 6, 8)),
+    "conv_dilation_2": (nn.Conv2d(4, 3, 3, dilation=2, padding=2), (2, 4, 6, 5)),
+    "conv_dilation_3": (nn.Conv2d(3, 2, 2, stride=2, dilation=3, padding=3), (2, 3, 5, 6)),
+    "pixel_shuffle_2": (nn.PixelShuffle(2), (2, 8, 3, 2)),
     "max_pool_2_1": (nn.MaxPool2d(2, stride=1), (2, 3, 4, 5)),
     "max_pool_3_2": (nn.MaxPool2d(3, stride=2), (3, 2, 7, 6)),
     "avg_pool_3_2": (nn.AvgPool2d(3, stride=2), (3, 2, 6, 7)),
@@ -163,14 +168,32 @@ def model_goldens(name, layers):
             yield f"{name}/{key}", parameter.grad
         else:
             index = bits(120, SAMPLED_ELEMENTS) % np.uint32(len(gradient))
-            yield f"{name}/{key}", gradient[index]
+            yield f"{name}/{key}", gradient[index.astype(int)]
             yield f"{name}/{key}/index", index
             yield f"{name}/{key}/norm", gradient.norm()
             yield f"{name}/{key}/max", gradient.abs().max()
 
 
+def training_goldens(name, layers, x, loss, biases_before_normalization):
+    """Results of a step of training, and of inference after it. `loss` is a function of the logits.
+
+    The gradient of a bias before a normalization is 0, because the normalization subtracts the bias.
+    """
+    model = fill(nn.Sequential(OrderedDict(layers))).double()
+    value = loss(model(x))
+    value.backward()
+    yield f"{name}/loss", value
+    for key, parameter in model.named_parameters():
+        if key not in biases_before_normalization:
+            yield f"{name}/{key}", parameter.grad
+    for key, buffer in model.named_buffers():
+        if not key.endswith("num_batches_tracked"):
+            yield f"{name}/running/{key}", buffer
+    yield f"{name}/logits", model.eval()(x)
+
+
 def batchnorm_goldens():
-    model = fill(nn.Sequential(OrderedDict(
+    layers = dict(
         conv1=nn.Conv2d(1, 3, 5, stride=2),
         bn1=nn.BatchNorm2d(3),
         relu1=nn.ReLU(),
@@ -179,23 +202,40 @@ def batchnorm_goldens():
         tanh2=nn.Tanh(),
         flatten=nn.Flatten(),
         fc=nn.Linear(125, 10),
-    ))).double()
-    x = torch.tensor(images()[:, None] / 255)
-    loss = nn.functional.cross_entropy(model(x), torch.arange(IMAGES) % 10)
-    loss.backward()
-    yield "batchnorm/loss", loss
-    for key, parameter in model.named_parameters():
-        if key not in ("conv1.bias", "conv2.bias"):  # their gradient is 0, because the normalization subtracts the bias
-            yield f"batchnorm/{key}", parameter.grad
-    for key, buffer in model.named_buffers():
-        if not key.endswith("num_batches_tracked"):
-            yield f"batchnorm/running/{key}", buffer
-    yield "batchnorm/logits", model.eval()(x)
+    )
+    classes = torch.arange(IMAGES) % 10
+    yield from training_goldens(
+        "batchnorm",
+        layers,
+        torch.tensor(images()[:, None] / 255),
+        lambda logits: nn.functional.cross_entropy(logits, classes),
+        ("conv1.bias", "conv2.bias"),
+    )
 
 
-def loss_goldens(name, targets, smoothing):
+def dense_goldens():
+    """The label of a pixel of the first four images is whether it is above 128."""
+    layers = dict(
+        conv1=nn.Conv2d(1, 5, 4, stride=2, padding=1),
+        bn1=nn.BatchNorm2d(5),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(5, 4, 3, dilation=2, padding=2),
+        shuffle=nn.PixelShuffle(2),
+    )
+    pixels = images()[:4, None]
+    targets = torch.tensor((pixels > 128).astype(float))
+    yield from training_goldens(
+        "dense",
+        layers,
+        torch.tensor(pixels / 255),
+        lambda logits: nn.functional.binary_cross_entropy_with_logits(logits, targets),
+        ("conv1.bias",),
+    )
+
+
+def loss_goldens(name, loss):
     logits = torch.tensor(4 * uniform(130, IMAGES, 10), requires_grad=True)
-    loss = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+    loss = loss(logits)
     loss.backward()
     yield f"{name}/loss", loss
     yield f"{name}/gradient", logits.grad
@@ -232,11 +272,15 @@ def goldens():
     for name, layers in MODELS.items():
         yield from model_goldens(name, layers)
     yield from batchnorm_goldens()
-    soft = torch.tensor(uniform(131, IMAGES, 10) + 1)
-    soft /= soft.sum(1, keepdim=True)
-    yield from loss_goldens("soft_targets", soft, 0)
-    yield from loss_goldens("smoothed_soft_targets", soft, 0.2)
-    yield from loss_goldens("smoothed_classes", torch.arange(IMAGES) % 10, 0.1)
+    yield from dense_goldens()
+    classes, soft = torch.arange(IMAGES) % 10, torch.tensor(uniform(131, IMAGES, 10) + 1)
+    binary = soft / 2
+    soft = soft / soft.sum(1, keepdim=True)
+    cross_entropy = nn.functional.cross_entropy
+    yield from loss_goldens("soft_targets", lambda z: cross_entropy(z, soft))
+    yield from loss_goldens("smoothed_soft_targets", lambda z: cross_entropy(z, soft, label_smoothing=0.2))
+    yield from loss_goldens("smoothed_classes", lambda z: cross_entropy(z, classes, label_smoothing=0.1))
+    yield from loss_goldens("binary_targets", lambda z: nn.functional.binary_cross_entropy_with_logits(z, binary))
     for name, make in OPTIMIZERS.items():
         yield from optimizer_goldens(name, make)
     for name, make in SCHEDULES.items():

@@ -37,3 +37,50 @@ pub(crate) fn calibrate(
     let network = if threshold.is_some() { network.with_implicit_outlier_class() } else { network };
     Ok(network.with_temperature(temperature)?.with_rejection_threshold(threshold)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Conv2d, PixelShuffle, Shape};
+
+    #[test]
+    fn architecture_for_dense_prediction_has_labels_instead_of_classes() {
+        let input = Shape { channels: 1, height: 8, width: 8 };
+        let architecture = Architecture::dense("dense", input, 2)
+            .layer("conv1", Conv2d::new(1, 4, 4).stride(2).padding(1))
+            .layer("conv2", Conv2d::new(4, 8, 3).dilation(2).padding(2))
+            .layer("shuffle", PixelShuffle::new(2));
+        let conv = |inputs, outputs, kernel, stride, padding| {
+            json!({
+                "type": "Conv2d",
+                "in_channels": inputs,
+                "out_channels": outputs,
+                "kernel_size": kernel,
+                "stride": stride,
+                "padding": padding,
+            })
+        };
+        let mut dilated = conv(4, 8, 3, 1, 2);
+        dilated["dilation"] = json!(2);
+        let expected = json!({
+            "name": "dense",
+            "input": {"channels": 1, "height": 8, "width": 8},
+            "labels": 2,
+            "layers": [
+                ["conv1", conv(1, 4, 4, 2, 1)],
+                ["conv2", dilated],
+                ["shuffle", {"type": "PixelShuffle", "upscale_factor": 2}],
+            ],
+        });
+        assert_eq!(serde_json::to_value(&architecture).unwrap(), expected);
+        assert_eq!(deserialize_architecture(expected.clone()).unwrap(), architecture);
+        for (key, value, message) in [
+            ("classes", json!(10), "expected either `classes` or `labels`, found both"),
+            ("outlier_class", json!(true), "expected no `outlier_class` beside `labels`"),
+        ] {
+            let mut fields = expected.clone();
+            fields[key] = value;
+            assert_eq!(deserialize_architecture(fields).unwrap_err().to_string(), message);
+        }
+    }
+}

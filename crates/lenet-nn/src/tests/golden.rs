@@ -9,9 +9,11 @@ use fearless_simd::Level;
 use safetensors::SafeTensors;
 
 use super::{
-    fixtures::{PIXELS, digits, target_row},
+    fixtures::{INPUT, PIXELS, digits, target_row},
     layers::engine_layer,
-    naive::{Layer, Layer::*, Parameters, Tensor, adam, cross_entropy, one_hot, sgd, smooth},
+    naive::{
+        Layer, Layer::*, Parameters, Tensor, adam, binary_cross_entropy, cross_entropy, one_hot, sgd, smooth,
+    },
 };
 use crate::{
     self as nn, Architecture, DataParallel, Network, Normalize, Targets,
@@ -138,18 +140,22 @@ pub fn architectures() -> [Architecture; 3] {
 
 /// Returns single layers with the shape of their input. The input is [`layer_input`], the gradient of the output
 /// [`layer_gradient`].
-pub fn layers() -> [(&'static str, Layer, [usize; 4]); 7] {
+pub fn layers() -> [(&'static str, Layer, [usize; 4]); 11] {
+    let conv = |inputs, outputs, kernel, [stride, padding, dilation]: [usize; 3]| Conv2d {
+        inputs,
+        outputs,
+        kernel,
+        stride,
+        padding,
+        dilation,
+    };
     [
-        (
-            "conv_stride_2",
-            Conv2d { inputs: 2, outputs: 3, kernel: 3, stride: 2, padding: 1, dilation: 1 },
-            [3, 2, 5, 6],
-        ),
-        (
-            "conv_padding_2",
-            Conv2d { inputs: 3, outputs: 2, kernel: 3, stride: 1, padding: 2, dilation: 1 },
-            [2, 3, 4, 3],
-        ),
+        ("conv_stride_2", conv(2, 3, 3, [2, 1, 1]), [3, 2, 5, 6]),
+        ("conv_padding_2", conv(3, 2, 3, [1, 2, 1]), [2, 3, 4, 3]),
+        ("conv_kernel_4", conv(2, 3, 4, [2, 1, 1]), [2, 2, 6, 8]),
+        ("conv_dilation_2", conv(4, 3, 3, [1, 2, 2]), [2, 4, 6, 5]),
+        ("conv_dilation_3", conv(3, 2, 2, [2, 3, 3]), [2, 3, 5, 6]),
+        ("pixel_shuffle_2", PixelShuffle { factor: 2 }, [2, 8, 3, 2]),
         ("max_pool_2_1", MaxPool2d { kernel: 2, stride: 1 }, [2, 3, 4, 5]),
         ("max_pool_3_2", MaxPool2d { kernel: 3, stride: 2 }, [3, 2, 7, 6]),
         ("avg_pool_3_2", AvgPool2d { kernel: 3, stride: 2 }, [3, 2, 6, 7]),
@@ -285,6 +291,10 @@ fn naive_loss_matches_pytorch() {
         check(&format!("{name}/loss"), NAIVE_TOLERANCE, &[loss]);
         check(&format!("{name}/gradient"), NAIVE_TOLERANCE, &gradient);
     }
+    let targets: Vec<f64> = uniform(131, logits.len()).into_iter().map(|v| (v + 1.0) / 2.0).collect();
+    let (loss, gradient) = binary_cross_entropy(&logits, &targets);
+    check("binary_targets/loss", NAIVE_TOLERANCE, &[loss]);
+    check("binary_targets/gradient", NAIVE_TOLERANCE, &gradient);
 }
 
 /// Returns the weight decay of each of the 64 parameters.
@@ -328,7 +338,59 @@ fn networks_match_pytorch() {
     }
 }
 
+/// Compares a step of training, and inference after it, with the results `name`. `naive_layers` are the layers with parameters,
+/// and `normalized` the convolutions before a batch normalization.
+///
 /// The batch is divided between two workers, whose sums must be added for the statistics of the batch.
+fn check_training(
+    name: &str,
+    architecture: Architecture,
+    naive_layers: &[Layer],
+    normalized: &[&str],
+    (images, targets): (&[u8], &[Vec<f32>]),
+) {
+    let mut network = Network::new(architecture, Normalize::UNIT, 0).unwrap();
+    let values: Vec<f32> = parameters(naive_layers)
+        .into_iter()
+        .zip(naive_layers)
+        .flat_map(|(p, layer)| {
+            let buffers = if let BatchNorm2d { channels } = *layer { channels } else { 0 };
+            [p.weight, p.bias, vec![0.0; buffers], vec![1.0; buffers]].concat()
+        })
+        .map(|value| value as f32)
+        .collect();
+    let values = network.to_engine_order(&values);
+    network.parameters_mut().copy_from_slice(&values);
+
+    let samples = targets.len();
+    let first = samples * 2 / 3;
+    let mut data_parallel = DataParallel::with_capacities(&network, &[first, samples - first]);
+    data_parallel.step_slices(&network, &mut [0..first, first..samples], |i, worker, samples| {
+        let slice = BatchSlice { total: targets.len(), dropout_key: None, first_block: i * blocks(first) };
+        let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
+        worker.set_slice(slice);
+        worker.load(&network, pixels.chunks_exact(PIXELS), targets[samples.clone()].iter());
+    });
+    check(&format!("{name}/loss"), ENGINE_TOLERANCE, &[data_parallel.metrics().loss / samples as f64]);
+    data_parallel.update_running(network.parameters_mut());
+    let mut gradient = network.clone();
+    gradient.parameters_mut().copy_from_slice(&data_parallel.gradient(&network));
+    for (tensor, gradient) in network.tensors().zip(gradient.tensors()) {
+        if tensor.name.contains("running") {
+            check(&format!("{name}/running/{}", tensor.name), ENGINE_TOLERANCE, &tensor.values);
+            assert!(gradient.values.iter().all(|&value| value == 0.0), "{}", tensor.name);
+        } else if normalized.iter().any(|conv| tensor.name == format!("{conv}.bias")) {
+            // Batch normalization subtracts the bias with the mean.
+            assert!(gradient.values.iter().all(|value| value.abs() < 1e-6), "{}", tensor.name);
+        } else {
+            check(&format!("{name}/{}", tensor.name), ENGINE_TOLERANCE, &gradient.values);
+        }
+    }
+    check(&format!("{name}/logits"), ENGINE_TOLERANCE, &network.logits(images));
+    let one_at_a_time: Vec<_> = images.chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
+    check(&format!("{name}/logits"), ENGINE_TOLERANCE, &one_at_a_time);
+}
+
 #[test]
 fn batch_norm_matches_pytorch() {
     let architecture = digits("test")
@@ -340,51 +402,37 @@ fn batch_norm_matches_pytorch() {
         .layer("tanh2", nn::Layer::Tanh)
         .layer("flatten", nn::Layer::Flatten)
         .layer("fc", nn::Linear::new(125, 10));
-    let mut network = Network::new(architecture, Normalize::UNIT, 0).unwrap();
-    let naive_layers = [
+    let layers = [
         Conv2d { inputs: 1, outputs: 3, kernel: 5, stride: 2, padding: 0, dilation: 1 },
         BatchNorm2d { channels: 3 },
         Conv2d { inputs: 3, outputs: 5, kernel: 3, stride: 2, padding: 0, dilation: 1 },
         BatchNorm2d { channels: 5 },
         Linear { inputs: 125, outputs: 10 },
     ];
-    let values: Vec<f32> = parameters(&naive_layers)
-        .into_iter()
-        .zip([0, 3, 0, 5, 0])
-        .flat_map(|(p, channels)| [p.weight, p.bias, vec![0.0; channels], vec![1.0; channels]].concat())
-        .map(|value| value as f32)
-        .collect();
-    let values = network.to_engine_order(&values);
-    network.parameters_mut().copy_from_slice(&values);
+    let labels = labels();
+    let targets: Vec<Vec<f32>> =
+        (0..IMAGES).map(|i| target_row(Targets::Labels(&labels), i).to_vec()).collect();
+    check_training("batchnorm", architecture, &layers, &["conv1", "conv2"], (&images(), &targets));
+}
 
-    let (images, labels) = (images(), labels());
-    let targets = Targets::Labels(&labels);
-    let (first, second) = (11, IMAGES - 11);
-    let mut data_parallel = DataParallel::with_capacities(&network, &[first, second]);
-    data_parallel.step_slices(&network, &mut [0..first, first..IMAGES], |i, worker, samples| {
-        let slice = BatchSlice { total: IMAGES, dropout_key: None, first_block: i * blocks(first) };
-        let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
-        worker.set_slice(slice);
-        worker.load(&network, pixels.chunks_exact(PIXELS), samples.clone().map(|i| target_row(targets, i)));
-    });
-    check("batchnorm/loss", ENGINE_TOLERANCE, &[data_parallel.metrics().loss / IMAGES as f64]);
-    data_parallel.update_running(network.parameters_mut());
-    let mut gradient = network.clone();
-    gradient.parameters_mut().copy_from_slice(&data_parallel.gradient(&network));
-    for (tensor, gradient) in network.tensors().zip(gradient.tensors()) {
-        if tensor.name.contains("running") {
-            check(&format!("batchnorm/running/{}", tensor.name), ENGINE_TOLERANCE, &tensor.values);
-            assert!(gradient.values.iter().all(|&value| value == 0.0), "{}", tensor.name);
-        } else if tensor.name.starts_with("conv") && tensor.name.ends_with("bias") {
-            // Batch normalization subtracts the bias with the mean.
-            assert!(gradient.values.iter().all(|value| value.abs() < 1e-6), "{}", tensor.name);
-        } else {
-            check(&format!("batchnorm/{}", tensor.name), ENGINE_TOLERANCE, &gradient.values);
-        }
-    }
-    check("batchnorm/logits", ENGINE_TOLERANCE, &network.logits(&images));
-    let one_at_a_time: Vec<_> = images.chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
-    check("batchnorm/logits", ENGINE_TOLERANCE, &one_at_a_time);
+#[test]
+fn dense_prediction_matches_pytorch() {
+    let architecture = Architecture::dense("test", INPUT, 1)
+        .layer("conv1", nn::Conv2d::new(1, 5, 4).stride(2).padding(1))
+        .layer("bn1", nn::BatchNorm2d::new(5))
+        .layer("relu1", nn::Layer::ReLU)
+        .layer("conv2", nn::Conv2d::new(5, 4, 3).dilation(2).padding(2))
+        .layer("shuffle", nn::PixelShuffle::new(2));
+    let layers = [
+        Conv2d { inputs: 1, outputs: 5, kernel: 4, stride: 2, padding: 1, dilation: 1 },
+        BatchNorm2d { channels: 5 },
+        Conv2d { inputs: 5, outputs: 4, kernel: 3, stride: 1, padding: 2, dilation: 2 },
+    ];
+    let images = &images()[..4 * PIXELS];
+    let is_bright = |&pixel: &u8| if pixel > 128 { 1.0 } else { 0.0 };
+    let targets: Vec<Vec<f32>> =
+        images.chunks(PIXELS).map(|image| image.iter().map(is_bright).collect()).collect();
+    check_training("dense", architecture, &layers, &["conv1"], (images, &targets));
 }
 
 #[test]
