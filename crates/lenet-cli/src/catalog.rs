@@ -22,6 +22,8 @@ pub enum ArchitectureName {
     /// vgg with more channels, for other people's handwriting; earlier name: handwriting
     #[value(name = "vgg_wide", alias = "handwriting")]
     VggWide,
+    /// Convolutions that tell ink from rules for each pixel of a page
+    Ink,
 }
 
 impl ArchitectureName {
@@ -33,6 +35,7 @@ impl ArchitectureName {
             Self::Lenet5 => "lenet5",
             Self::Vgg => "vgg",
             Self::VggWide => "vgg_wide",
+            Self::Ink => "ink",
         }
     }
 
@@ -49,6 +52,7 @@ impl ArchitectureName {
             Self::Lenet5 => models::lenet5(),
             Self::Vgg => models::vgg(),
             Self::VggWide => models::vgg_wide(),
+            Self::Ink => models::ink(),
         }
     }
 
@@ -64,6 +68,7 @@ pub enum PretrainedName {
     Lenet5,
     Vgg,
     Handwriting,
+    Ink,
 }
 
 impl PretrainedName {
@@ -78,6 +83,7 @@ impl PretrainedName {
             Self::Lenet5 => "lenet5",
             Self::Vgg => "vgg",
             Self::Handwriting => "handwriting",
+            Self::Ink => "ink",
         }
     }
 
@@ -87,6 +93,7 @@ impl PretrainedName {
             Self::Lenet5 => pretrained::lenet5(),
             Self::Vgg => pretrained::vgg(),
             Self::Handwriting => pretrained::handwriting(),
+            Self::Ink => pretrained::ink(),
         }
     }
 
@@ -95,6 +102,7 @@ impl PretrainedName {
             Self::Lenet5 => ArchitectureName::Lenet5,
             Self::Vgg => ArchitectureName::Vgg,
             Self::Handwriting => ArchitectureName::VggWide,
+            Self::Ink => ArchitectureName::Ink,
         }
     }
 }

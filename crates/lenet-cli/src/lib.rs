@@ -18,6 +18,7 @@ mod input;
 mod output;
 pub mod recipe;
 mod report;
+mod score;
 mod serve;
 mod terminal;
 

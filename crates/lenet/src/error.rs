@@ -248,6 +248,16 @@ pub enum Error {
         /// Shape of its logits.
         output: Shape,
     },
+    /// A network doesn't tell ink from rules.
+    #[error(
+        "network: expected an input of one channel and two labels for each pixel, found {input} and {output}"
+    )]
+    NotInkNetwork {
+        /// Shape of its input.
+        input: Shape,
+        /// Shape of its logits.
+        output: Shape,
+    },
     /// The engine rejected an architecture or a setting.
     #[error(transparent)]
     Network(#[from] lenet_nn::Error),

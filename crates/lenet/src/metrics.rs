@@ -1,8 +1,13 @@
-//! Metrics of a classifier: accuracy with a confidence interval, confusion matrix, precision, recall, calibration error.
+//! Metrics of a classifier: accuracy with a confidence interval, confusion matrix, precision, recall, calibration error. Metrics of the
+//! labels of pixels.
 
 use std::ops::Range;
 
 use crate::{CLASSES, Error, nn::argmax};
+
+mod pixels;
+
+pub use pixels::{LabelCounts, PixelEvaluation};
 
 /// The comparison of a network's predictions with the labels.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,17 +1,25 @@
-//! Architectures by name: the three of the PyTorch tutorial, with its names of layers, and two VGG-style networks.
+//! Architectures by name: the three of the PyTorch tutorial, with its names of layers, two VGG-style networks, and one that tells ink
+//! from rules.
 //!
-//! All take images `(1, 28, 28)` and return ten logits. [`by_name`] finds one.
+//! [`ink`] takes parts of pages and returns two logits for each pixel. All others take images `(1, 28, 28)` and return ten logits.
+//! [`by_name`] finds one.
 
 use crate::{
     CLASSES, SIDE,
-    data::INPUT_SHAPE,
-    nn::{Architecture, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d},
+    data::{
+        INPUT_SHAPE,
+        synthetic::page::{self, LABELS},
+    },
+    nn::{
+        Architecture, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, PixelShuffle, Shape,
+    },
 };
 
 /// The probability of dropout, unless a recipe overrides it.
 const DROPOUT: f32 = 0.2;
 
-/// Returns the architecture of a name: `mlp`, `cnn`, `lenet5`, `vgg`, `vgg_wide`, or its former name `handwriting`.
+/// Returns the architecture of a name: `mlp`, `cnn`, `lenet5`, `vgg`, `vgg_wide`, or its former name `handwriting`, and
+/// `ink`.
 pub fn by_name(name: &str) -> Option<Architecture> {
     Some(match name {
         "mlp" => mlp(),
@@ -19,6 +27,7 @@ pub fn by_name(name: &str) -> Option<Architecture> {
         "lenet5" => lenet5(),
         "vgg" => vgg(),
         "vgg_wide" | "handwriting" => vgg_wide(),
+        "ink" => ink(),
         _ => return None,
     })
 }
@@ -102,13 +111,38 @@ fn vgg_style(name: &str, channels: &[&[usize]]) -> Architecture {
         .layer("fc", Linear::new(side * side * inputs, 10))
 }
 
+/// Returns a fully convolutional network that tells for each pixel whether it shows ink and whether it shows a rule
+/// ([`LABELS`]): 28,472 parameters, 65 million multiply-adds for a patch of 96x96.
+///
+/// Its input is the [local contrast](crate::image::local_contrast()) of a page. All layers work at half resolution, which costs a
+/// quarter, and the last one returns the four pixels of each position as channels (sub-pixel convolution: W. Shi et al., 2016,
+/// arXiv:1609.05158). Dilated convolutions (F. Yu and V. Koltun, 2016, arXiv:1511.07122) let each pixel depend on 72x72.
+/// [`Network::with_input_size`](crate::nn::Network::with_input_size) runs it on larger parts of a page.
+pub fn ink() -> Architecture {
+    const CHANNELS: usize = 24;
+    let input = Shape { channels: 1, height: page::SIDE, width: page::SIDE };
+    let convolutions = [Conv2d::new(1, CHANNELS, 4).stride(2).padding(1)].into_iter();
+    let dilated = [1, 2, 4, 8, 1]
+        .map(|dilation| Conv2d::new(CHANNELS, CHANNELS, 3).dilation(dilation).padding(dilation));
+    let mut architecture = Architecture::dense("ink", input, LABELS.len());
+    for (number, convolution) in (1..).zip(convolutions.chain(dilated)) {
+        architecture = architecture
+            .layer(format!("conv{number}"), convolution)
+            .layer(format!("bn{number}"), BatchNorm2d::new(CHANNELS))
+            .layer(format!("relu{number}"), Layer::ReLU);
+    }
+    architecture
+        .layer("conv7", Conv2d::new(CHANNELS, 4 * LABELS.len(), 3).padding(1))
+        .layer("shuffle", PixelShuffle::new(2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_find_their_architectures() {
-        for name in ["mlp", "cnn", "lenet5", "vgg", "vgg_wide"] {
+        for name in ["mlp", "cnn", "lenet5", "vgg", "vgg_wide", "ink"] {
             assert_eq!(by_name(name).unwrap().name(), name);
         }
         assert_eq!(by_name("handwriting"), Some(vgg_wide()));

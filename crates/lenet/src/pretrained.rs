@@ -1,4 +1,4 @@
-//! Embedded weights, trained on all 60,000 training images of MNIST, with their provenance.
+//! Embedded weights, trained with the 60,000 training images of MNIST, with their provenance.
 //!
 //! ```
 //! let (network, provenance) = lenet::pretrained::lenet5();
@@ -16,12 +16,13 @@ use crate::{
     weights::{self, Provenance},
 };
 
-/// Returns the weights of a name: `lenet5`, `vgg` or `handwriting`.
+/// Returns the weights of a name: `lenet5`, `vgg`, `handwriting` or `ink`.
 pub fn by_name(name: &str) -> Option<(Network, Provenance)> {
     Some(match name {
         "lenet5" => lenet5(),
         "vgg" => vgg(),
         "handwriting" => handwriting(),
+        "ink" => ink(),
         _ => return None,
     })
 }
@@ -44,6 +45,15 @@ pub fn handwriting() -> (Network, Provenance) {
     load(include_bytes!("../weights/handwriting.safetensors"))
 }
 
+/// Returns [`models::ink`](crate::models::ink), which tells ink from rules, trained on
+/// [page patches](crate::data::synthetic::page::PagePatch) with digits of the first 20,000 training images, as many patches an
+/// epoch.
+///
+/// [`Provenance::test_accuracy`] is the F1 score of the pixels that show ink, on patches with digits of MNIST's test images.
+pub fn ink() -> (Network, Provenance) {
+    load(include_bytes!("../weights/ink.safetensors"))
+}
+
 fn load(bytes: &[u8]) -> (Network, Provenance) {
     // A test reads all embedded files.
     weights::from_bytes(bytes).expect("a valid embedded file")
@@ -52,7 +62,7 @@ fn load(bytes: &[u8]) -> (Network, Provenance) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{models, nn::Architecture};
+    use crate::{image::LOCAL_CONTRAST_NORMALIZE, models, nn::Architecture};
 
     #[test]
     fn embedded_weights_have_the_documented_architecture_and_provenance() {
@@ -72,5 +82,14 @@ mod tests {
             assert_ne!(network.temperature(), 1.0, "{name}: calibrated");
         }
         assert!(by_name("mlp").is_none());
+    }
+
+    #[test]
+    fn embedded_ink_weights_have_the_documented_architecture() {
+        let (network, provenance) = by_name("ink").unwrap();
+        assert_eq!(network.architecture(), &models::ink());
+        assert_eq!(network.normalize(), LOCAL_CONTRAST_NORMALIZE);
+        assert_eq!(provenance.seed, 0);
+        assert!(provenance.test_accuracy > Some(0.79));
     }
 }

@@ -29,7 +29,8 @@ pub struct Provenance {
     pub seed: u64,
     /// Number of completed epochs.
     pub epochs: usize,
-    /// Fraction of the test images that the network classifies correctly; `None` if it was not evaluated on them.
+    /// Fraction of the test images that the network classifies correctly, or of a network that tells ink from rules the F1 score of
+    /// the pixels that show ink; `None` if it was not evaluated on test images.
     pub test_accuracy: Option<f64>,
     /// Metrics on held-out training images; `None` if none were held out.
     #[serde(alias = "validation")]
@@ -44,7 +45,7 @@ pub struct Provenance {
 pub struct HoldoutMetrics {
     /// Number of held-out images.
     pub images: usize,
-    /// Fraction of them that the network classifies correctly.
+    /// Fraction of them that the network classifies correctly, or the F1 score of ink.
     pub accuracy: f64,
 }
 

@@ -5,7 +5,7 @@
 use std::{fs, path::Path, process::Command};
 
 /// Files of data: not text, or longer than [`MAX_SOURCE_BYTES`]. The records of the benchmarks are data, too.
-const DATA: [&str; 19] = [
+const DATA: [&str; 20] = [
     "Cargo.lock",
     "benchmarks/Cargo.lock",
     "crates/lenet-mnist/data/t10k-images-idx3-ubyte.br",
@@ -14,6 +14,7 @@ const DATA: [&str; 19] = [
     "crates/lenet-mnist/data/train-labels-idx1-ubyte.br",
     "crates/lenet-nn/testdata/goldens.safetensors",
     "crates/lenet/weights/handwriting.safetensors",
+    "crates/lenet/weights/ink.safetensors",
     "crates/lenet/weights/lenet5.safetensors",
     "crates/lenet/weights/vgg.safetensors",
     "docs/digits.png",

@@ -9,6 +9,8 @@ use crate::{catalog::ArchitectureName, recipe::Source};
 pub struct RecipeArgs {
     /// Training recipe: default, fast, best, tutorial, or a TOML file
     ///
+    /// - default: works for all architectures; for ink it is best.
+    ///
     /// - best: the most accurate known recipe of the architecture; it takes minutes.
     ///
     /// - fast: trains lenet5 to more than 99% in seconds.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use lenet::{
+    data::check_digit_network,
     nn::{Network, Normalize},
     weights,
 };
@@ -16,7 +17,7 @@ use crate::{
 /// The options that describe a weights file without lenet's metadata, such as one saved from PyTorch.
 #[derive(clap::Args)]
 pub struct WeightsArgs {
-    /// Architecture of a weights file that doesn't name it, such as a PyTorch state_dict: mlp, cnn, lenet5, vgg or vgg_wide
+    /// Architecture of a weights file that doesn't name it, such as a PyTorch state_dict: mlp, cnn, lenet5, vgg, vgg_wide or ink
     #[arg(long, hide_possible_values = true)]
     architecture: Option<ArchitectureName>,
     /// Normalization of that file's inputs, (pixel / 255 - MEAN) / STD [default: that of MNIST, 0.1307,0.3081]
@@ -42,10 +43,17 @@ fn parse_normalize(text: &str) -> Result<Normalize, String> {
 }
 
 impl WeightsArgs {
+    /// Loads a network that classifies digits, as [`load_any`](Self::load_any).
+    pub fn load(&self, source: &Path) -> anyhow::Result<Network> {
+        let network = self.load_any(source)?;
+        check_digit_network(&network).with_context(|| source.display().to_string())?;
+        Ok(network)
+    }
+
     /// Loads a network: `source` is the name of a built-in one or the path of a .safetensors file.
     ///
     /// With `--architecture` it is always a path, so that a file can have the name of a built-in network.
-    pub fn load(&self, source: &Path) -> anyhow::Result<Network> {
+    pub fn load_any(&self, source: &Path) -> anyhow::Result<Network> {
         let built_in = source.to_str().and_then(PretrainedName::from_name);
         if let (None, Some(name)) = (self.architecture, built_in) {
             return Ok(name.load().0);

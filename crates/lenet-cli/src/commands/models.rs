@@ -31,9 +31,10 @@ pub fn run(Args {}: Args) -> anyhow::Result<()> {
                 let bytes = thousands(weights::to_bytes(&network, &provenance)?.len());
                 let accuracy = percent_or_dash(provenance.test_accuracy);
                 let (recipe, epochs, seed) = (&provenance.recipe.name, provenance.epochs, provenance.seed);
+                let remark = if name == ArchitectureName::Ink { " (F1 of ink)" } else { "" };
                 writeln!(
                     text,
-                    "{:<11} {bytes:>9} {accuracy:>14}  recipe {recipe}, {epochs} epochs, seed {seed}",
+                    "{:<11} {bytes:>9} {accuracy:>14}  recipe {recipe}, {epochs} epochs, seed {seed}{remark}",
                     pretrained.as_str()
                 )
             }

@@ -36,10 +36,12 @@ fn table(architecture: &Architecture) -> anyhow::Result<String> {
     let count = |number: usize| if number == 0 { String::new() } else { thousands(number) };
     let mut line = |name: &str, kind: &str, output: &str, parameters, multiply_adds| {
         let (parameters, multiply_adds) = (count(parameters), count(multiply_adds));
-        let line = format!("{name:<9} {kind:<11} {output:>12} {parameters:>11} {multiply_adds:>14}");
+        // A long type takes the space of the output.
+        let width = 24 - kind.len().max(11);
+        let line = format!("{name:<9} {kind:<11}{output:>width$} {parameters:>11} {multiply_adds:>14}");
         let _ = writeln!(text, "{}", line.trim_end());
     };
-    line("input", "", "(1, 28, 28)", 0, 0);
+    line("input", "", &architecture.input().to_string(), 0, 0);
     for row in &architecture.summary()? {
         line(row.name, row.layer.type_name(), &row.output.to_string(), row.parameters, row.multiply_adds);
     }

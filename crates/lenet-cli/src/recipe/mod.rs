@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use lenet::train::Recipe;
 
 use crate::{catalog::ArchitectureName, input::read_file};
@@ -46,7 +46,11 @@ impl Source {
     /// Loads the recipe for an architecture.
     pub(crate) fn load(&self, architecture: ArchitectureName) -> anyhow::Result<Recipe> {
         match self {
+            Self::Default | Self::Best if architecture == ArchitectureName::Ink => parse(best(architecture)),
             Self::Default => Ok(Recipe::default()),
+            Self::Fast if architecture == ArchitectureName::Ink => {
+                bail!("fast: expected an architecture for digits, found ink")
+            }
             Self::Fast => parse(include_str!("../../recipes/fast.toml")),
             Self::Best => parse(best(architecture)),
             Self::Tutorial => pytorch_tutorial::recipe(architecture),
@@ -62,6 +66,7 @@ fn best(architecture: ArchitectureName) -> &'static str {
         ArchitectureName::Cnn | ArchitectureName::Lenet5 => include_str!("../../recipes/lenet5.toml"),
         ArchitectureName::Vgg => include_str!("../../recipes/vgg.toml"),
         ArchitectureName::VggWide => include_str!("../../recipes/vgg_wide.toml"),
+        ArchitectureName::Ink => include_str!("../../recipes/ink.toml"),
     }
 }
 

@@ -4,19 +4,14 @@ use std::{env, thread, time::SystemTime};
 
 use anyhow::ensure;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use lenet::{
-    Dataset,
-    metrics::{Evaluation, Mistake},
-    nn::Network,
-    train::EpochMetrics,
-    weights::Provenance,
-};
+use lenet::{Dataset, metrics::Mistake, nn::Network, train::EpochMetrics, weights::Provenance};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::{
     catalog::totals,
     figure,
-    format::{MAX_MISTAKES_SHOWN, accuracy_line, duration, percent, percent_or_dash, thousands, trimmed},
+    format::{MAX_MISTAKES_SHOWN, duration, percent, percent_or_dash, thousands, trimmed},
+    score::{EVAL_PATCHES, Score},
 };
 
 mod axis;
@@ -42,7 +37,7 @@ pub struct Training<'a> {
     /// The images that the network was evaluated on.
     pub eval_data: &'a Dataset,
     /// The evaluation of the final network.
-    pub evaluation: &'a Evaluation,
+    pub evaluation: &'a Score,
 }
 
 impl Training<'_> {
@@ -57,7 +52,6 @@ impl Training<'_> {
         let Self { network, provenance, evaluation, eval_name, .. } = *self;
         let name = network.architecture().name();
         let recipe = &provenance.recipe;
-        let mistakes = evaluation.mistakes();
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let page = html! {
             (DOCTYPE)
@@ -65,46 +59,38 @@ impl Training<'_> {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (name) ", " (eval_name) " accuracy " (percent(evaluation.accuracy())) }
+                    title { (name) ", " (eval_name) " " (evaluation.name()) " " (percent(evaluation.figure())) }
                     style { (PreEscaped(include_str!("report.css"))) }
                 }
                 body { main {
                     header {
                         p.kicker { "Trained by lenet " (env!("CARGO_PKG_VERSION")) ", " (now[..10]) " " (now[11..16]) " UTC" }
                         h1 { (name) }
-                        p.lead { (eval_name) " " (accuracy_line(evaluation)) "." }
+                        p.lead { (eval_name) " " (evaluation.line()) "." }
                         @if provenance.interrupted {
                             p.interrupted { "Interrupted after " (provenance.epochs) " of " (recipe.epochs) " epochs." }
                         }
-                        (self.key_facts(mistakes.len())?)
+                        (self.key_facts()?)
                     }
                     section {
                         h2 { "Learning curves" }
                         p {
                             "The training accuracy is measured on the batches during the epoch"
                             @if recipe.augmentation.is_some() { ", after augmentation" }
-                            "; the " (eval_name) " accuracy after the epoch. Both scales are logarithmic in the number of mistakes: "
+                            "; the " (eval_name) " " (evaluation.name()) " after the epoch. Both scales are logarithmic in the number of mistakes: "
                             "each halving of the mistakes raises the curve by the same height."
                         }
                         div.pair { (self.accuracy_chart()) (self.loss_chart()) }
                     }
-                    section {
-                        h2 { "Confusion matrix" }
-                        p { "The number of images for each digit and prediction, with the recall of each digit and the precision of each prediction." }
-                        div.split { (confusion::matrix(evaluation)) (confusion::most_frequent(evaluation)) }
-                    }
-                    section {
-                        h2 { "The most confident mistakes" }
-                        @if mistakes.is_empty() {
-                            p { "There are none." }
-                        } @else {
-                            p {
-                                (mistakes.len().min(MAX_MISTAKES_SHOWN)) " of " (mistakes.len()) ", with the confidence of the prediction "
-                                "and the index of the image among the " (eval_name) " images, from 0."
-                            }
-                            ul.mistakes {
-                                @for mistake in mistakes.iter().take(MAX_MISTAKES_SHOWN) { (self.mistake(mistake)?) }
-                            }
+                    @if let Score::Digits(evaluation) = evaluation {
+                        section {
+                            h2 { "Confusion matrix" }
+                            p { "The number of images for each digit and prediction, with the recall of each digit and the precision of each prediction." }
+                            div.split { (confusion::matrix(evaluation)) (confusion::most_frequent(evaluation)) }
+                        }
+                        section {
+                            h2 { "The most confident mistakes" }
+                            (self.mistakes(evaluation.mistakes())?)
                         }
                     }
                     section {
@@ -122,11 +108,27 @@ impl Training<'_> {
         Ok(page.into_string())
     }
 
-    fn key_facts(&self, mistakes: usize) -> anyhow::Result<Markup> {
+    fn mistakes(&self, mistakes: &[Mistake]) -> anyhow::Result<Markup> {
+        Ok(html! {
+            @if mistakes.is_empty() {
+                p { "There are none." }
+            } @else {
+                p {
+                    (mistakes.len().min(MAX_MISTAKES_SHOWN)) " of " (mistakes.len()) ", with the confidence of the prediction "
+                    "and the index of the image among the " (self.eval_name) " images, from 0."
+                }
+                ul.mistakes {
+                    @for mistake in mistakes.iter().take(MAX_MISTAKES_SHOWN) { (self.mistake(mistake)?) }
+                }
+            }
+        })
+    }
+
+    fn key_facts(&self) -> anyhow::Result<Markup> {
         let totals = totals(self.network.architecture())?;
         Ok(html! {
             dl.key {
-                (fact("Mistakes", mistakes))
+                @if let Score::Digits(evaluation) = self.evaluation { (fact("Mistakes", evaluation.mistakes().len())) }
                 (fact("Parameters", thousands(totals.parameters)))
                 (fact("Multiply-adds per image", thousands(totals.multiply_adds)))
                 (fact("Epochs", self.provenance.epochs))
@@ -137,6 +139,10 @@ impl Training<'_> {
 
     fn run_facts(&self) -> Markup {
         let Self { provenance, evaluation, eval_name, .. } = *self;
+        let evaluated_on = match evaluation {
+            Score::Digits(evaluation) => format!("{} {eval_name} images", thousands(evaluation.total())),
+            Score::Ink(_) => format!("{EVAL_PATCHES} page patches with digits of the {eval_name} images"),
+        };
         let images_per_second = (self.train_images * self.history.len()) as f64 / self.seconds();
         html! {
             dl.facts {
@@ -145,7 +151,7 @@ impl Training<'_> {
                 @if let Some(init_from) = &provenance.init_from { (fact("Initial weights", init_from)) }
                 (fact("Seed", provenance.seed))
                 (fact("Trained on", format!("{} images", thousands(self.train_images))))
-                (fact("Evaluated on", format!("{} {eval_name} images", thousands(evaluation.total()))))
+                (fact("Evaluated on", evaluated_on))
                 (fact("Speed", format!("{} images/s", thousands(images_per_second as usize))))
             }
         }

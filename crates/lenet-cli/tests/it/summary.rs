@@ -88,6 +88,19 @@ fc2       Linear        (10, 1, 1)         850            840
 total                                   61,706        416,520
 
 "#]]);
+    summary("ink").success().stdout_eq(str![[r#"
+ink
+
+layer     type             output  parameters  multiply-adds
+input                 (1, 96, 96)
+conv1     Conv2d     (24, 48, 48)         408        884,736
+bn1       BatchNorm2d (24, 48, 48)          48
+...
+conv7     Conv2d      (8, 48, 48)       1,736      3,981,312
+shuffle   PixelShuffle (2, 96, 96)
+total                                  28,472     64,585,728
+
+"#]]);
     summary("lenet4").code(2).stdout_eq("");
 }
 
@@ -100,6 +113,7 @@ cnn             934,798     1,130,400  -                   -              -  (le
 lenet5           61,706       416,520  lenet5        125,[..]         99.51%  recipe best, 80 epochs, seed 0
 vgg              93,990     8,647,520  vgg           193,[..]         99.65%  recipe best, 30 epochs, seed 0
 vgg_wide        251,242    25,109,952  handwriting   509,[..]         99.57%  recipe best, 30 epochs, seed 0
+ink              28,472    64,585,728  ink            6[..] [..]%  recipe best, [..] epochs, seed 0 (F1 of ink)
 
 "#]]);
 }

@@ -219,3 +219,37 @@ fn wrong_usage_exits_2_and_failure_1() {
     failed.stderr_eq("error: file: expected different files for --report and --out, found the same\n");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn ink_networks_are_trained_and_evaluated_on_page_patches() {
+    let folder = folder();
+    train(folder.path(), "ink --epochs 1 --threads 1 --f16 --report ink.html")
+        .assert()
+        .success()
+        .stderr_eq("")
+        .stdout_eq(str![[r#"
+ink: 28472 parameters, 30 training images, 7 test images, threads: 1
+epoch  1/1: loss [..], test F1 of ink [..]%, [..] s
+test F1 of ink [..]% (precision [..], recall [..]), F1 of rule [..] (precision [..], recall [..])
+saved ink.safetensors after 1 of 1 epochs, [..] s
+
+"#]]);
+    let report = fs::read_to_string(folder.path().join("ink.html")).unwrap();
+    assert!(report.contains("test F1 of ink after the epoch") && !report.contains("Confusion matrix"));
+    lenet(folder.path()).args(["eval", "ink.safetensors", "--data", "data"]).assert().success().stdout_eq(
+        str![[r#"
+256 page patches
+
+label  precision   recall       F1
+ink    [..]%
+rule   [..]
+
+"#]],
+    );
+    // Commands for digits reject it.
+    let failure = |arguments: &str| error(lenet(folder.path()).args(arguments.split_whitespace()));
+    let found = failure("eval ink.safetensors lenet5 --data data");
+    assert!(found.starts_with("ink.safetensors: network: expected an input of (1, 28, 28)"), "{found}");
+    let found = failure("train ink --data data --recipe fast");
+    assert_eq!(found, "fast: expected an architecture for digits, found ink");
+}

@@ -5,7 +5,7 @@ use std::{io::Read, ops::Range};
 use super::idx;
 use crate::{
     Error,
-    nn::{Network, Normalize, Shape},
+    nn::{Normalize, Shape},
 };
 
 /// Height and width of an image, in pixels.
@@ -18,20 +18,6 @@ pub const CLASSES: usize = 10;
 pub const INPUT_SHAPE: Shape = Shape { channels: 1, height: SIDE, width: SIDE };
 /// Normalization to mean 0 and standard deviation 1 over the training images of MNIST.
 pub const MNIST_NORMALIZE: Normalize = Normalize { mean: 0.1307, std: 0.3081 };
-
-/// Checks that a network classifies images of [`INPUT_SHAPE`] into [`CLASSES`].
-///
-/// # Errors
-/// [`Error::NotDigitNetwork`] if it doesn't.
-pub fn check_digit_network(network: &Network) -> Result<(), Error> {
-    let architecture = network.architecture();
-    let (input, output) = (architecture.input(), architecture.output());
-    if (input, output) == (INPUT_SHAPE, Shape::flat(CLASSES)) {
-        Ok(())
-    } else {
-        Err(Error::NotDigitNetwork { input, output })
-    }
-}
 
 /// Labeled grayscale images of 28x28 pixels: 0 is paper and 255 is ink, as in MNIST.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,5 +5,7 @@ pub mod idx;
 pub mod augment;
 mod random;
 pub mod synthetic;
+mod task;
 
-pub use dataset::{CLASSES, Dataset, INPUT_SHAPE, MNIST_NORMALIZE, PIXELS, SIDE, check_digit_network};
+pub use dataset::{CLASSES, Dataset, INPUT_SHAPE, MNIST_NORMALIZE, PIXELS, SIDE};
+pub use task::{Task, check_digit_network, check_ink_network};

@@ -10,10 +10,11 @@ use rand_pcg::{
     rand_core::{Rng, SeedableRng},
 };
 
-use super::{checkpoint::Checkpoint, history::EpochMetrics, recipe::Recipe, transform::SampleTransform};
+use super::{checkpoint::Checkpoint, history::EpochMetrics, recipe::Recipe, transform::SampleSource};
 use crate::{
     Dataset, Error, Interrupted,
-    data::check_digit_network,
+    data::{Task, check_digit_network, synthetic::page},
+    error::ensure_setting,
     nn::{
         Batch, BatchMetrics, DataParallel, Network, Targets, Worker,
         optim::{Average, OptimizerState},
@@ -32,12 +33,16 @@ pub struct Progress {
 
 /// Trains a network on a dataset, one epoch per call.
 ///
+/// A network for [`Task::Digits`] is trained on the images of the dataset. A network for [`Task::Ink`] is trained on
+/// [page patches](page::PagePatch): each sample is drawn anew, with digits of the dataset, and an epoch has as many as the dataset has
+/// images.
+///
 /// Each step splits its batch between the threads of the current rayon pool. Every thread runs the forward and backward pass on
 /// its chunk with a gradient of its own, and the gradients are added in a fixed order: the same seed, recipe and number of
 /// threads give the same bits.
 ///
 /// After an optional first epoch, which may start threads, a step allocates no memory, unless the recipe has
-/// [`synthetic`](Recipe::synthetic) data: drawing a synthetic sample allocates canvases of a bounded size and frees them before
+/// [`synthetic`](Recipe::synthetic) data or the network is for [`Task::Ink`]: drawing a synthetic sample allocates canvases of a bounded size and frees them before
 /// the sample is trained on.
 pub struct Trainer<'a> {
     checkpoint: Checkpoint,
@@ -47,7 +52,7 @@ pub struct Trainer<'a> {
     targets: Targets<'a>,
     workers: DataParallel,
     /// One for each worker.
-    transforms: Vec<SampleTransform>,
+    sources: Vec<SampleSource>,
 }
 
 impl<'a> Trainer<'a> {
@@ -58,8 +63,8 @@ impl<'a> Trainer<'a> {
     /// because the trainer has no images on which to fit one.
     ///
     /// # Errors
-    /// [`Error::NoImages`] if `data` is empty, [`Error::NotDigitNetwork`] if the network is not for digits,
-    /// [`Error::NormalizeMismatch`] if the recipe and the network normalize pixels differently, or an error of
+    /// [`Error::NoImages`] if `data` is empty, [`Error::NotDigitNetwork`] if the network has no [`Task`],
+    /// [`Error::InvalidSetting`] if it tells ink from rules and the recipe has settings for digits, [`Error::NormalizeMismatch`] if the recipe and the network normalize pixels differently, or an error of
     /// [`Recipe::validate`].
     pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.validate()?;
@@ -72,7 +77,12 @@ impl<'a> Trainer<'a> {
         if recipe.trains_outliers() {
             network = network.with_implicit_outlier_class();
         }
-        check_digit_network(&network)?;
+        if Task::of(&network) == Some(Task::Ink) {
+            validate_for_pages(&recipe)?;
+            network = network.with_input_size(page::SIDE, page::SIDE)?;
+        } else {
+            check_digit_network(&network)?;
+        }
         let threads = worker_count(&recipe);
         Self::from_checkpoint(Checkpoint::new(network, recipe, seed, threads, data), data)
     }
@@ -100,12 +110,13 @@ impl<'a> Trainer<'a> {
         }
         let workers =
             DataParallel::new(&checkpoint.network, checkpoint.recipe.batch_size, checkpoint.threads);
-        let transforms =
-            workers.capacities().map(|samples| SampleTransform::new(&checkpoint.recipe, samples));
-        let transforms = transforms.collect::<Result<_, _>>()?;
+        let task = Task::of(&checkpoint.network).unwrap_or(Task::Digits);
+        let sources =
+            workers.capacities().map(|samples| SampleSource::new(task, &checkpoint.recipe, samples));
+        let sources = sources.collect::<Result<_, _>>()?;
         let snapshot = Snapshot::new(&checkpoint);
         let targets = Targets::Labels(data.labels());
-        Ok(Self { checkpoint, snapshot, data, targets, workers, transforms })
+        Ok(Self { checkpoint, snapshot, data, targets, workers, sources })
     }
 
     /// Records in the checkpoint the name of the weights that training started from.
@@ -207,13 +218,20 @@ impl<'a> Trainer<'a> {
             data,
             targets,
             workers,
-            transforms,
+            sources,
             ..
         } = self;
         let (trained, data, targets) = (&*network, *data, *targets);
         let label_smoothing = recipe.label_smoothing;
-        let load = |samples: Range<usize>, worker: &mut Worker, transform: &mut SampleTransform| {
+        let load = |samples: Range<usize>, worker: &mut Worker, source: &mut SampleSource| {
             let (first, indices) = (samples.start, &batch[samples]);
+            let transform = match source {
+                SampleSource::Digits(transform) => transform,
+                SampleSource::Pages(pages) => {
+                    let (patches, targets) = pages.draw(data, indices.len(), key, first);
+                    return worker.load(trained, patches, targets);
+                }
+            };
             // The images lie anywhere in memory. Reading a byte of every cache line first lets the cache misses overlap.
             for line in indices.iter().flat_map(|&index| data.image(index as usize).chunks(64)) {
                 black_box(line[0]);
@@ -225,7 +243,7 @@ impl<'a> Trainer<'a> {
             });
             worker.load(trained, images, rows);
         };
-        workers.step(trained, Batch { len: batch.len(), dropout_key: Some(key) }, transforms, load);
+        workers.step(trained, Batch { len: batch.len(), dropout_key: Some(key) }, sources, load);
         workers.update_running(network.parameters_mut());
 
         let average =
@@ -277,6 +295,19 @@ impl Snapshot {
         }
         optimizer.steps = self.optimizer.steps;
     }
+}
+
+/// Checks that a recipe has no settings that apply to digits only.
+///
+/// # Errors
+/// [`Error::InvalidSetting`] for the first one that it has.
+fn validate_for_pages(recipe: &Recipe) -> Result<(), Error> {
+    let Recipe { label_smoothing, synthetic, augmentation, .. } = recipe;
+    ensure_setting("label_smoothing", *label_smoothing == 0.0, "0 for page patches", label_smoothing)?;
+    for (name, is_absent) in [("synthetic", synthetic.is_none()), ("augmentation", augmentation.is_none())] {
+        ensure_setting(name, is_absent, "none for page patches", "one")?;
+    }
+    Ok(())
 }
 
 /// Returns the number of workers: one for each thread of the current rayon pool, but at most one for each block of samples.

@@ -1,20 +1,84 @@
-//! Replacement and augmentation of the samples of one thread's chunk of a batch.
+//! The samples of one thread's chunk of a batch: digits, replaced and augmented, or page patches.
 
 use super::recipe::Recipe;
 use crate::{
     CLASSES, Dataset, Error, PIXELS,
     data::{
+        Task,
         augment::Augmenter,
-        synthetic::{Replacement, SyntheticData},
+        synthetic::{
+            Replacement, SyntheticData,
+            page::{self, LABELS, PagePatch},
+        },
     },
     nn::Targets,
 };
 
-/// Replaces samples by synthetic ones and augments them, as the recipe says.
+/// Makes the samples of a chunk for a task.
 ///
 /// The random numbers of a sample follow from the key of the step and the sample's position in the batch, so that they do
 /// not depend on the number of threads.
-pub(super) struct SampleTransform {
+pub(super) enum SampleSource {
+    /// For [`Task::Digits`].
+    Digits(DigitTransform),
+    /// For [`Task::Ink`].
+    Pages(PageSource),
+}
+
+impl SampleSource {
+    /// Allocates the buffers for chunks of at most `samples`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if a strength of the augmentation is out of its range.
+    pub fn new(task: Task, recipe: &Recipe, samples: usize) -> Result<Self, Error> {
+        Ok(match task {
+            Task::Digits => Self::Digits(DigitTransform::new(recipe, samples)?),
+            Task::Ink => Self::Pages(PageSource::new(samples)),
+        })
+    }
+}
+
+/// Draws page patches.
+pub(super) struct PageSource {
+    /// `(sample, row, column)`
+    pixels: Vec<u8>,
+    /// `(sample, label, row, column)`
+    targets: Vec<f32>,
+}
+
+/// Number of pixels of a patch.
+const PATCH_PIXELS: usize = page::SIDE * page::SIDE;
+/// Number of targets of a patch.
+const PATCH_TARGETS: usize = LABELS.len() * PATCH_PIXELS;
+
+impl PageSource {
+    fn new(samples: usize) -> Self {
+        let [pixels, targets] = [PATCH_PIXELS, PATCH_TARGETS].map(|len| samples * len);
+        Self { pixels: Vec::with_capacity(pixels), targets: Vec::with_capacity(targets) }
+    }
+
+    /// Returns the pixels and the targets of `samples` patches with digits of `data`. `first` is the position of the first one in the
+    /// batch.
+    pub fn draw(
+        &mut self,
+        data: &Dataset,
+        samples: usize,
+        key: u64,
+        first: usize,
+    ) -> (impl ExactSizeIterator<Item = &[u8]>, impl Iterator<Item = &[f32]>) {
+        self.pixels.clear();
+        self.targets.clear();
+        for position in first..first + samples {
+            let patch = PagePatch::draw(sample_key(key, position), data);
+            self.pixels.extend_from_slice(&patch.pixels);
+            self.targets.extend_from_slice(&patch.targets);
+        }
+        (self.pixels.chunks_exact(PATCH_PIXELS), self.targets.chunks_exact(PATCH_TARGETS))
+    }
+}
+
+/// Replaces digits by synthetic ones and augments them, as the recipe says.
+pub(super) struct DigitTransform {
     synthetic: Option<SyntheticData>,
     augmenter: Option<Augmenter>,
     /// The replacement of each sample of the chunk, if any; empty without synthetic data.
@@ -23,7 +87,7 @@ pub(super) struct SampleTransform {
     images: Vec<u8>,
 }
 
-impl SampleTransform {
+impl DigitTransform {
     /// Allocates the buffers for chunks of at most `samples`.
     ///
     /// # Errors

@@ -4,10 +4,15 @@ use std::ops::ControlFlow;
 
 use lenet::{
     CLASSES, Dataset, PIXELS,
-    data::{INPUT_SHAPE, MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticData},
+    data::{
+        INPUT_SHAPE, MNIST_NORMALIZE,
+        augment::Augmentation,
+        synthetic::{SyntheticData, page},
+    },
+    image::LOCAL_CONTRAST_NORMALIZE,
     models,
     nn::{
-        Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network, Normalize,
+        Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network, Normalize, PixelShuffle, Shape,
         optim::{Optimizer, Schedule},
     },
     train::{Checkpoint, EpochMetrics, Interrupted, Recipe, Trainer},
@@ -309,4 +314,63 @@ fn interruption_restores_the_end_of_the_last_whole_epoch() {
     assert!(trainer.checkpoint().to_bytes().unwrap() == uninterrupted.checkpoint().to_bytes().unwrap());
     let error = lenet::Error::from(Interrupted { epoch: 2 });
     assert_eq!(error.to_string(), "training was interrupted in epoch 2");
+}
+
+/// Returns a small network that tells ink from rules.
+fn ink_network() -> Network {
+    let input = Shape { channels: 1, height: page::SIDE, width: page::SIDE };
+    let architecture = Architecture::dense("small", input, page::LABELS.len())
+        .layer("conv1", Conv2d::new(1, 8, 4).stride(2).padding(1))
+        .layer("relu1", Layer::ReLU)
+        .layer("conv2", Conv2d::new(8, 8, 3).padding(1))
+        .layer("shuffle", PixelShuffle::new(2));
+    Network::new(architecture, LOCAL_CONTRAST_NORMALIZE, 0).unwrap()
+}
+
+#[test]
+fn ink_networks_learn_from_page_patches() {
+    let data = data(40);
+    let recipe = Recipe {
+        epochs: 2,
+        batch_size: 8,
+        normalize: LOCAL_CONTRAST_NORMALIZE,
+        optimizer: Optimizer::Adam { lr: 0.01 },
+        ..Recipe::default()
+    };
+    // Any size of the input is changed to that of the patches.
+    let network = ink_network().with_input_size(32, 48).unwrap();
+    let train = || {
+        let mut trainer = Trainer::new(network.clone(), &data, recipe.clone(), 1).unwrap();
+        let epochs = [(); 2].map(|()| run_epoch(&mut trainer).unwrap());
+        let checkpoint = Checkpoint::from_bytes(&trainer.checkpoint().to_bytes().unwrap()).unwrap();
+        assert_eq!(checkpoint.network().architecture(), trainer.trained_network().architecture());
+        (epochs, trainer.into_trained_network())
+    };
+    let (epochs, trained) = train();
+    assert!(epochs[1].loss < 0.9 * epochs[0].loss, "{epochs:?}");
+    assert!((0.5..1.0).contains(&epochs[1].train_accuracy), "{epochs:?}");
+    let (again, trained_again) = train();
+    assert_eq!(epochs, again);
+    assert!(trained.parameters() == trained_again.parameters());
+}
+
+#[test]
+fn ink_networks_reject_settings_for_digits() {
+    let recipe = || Recipe { normalize: LOCAL_CONTRAST_NORMALIZE, ..Recipe::default() };
+    let synthetic = SyntheticData { glyphs: 0.1, line_crops: 0.1, outliers: 0.0, low_res: 0.0 };
+    for (recipe, error) in [
+        (
+            Recipe { label_smoothing: 0.1, ..recipe() },
+            "label_smoothing: expected 0 for page patches, found 0.1",
+        ),
+        (Recipe { synthetic: Some(synthetic), ..recipe() }, "synthetic: expected none for page patches"),
+        (
+            Recipe { augmentation: Some(Augmentation::default()), ..recipe() },
+            "augmentation: expected none for page patches",
+        ),
+    ] {
+        let data = data(10);
+        let found = Trainer::new(ink_network(), &data, recipe, 0).err().map(|error| error.to_string());
+        assert!(found.as_ref().is_some_and(|found| found.starts_with(error)), "{error}: {found:?}");
+    }
 }

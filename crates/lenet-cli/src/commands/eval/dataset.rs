@@ -15,15 +15,14 @@ use crate::{format::percent, output::print};
 /// Evaluates each network on `data`, and all of them as an ensemble. Prints the metrics as JSON or as tables, and writes figures
 /// about the ensemble to the folder `out`.
 pub fn run<'a>(
-    networks: impl Iterator<Item = anyhow::Result<(&'a Path, Network)>>,
+    networks: impl Iterator<Item = (&'a Path, Network)>,
     data: &Dataset,
     json: bool,
     out: Option<&Path>,
 ) -> anyhow::Result<()> {
     let mut sums = vec![[0.0; CLASSES]; data.len()];
     let mut members = Vec::new();
-    for network in networks {
-        let (source, network) = network?;
+    for (source, network) in networks {
         let probabilities = network.probabilities(data.images());
         let (rows, _) = probabilities.as_chunks::<CLASSES>();
         let evaluation =

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, ensure};
 use clap::builder::ArgPredicate;
+use lenet::data::{Task, check_digit_network};
 
 use crate::{
     args::{DataArgs, WeightsArgs},
@@ -12,9 +14,12 @@ use crate::{
 
 mod dataset;
 mod image_files;
+mod ink;
 mod metrics;
 
 /// Evaluate a trained network: accuracy, precision and recall of each digit, confusion matrix
+///
+/// A network that tells ink from rules is evaluated on page patches: precision, recall and F1 of the pixels.
 #[derive(clap::Args)]
 pub struct Args {
     /// Trained weights: built-in names (see `lenet models`) or .safetensors files
@@ -57,9 +62,20 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             image_files::run(network, path, &args.skip_stage, args.out.as_deref())
         }
         None => {
-            let networks =
-                args.weights.iter().map(|path| Ok((path.as_path(), args.weights_args.load(path)?)));
-            dataset::run(networks, &args.data.load(args.split)?, args.json, args.out.as_deref())
+            let networks: Vec<_> =
+                args.weights.iter().map(|path| args.weights_args.load_any(path)).collect::<Result<_, _>>()?;
+            let data = args.data.load(args.split)?;
+            if let [network] = &networks[..]
+                && Task::of(network) == Some(Task::Ink)
+            {
+                ensure!(args.out.is_none(), "--out: expected a network for digits, found ink");
+                return ink::run(network, &data, args.json);
+            }
+            for (path, network) in args.weights.iter().zip(&networks) {
+                check_digit_network(network).with_context(|| path.display().to_string())?;
+            }
+            let networks = args.weights.iter().map(PathBuf::as_path).zip(networks);
+            dataset::run(networks, &data, args.json, args.out.as_deref())
         }
     }
 }

@@ -1,10 +1,19 @@
 //! The images that a network is evaluated on during training.
 
 use anyhow::{Context, ensure};
-use lenet::{Dataset, metrics::Evaluation, nn::Network};
+use lenet::{
+    Dataset,
+    data::Task,
+    metrics::{Evaluation, PixelEvaluation},
+    nn::Network,
+};
 
 use super::DIVERGED;
-use crate::{args::DataArgs, data::Split};
+use crate::{
+    args::DataArgs,
+    data::Split,
+    score::{EVAL_PATCHES, Score},
+};
 
 /// The test images, or training images that are held out.
 pub struct EvalSet {
@@ -44,11 +53,17 @@ impl EvalSet {
         if self.is_holdout { "validation" } else { "test" }
     }
 
-    /// Evaluates a network.
+    /// Evaluates a network: on the images, or on page patches with digits of the images.
     ///
     /// # Errors
     /// If a probability is not finite, because the training diverged.
-    pub fn evaluate(&self, network: &Network) -> anyhow::Result<Evaluation> {
-        Evaluation::new(self.data.labels(), &network.probabilities(self.data.images())).context(DIVERGED)
+    pub fn evaluate(&self, network: &Network) -> anyhow::Result<Score> {
+        let score = if Task::of(network) == Some(Task::Ink) {
+            PixelEvaluation::of_network(network, &self.data, EVAL_PATCHES).map(Score::Ink)
+        } else {
+            let probabilities = network.probabilities(self.data.images());
+            Evaluation::new(self.data.labels(), &probabilities).map(Score::Digits)
+        };
+        score.context(DIVERGED)
     }
 }

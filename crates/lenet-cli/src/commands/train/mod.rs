@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 use clap::{ArgGroup, ValueEnum};
 use lenet::{
     Dataset,
-    metrics::Evaluation,
+    data::Task,
     nn::Network,
     train::{Interrupted, Progress, Trainer},
     weights::{self, HoldoutMetrics, Provenance},
@@ -25,6 +25,7 @@ use crate::{
     catalog::ArchitectureName,
     output::{check_writable, print, warn, write_atomically},
     report::Training,
+    score::Score,
 };
 
 mod calibration;
@@ -69,6 +70,9 @@ pub struct Args {
     #[command(flatten)]
     data: DataArgs,
     /// Hold out the last N training images and evaluate on them; the test images are not read
+    ///
+    /// An ink network is evaluated on page patches with digits of these images, as otherwise with those of the test images. Its figure
+    /// is the F1 score of the pixels that show ink.
     #[arg(long, alias = "validate", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     holdout: Option<u32>,
     /// When to evaluate
@@ -133,6 +137,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (train, eval_set) = EvalSet::load(&plan.data, plan.holdout)?;
     let (mut trainer, checkpoint_dir) = start(plan.start, &train)?;
 
+    ensure!(
+        plan.calibrate_from.is_none() || Task::of(trainer.trained_network()) == Some(Task::Digits),
+        "--calibrate-from: expected a network for digits, found ink"
+    );
     let calibration = plan
         .calibrate_from
         .as_deref()
@@ -231,7 +239,7 @@ fn train_epochs(
     checkpoint_dir: Option<&CheckpointDir>,
     log: &ProgressLog,
     interrupted: &AtomicBool,
-) -> anyhow::Result<Option<Evaluation>> {
+) -> anyhow::Result<Option<Score>> {
     let mut evaluation = None;
     let first = trainer.checkpoint().epochs() + 1;
     for number in first..=trainer.checkpoint().recipe().epochs {
@@ -252,7 +260,7 @@ fn train_epochs(
         let time = started.elapsed();
         ensure!(metrics.loss.is_finite(), DIVERGED);
         evaluation = eval_set.map(|eval_set| eval_set.evaluate(trainer.trained_network())).transpose()?;
-        trainer.record_eval(evaluation.as_ref().map(Evaluation::accuracy), time.as_secs_f64());
+        trainer.record_eval(evaluation.as_ref().map(Score::figure), time.as_secs_f64());
         if let Some(dir) = checkpoint_dir {
             dir.save(trainer.checkpoint())?;
         }
@@ -265,16 +273,16 @@ fn train_epochs(
 /// Rounds and calibrates a trained network, and evaluates the result, unless `evaluation` still holds for it.
 fn finish(
     mut network: Network,
-    evaluation: Option<Evaluation>,
+    evaluation: Option<Score>,
     f16: bool,
     calibration: Option<Calibration>,
     eval_set: &EvalSet,
-) -> anyhow::Result<(Network, Evaluation)> {
+) -> anyhow::Result<(Network, Score)> {
     if f16 {
         network.round_to_f16();
     }
-    let calibration =
-        if eval_set.is_holdout() { Some(Calibration::fit(&network, eval_set.data())?) } else { calibration };
+    let fits = eval_set.is_holdout() && Task::of(&network) == Some(Task::Digits);
+    let calibration = if fits { Some(Calibration::fit(&network, eval_set.data())?) } else { calibration };
     let is_unchanged = !f16 && calibration.is_none();
     if let Some(calibration) = calibration {
         network = calibration.apply(network)?;
@@ -287,8 +295,8 @@ fn finish(
 }
 
 /// Returns the metadata that is saved with the weights.
-fn provenance(trainer: &Trainer, eval_set: &EvalSet, evaluation: &Evaluation) -> Provenance {
-    let (checkpoint, accuracy) = (trainer.checkpoint(), evaluation.accuracy());
+fn provenance(trainer: &Trainer, eval_set: &EvalSet, evaluation: &Score) -> Provenance {
+    let (checkpoint, accuracy) = (trainer.checkpoint(), evaluation.figure());
     let holdout = HoldoutMetrics { images: eval_set.data().len(), accuracy };
     Provenance {
         recipe: checkpoint.recipe().clone(),
@@ -308,11 +316,11 @@ fn write_report(
     trainer: &Trainer,
     train_images: usize,
     eval_set: &EvalSet,
-    evaluation: &Evaluation,
+    evaluation: &Score,
 ) -> anyhow::Result<()> {
     let mut history = trainer.checkpoint().history().to_vec();
     if let Some(last) = history.last_mut() {
-        last.eval_accuracy = Some(evaluation.accuracy());
+        last.eval_accuracy = Some(evaluation.figure());
     }
     let training = Training {
         network,

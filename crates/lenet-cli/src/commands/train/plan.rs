@@ -126,7 +126,7 @@ fn load_init(
     weights_args: &WeightsArgs,
     expected: Option<ArchitectureName>,
 ) -> anyhow::Result<Network> {
-    let network = weights_args.load(path)?;
+    let network = weights_args.load_any(path)?;
     let found = network.architecture().name();
     match expected {
         Some(expected) if ArchitectureName::from_name(found) != Some(expected) => {

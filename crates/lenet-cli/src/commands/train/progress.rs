@@ -4,7 +4,6 @@ use std::{fmt::Display, io::IsTerminal, path::Path, time::Duration};
 
 use indicatif::{ProgressBar, ProgressState};
 use lenet::{
-    metrics::Evaluation,
     nn::Network,
     train::{Checkpoint, EpochMetrics},
     weights::Provenance,
@@ -12,12 +11,7 @@ use lenet::{
 use serde_json::json;
 
 use super::EvalSet;
-use crate::{
-    catalog::totals,
-    format::{accuracy_line, percent},
-    output::print,
-    terminal::bar_style,
-};
+use crate::{catalog::totals, format::percent, output::print, score::Score, terminal::bar_style};
 
 /// Prints the progress of a training.
 pub struct ProgressLog {
@@ -81,7 +75,7 @@ impl ProgressLog {
         &self,
         number: usize,
         metrics: &EpochMetrics,
-        evaluation: Option<&Evaluation>,
+        evaluation: Option<&Score>,
         time: Duration,
     ) -> anyhow::Result<()> {
         let (seconds, eval_name) = (time.as_secs_f64(), self.eval_name);
@@ -94,12 +88,12 @@ impl ProgressLog {
                 "images_per_second": self.train_images as f64 / seconds,
             });
             if let Some(evaluation) = evaluation {
-                line[format!("{eval_name}_accuracy")] = evaluation.accuracy().into();
+                line[format!("{eval_name}_{}", evaluation.key())] = evaluation.figure().into();
             }
             self.line(line)
         } else {
             let accuracy = evaluation.map_or(String::new(), |evaluation| {
-                format!("{eval_name} accuracy {}, ", percent(evaluation.accuracy()))
+                format!("{eval_name} {} {}, ", evaluation.name(), percent(evaluation.figure()))
             });
             self.line(format_args!(
                 "epoch {number:>2}/{}: loss {:.4}, {accuracy}{seconds:.1} s",
@@ -118,7 +112,7 @@ impl ProgressLog {
         &self,
         network: &Network,
         provenance: &Provenance,
-        evaluation: &Evaluation,
+        evaluation: &Score,
         time: Duration,
         path: &Path,
     ) -> anyhow::Result<()> {
@@ -134,7 +128,7 @@ impl ProgressLog {
                 "seconds": time.as_secs_f64(),
                 "file": path.display().to_string(),
             });
-            line[format!("{eval_name}_accuracy")] = evaluation.accuracy().into();
+            line[format!("{eval_name}_{}", evaluation.key())] = evaluation.figure().into();
             if let Some(init_from) = &provenance.init_from {
                 line["init"] = init_from.as_str().into();
             }
@@ -142,7 +136,7 @@ impl ProgressLog {
         } else {
             self.line(format_args!(
                 "{eval_name} {}\n{}saved {} after {} of {} epochs, {:.1} s",
-                accuracy_line(evaluation),
+                evaluation.line(),
                 if provenance.interrupted { "interrupted; " } else { "" },
                 path.display(),
                 provenance.epochs,

@@ -1,0 +1,97 @@
+//! The result of evaluating a network: of digits or of ink.
+
+use lenet::{
+    data::synthetic::page::LABELS,
+    metrics::{Evaluation, LabelCounts, PixelEvaluation},
+};
+use serde_json::{Value, json};
+
+use crate::format::{accuracy_line, percent_or_dash};
+
+/// Page patches that an ink network is evaluated on: 2.4 million pixels, in a second or two.
+pub const EVAL_PATCHES: usize = 256;
+
+/// The evaluation of a network, by its task.
+pub enum Score {
+    Digits(Evaluation),
+    Ink(PixelEvaluation),
+}
+
+impl Score {
+    /// Returns the figure that stands for the network, a fraction: the accuracy, or the F1 of ink.
+    pub fn figure(&self) -> f64 {
+        match self {
+            Self::Digits(evaluation) => evaluation.accuracy(),
+            Self::Ink(evaluation) => evaluation.ink().f1().unwrap_or(0.0),
+        }
+    }
+
+    /// Returns the name of the figure in messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Digits(_) => "accuracy",
+            Self::Ink(_) => "F1 of ink",
+        }
+    }
+
+    /// Returns the name of the figure in keys of JSON.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Digits(_) => "accuracy",
+            Self::Ink(_) => "ink_f1",
+        }
+    }
+
+    /// Formats the figure with what belongs to it, in one line.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Digits(evaluation) => accuracy_line(evaluation),
+            Self::Ink(evaluation) => {
+                let of_label = |(name, counts): (&&str, &LabelCounts)| {
+                    format!(
+                        "F1 of {name} {} (precision {}, recall {})",
+                        percent_or_dash(counts.f1()),
+                        percent_or_dash(counts.precision()),
+                        percent_or_dash(counts.recall())
+                    )
+                };
+                LABELS.iter().zip(evaluation.labels()).map(of_label).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+}
+
+/// Formats precision, recall and F1 of each label.
+pub fn ink_table(evaluation: &PixelEvaluation) -> String {
+    let mut text = "label  precision   recall       F1\n".to_owned();
+    for (name, counts) in LABELS.iter().zip(evaluation.labels()) {
+        let [precision, recall, f1] = [counts.precision(), counts.recall(), counts.f1()].map(percent_or_dash);
+        text += &format!("{name:<5}  {precision:>9}  {recall:>7}  {f1:>7}\n");
+    }
+    text
+}
+
+/// Returns precision, recall and F1 of each label as JSON. Those without pixels are null.
+pub fn ink_json(evaluation: &PixelEvaluation) -> Value {
+    let labels = LABELS.iter().zip(evaluation.labels()).map(|(name, counts)| {
+        let metrics =
+            json!({ "precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1() });
+        ((*name).to_owned(), metrics)
+    });
+    Value::Object(labels.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_evaluation_without_pixels_has_dashes_and_nulls() {
+        let evaluation = PixelEvaluation::default();
+        let score = Score::Ink(evaluation);
+        assert_eq!(score.figure(), 0.0);
+        assert!(score.line().starts_with("F1 of ink - (precision -, recall -), F1 of rule -"));
+        assert_eq!(ink_table(&evaluation).lines().nth(1), Some("ink            -        -        -"));
+        assert_eq!(ink_json(&evaluation)["rule"], json!({ "precision": null, "recall": null, "f1": null }));
+    }
+}
