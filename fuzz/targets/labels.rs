@@ -1,4 +1,4 @@
-//! The file `labels.tsv` beside image files.
+//! Files of labels beside image files.
 
 #![no_main]
 
@@ -7,7 +7,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     for label in labels::parse(text).into_iter().flatten() {
-        assert!(label.digits.chars().all(|c| c.is_ascii_digit() || c == '\n'));
+        assert!(label.digits.chars().all(|c| c.is_ascii_digit() || c == '?' || c == '\n'));
         assert!(!label.file.contains('\t') && !label.source.contains('@'));
+    }
+    for label in labels::parse_of_one_source(text, "all").into_iter().flatten() {
+        assert!(!label.file.contains('\t') && label.source == "all");
     }
 });

@@ -383,6 +383,23 @@ mistakes.png written to sheet
         crate::error(lenet(folder.path()).args(arguments)),
         "pictures/labels.tsv: line 2: expected file, label and source between tabs, found \"c.png 3 one\""
     );
+    // Any other file of labels is one source. Files that are no images are counted.
+    fs::write(images.join("cases.tsv"), "a.png\t-\nb.png\t3.1|4\tignored\ncases.tsv\tno image\n").unwrap();
+    let one_source =
+        lenet(folder.path()).args(["eval", "net.safetensors", "--pictures", "pictures/cases.tsv"]);
+    one_source
+        .assert()
+        .success()
+        .stderr_eq("left out: 1 of 3 files, no images of a known format\n")
+        .stdout_eq(str![[r#"
+  images  correct   single rejected  source
+       2   50.00%   50.00%    0.00%  cases
+       2   50.00%   50.00%    0.00%  all
+
+b.png: 31|4 read as nothing, as a single digit nothing
+
+"#]]);
+
     let unknown = lenet(folder.path()).args(arguments).args(["--skip-stage", "magic"]);
     let error = crate::error(unknown);
     assert!(error.starts_with("--skip-stage: unknown stage `magic`, expected one of polarity, "), "{error}");

@@ -14,19 +14,19 @@ use rayon::prelude::*;
 use crate::{
     data::{
         self,
-        labels::{self, Label},
+        labels::{self, Label, digits_of},
     },
     decode,
     figure::{self, Canvas, CaptionedImage, MAX_IMAGE_SIDE_PX},
     format::{MAX_MISTAKES_SHOWN, percent},
-    output::{create_folder, print},
+    output::{create_folder, print, warn},
 };
 
 /// Width of a character in the smallest font that is easy to read, in pixels.
 const CHARACTER_WIDTH_PX: usize = 6;
 
-/// Evaluates the recognition of the images in a folder with `labels.tsv`, or in an IDX file. Prints a table, and writes a figure
-/// of the mistakes to the folder `out`.
+/// Evaluates the recognition of the images in a folder with `labels.tsv`, in a tab-separated file of files and labels, or in an
+/// IDX file. Prints a table, and writes a figure of the mistakes to the folder `out`.
 pub fn run(
     network: Network,
     path: &Path,
@@ -37,7 +37,9 @@ pub fn run(
         Ok(stages.without(name.parse().context("--skip-stage")?))
     })?;
     let recognizer = Recognizer::new(network)?.with_stages(stages);
-    let samples = if path.is_dir() { read_folder(&recognizer, path)? } else { read_idx(&recognizer, path)? };
+    let is_tsv = path.extension().is_some_and(|extension| extension == "tsv");
+    let samples =
+        if path.is_dir() || is_tsv { read_tsv(&recognizer, path)? } else { read_idx(&recognizer, path)? };
     print(to_text(&samples))?;
     if let Some(folder) = out {
         create_folder(folder)?;
@@ -50,13 +52,13 @@ pub fn run(
 /// An image with its label and its readings.
 struct Sample {
     source: String,
-    /// Digits, with `\n` between lines; empty if the image has no digits.
+    /// Digits and `?`, with `\n` between lines; empty if the image has no digits.
     label: String,
     /// File name or index of the image, for the caption of a mistake.
     name: String,
-    /// The text that was read.
+    /// The digits and `?` that were read.
     read: String,
-    /// The text that was read as a single digit.
+    /// The same, read as a single digit.
     read_single: String,
     /// A thumbnail if one of the readings is wrong: (row, column) with ink bright on dark.
     mistake: Option<GrayImage>,
@@ -64,7 +66,8 @@ struct Sample {
 
 impl Sample {
     fn new(recognizer: &Recognizer, image: &ImageView, source: String, label: String, name: String) -> Self {
-        let (read, read_single) = (recognizer.read(image).text, recognizer.read_single(image).text);
+        let (read, read_single) =
+            (digits_of(&recognizer.read(image).text), digits_of(&recognizer.read_single(image).text));
         let is_one_digit = label.len() == 1;
         let wrong = !is_correct(&label, &read) || (is_one_digit && !is_correct(&label, &read_single));
         Self { source, label, name, read, read_single, mistake: wrong.then(|| negative_thumbnail(image)) }
@@ -104,18 +107,37 @@ fn negative_thumbnail(image: &ImageView) -> GrayImage {
     gray
 }
 
-fn read_folder(recognizer: &Recognizer, folder: &Path) -> anyhow::Result<Vec<Sample>> {
-    let list = folder.join("labels.tsv");
+/// Reads the images of a folder with `labels.tsv`, or of a tab-separated file without sources. Files in no known format of
+/// images are counted in a warning and left out.
+fn read_tsv(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>> {
+    let list = if path.is_dir() { path.join("labels.tsv") } else { path.to_owned() };
     let text = fs::read_to_string(&list).with_context(|| format!("{}: could not be read", list.display()))?;
-    let labels = labels::parse(&text).with_context(|| list.display().to_string())?;
-    labels
-        .into_par_iter()
-        .map(|Label { file, digits, source }| {
-            let decoded = decode::open(&folder.join(file), decode::DEFAULT_MAX_MEGAPIXELS)
-                .with_context(|| file.to_owned())?;
-            Ok(Sample::new(recognizer, &decoded.view()?, source.to_owned(), digits, file.to_owned()))
-        })
-        .collect()
+    let source = list.file_stem().unwrap_or_default().to_string_lossy();
+    let labels =
+        if path.is_dir() { labels::parse(&text) } else { labels::parse_of_one_source(&text, &source) };
+    let labels = labels.with_context(|| list.display().to_string())?;
+    let folder = list.parent().unwrap_or(Path::new(""));
+    let count = labels.len();
+    let read = |Label { file, digits, source }: Label| {
+        let decoded = match decode::open(&folder.join(file), decode::DEFAULT_MAX_MEGAPIXELS) {
+            Err(error) if is_unknown_format(&error) => return Ok(None),
+            decoded => decoded.with_context(|| file.to_owned())?,
+        };
+        Ok(Some(Sample::new(recognizer, &decoded.view()?, source.to_owned(), digits, file.to_owned())))
+    };
+    let samples: Vec<_> = labels.into_par_iter().map(read).collect::<anyhow::Result<_>>()?;
+    let samples: Vec<_> = samples.into_iter().flatten().collect();
+    if samples.len() < count {
+        warn(format_args!(
+            "left out: {} of {count} files, no images of a known format",
+            count - samples.len()
+        ));
+    }
+    Ok(samples)
+}
+
+fn is_unknown_format(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(decode::Error::UnknownFormat))
 }
 
 /// Reads an IDX file of images of any size, and the labels from the file beside it. The brightest pixel is scaled to 255, because

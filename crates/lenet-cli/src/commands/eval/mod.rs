@@ -35,9 +35,9 @@ pub struct Args {
     weights_args: WeightsArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Evaluate the recognition of image files instead: a folder with labels.tsv (file, label, source), or an IDX file of images
+    /// Evaluate the recognition of image files instead: a folder with labels.tsv (file, label, source), another .tsv file (file, label), or an IDX file of images
     ///
-    /// Each image is read by the first network as `lenet recognize` does, once with and once without --single.
+    /// Each image is read by the first network as `lenet recognize` does, once with and once without --single. Digits, `?` and lines are compared with the label, in which `|` separates lines; spaces and marks are ignored. A label without digits, or with letters, is of an image without digits.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data", "json"])]
     pictures: Option<PathBuf>,
     /// With --pictures: skip a stage of the recognition, to measure its effect; may be repeated
