@@ -1,9 +1,14 @@
 //! Decoding the bytes of an image file.
 
-use std::io::{self, BufRead, Seek};
+use std::io::{self, BufRead, BufReader, Seek};
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use lenet::image::ImageView;
+
+use super::{
+    foreign::ForeignFormat,
+    pages::{TiffPage, tiff_pages},
+};
 
 /// An upright image with 8 bits a channel.
 pub struct Decoded(DynamicImage);
@@ -14,6 +19,17 @@ pub enum Error {
     /// The file begins like none of the known formats.
     #[error("format: expected PNG, JPEG, BMP, GIF, WebP, PNM or TIFF, found none of them")]
     UnknownFormat,
+    /// The file has a known format that is not decoded.
+    #[error("format: {0}")]
+    ForeignFormat(ForeignFormat),
+    /// The file has no such page.
+    #[error("page: expected a number below {count}, found {page}")]
+    NoSuchPage {
+        /// The page, from 0.
+        page: usize,
+        /// Number of pages.
+        count: usize,
+    },
     /// The image has no pixels.
     #[error("size: expected pixels, found {width} x {height}")]
     Empty {
@@ -75,16 +91,70 @@ const MAX_BYTES_PER_PIXEL: u64 = 10;
 /// Bytes that decoding may allocate beyond [`MAX_BYTES_PER_PIXEL`].
 const MAX_EXTRA_BYTES: u64 = 256 << 20;
 
-/// Decodes an image of at most `max_megapixels` million pixels, the first one if the file has several.
-///
-/// Decoding allocates at most 10 bytes a pixel and 256 MiB.
+/// An image file. A TIFF file has one or more pages, any other file has one: animations are still images of their first frame.
+#[derive(Debug)]
+pub struct ImageFile<R> {
+    bytes: R,
+    format: ImageFormat,
+    /// The directories of a TIFF file's pages.
+    directories: Vec<u64>,
+}
+
+impl<R: BufRead + Seek> ImageFile<R> {
+    /// Identifies the format and finds the pages.
+    ///
+    /// # Errors
+    /// If the format is unknown, or the bytes can't be read.
+    pub fn new(mut bytes: R) -> Result<Self, Error> {
+        if let Some(format) = ForeignFormat::identify(bytes.fill_buf()?) {
+            return Err(Error::ForeignFormat(format));
+        }
+        let reader = ImageReader::new(bytes).with_guessed_format()?;
+        let format = reader.format().ok_or(Error::UnknownFormat)?;
+        let mut bytes = reader.into_inner();
+        let directories = if format == ImageFormat::Tiff { tiff_pages(&mut bytes)? } else { Vec::new() };
+        bytes.rewind()?;
+        Ok(Self { bytes, format, directories })
+    }
+
+    /// Returns the number of pages, at least 1.
+    pub fn page_count(&self) -> usize {
+        self.directories.len().max(1)
+    }
+
+    /// Decodes a page, from 0, of at most `max_megapixels` million pixels.
+    ///
+    /// Decoding allocates at most 10 bytes a pixel and 256 MiB.
+    ///
+    /// # Errors
+    /// If there is no such page, or if it is truncated or malformed or exceeds a limit.
+    pub fn decode_page(&mut self, page: usize, max_megapixels: u32) -> Result<Decoded, Error> {
+        let count = self.page_count();
+        self.bytes.rewind()?;
+        match self.directories.get(page) {
+            _ if page >= count => Err(Error::NoSuchPage { page, count }),
+            Some(&directory) if page > 0 => {
+                let page = BufReader::new(TiffPage::new(&mut self.bytes, directory)?);
+                decode_image(page, self.format, max_megapixels)
+            }
+            _ => decode_image(&mut self.bytes, self.format, max_megapixels),
+        }
+    }
+}
+
+/// Decodes the first page of an image file, of at most `max_megapixels` million pixels.
 ///
 /// # Errors
-/// If the file is no image of a known format, is truncated or malformed, or exceeds a limit.
+/// Those of [`ImageFile::new`] and [`ImageFile::decode_page`].
 pub fn decode(bytes: impl BufRead + Seek, max_megapixels: u32) -> Result<Decoded, Error> {
-    let reader = ImageReader::new(bytes).with_guessed_format()?;
-    let format = reader.format().ok_or(Error::UnknownFormat)?;
-    let mut bytes = reader.into_inner();
+    ImageFile::new(bytes)?.decode_page(0, max_megapixels)
+}
+
+fn decode_image(
+    mut bytes: impl BufRead + Seek,
+    format: ImageFormat,
+    max_megapixels: u32,
+) -> Result<Decoded, Error> {
     if format == ImageFormat::Jpeg {
         // The decoder accepts a truncated JPEG file and fills the missing part with gray.
         if !has_end_of_image(&mut bytes)? {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirEntry, File},
-    io::{self, BufReader, Cursor, Read},
+    io::{self, BufRead, BufReader, Cursor, Read, Seek},
     path::{Path, PathBuf},
 };
 
@@ -11,9 +11,14 @@ use anyhow::Context;
 use crate::input::read_stream;
 
 mod bytes;
+mod foreign;
+mod pages;
 
 pub(crate) use bytes::pixel_count;
-pub use bytes::{Decoded, Error, decode};
+pub use {
+    bytes::{Decoded, Error, ImageFile, decode},
+    foreign::ForeignFormat,
+};
 
 /// Default of `--max-megapixels`: the maximum size of an image in millions of pixels.
 pub(crate) const DEFAULT_MAX_MEGAPIXELS: u32 = 100;
@@ -34,17 +39,29 @@ pub(crate) fn list_files(folder: &Path) -> Vec<PathBuf> {
     paths.into_iter().flat_map(|path| if path.is_dir() { list_files(&path) } else { vec![path] }).collect()
 }
 
-/// Decodes an image file of at most `max_megapixels` million pixels.
+/// A file or a buffer.
+pub(crate) trait SeekableBytes: BufRead + Seek {}
+
+impl<T: BufRead + Seek> SeekableBytes for T {}
+
+/// Decodes the first page of an image file, of at most `max_megapixels` million pixels.
 pub(crate) fn open(path: &Path, max_megapixels: u32) -> anyhow::Result<Decoded> {
+    Ok(open_pages(path)?.decode_page(0, max_megapixels)?)
+}
+
+/// Opens an image file.
+pub(crate) fn open_pages(path: &Path) -> anyhow::Result<ImageFile<Box<dyn SeekableBytes>>> {
     let file = File::open(path).context("could not be read")?;
     if file.metadata().is_ok_and(|found| found.is_file()) {
-        Ok(decode(BufReader::new(file), max_megapixels)?)
+        let bytes: Box<dyn SeekableBytes> = Box::new(BufReader::new(file));
+        Ok(ImageFile::new(bytes)?)
     } else {
-        read(file, max_megapixels)
+        read_pages(file)
     }
 }
 
-/// Decodes an image from a stream that can't seek, such as a pipe.
-pub(crate) fn read(stream: impl Read, max_megapixels: u32) -> anyhow::Result<Decoded> {
-    Ok(decode(Cursor::new(read_stream(stream)?), max_megapixels)?)
+/// Reads an image file from a stream that can't seek, such as a pipe.
+pub(crate) fn read_pages(stream: impl Read) -> anyhow::Result<ImageFile<Box<dyn SeekableBytes>>> {
+    let bytes: Box<dyn SeekableBytes> = Box::new(Cursor::new(read_stream(stream)?));
+    Ok(ImageFile::new(bytes)?)
 }

@@ -76,9 +76,9 @@ const RETRY_AFTER_SECONDS: &str = "1";
 impl From<decode::Error> for ApiError {
     fn from(error: decode::Error) -> Self {
         let constructor = match &error {
-            decode::Error::UnknownFormat | decode::Error::Malformed(ImageError::Unsupported(_)) => {
-                Self::unsupported_media_type
-            }
+            decode::Error::UnknownFormat
+            | decode::Error::ForeignFormat(_)
+            | decode::Error::Malformed(ImageError::Unsupported(_)) => Self::unsupported_media_type,
             decode::Error::TooManyPixels { .. }
             | decode::Error::TooManyBytes { .. }
             | decode::Error::Malformed(ImageError::Limits(_)) => Self::payload_too_large,

@@ -52,10 +52,13 @@ pub async fn recognize(
     Ok(Json(state.inference.recognize(input, params).await?))
 }
 
-/// The result for one file of a batch: a reading or an error.
+/// The result for one file of a batch, or for a page of one with several: a reading or an error.
 #[derive(Serialize)]
 pub struct BatchItem {
     name: String,
+    /// From 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reading: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,10 +78,24 @@ pub async fn recognize_batch(
     }
     let (request, _body_permits) = body::buffer(&state, request).await?;
     let files = body::multipart_files(request, MAX_BATCH_FILES).await?;
-    let items = stream::iter(files).map(|(name, bytes)| async {
-        match state.inference.recognize(Input::Image(bytes), params).await {
-            Ok(reading) => BatchItem { name, reading: Some(reading), error: None },
-            Err(error) => BatchItem { name, reading: None, error: Some(error.to_json()) },
+    let mut inputs = Vec::new();
+    for (name, bytes) in files {
+        match state.inference.page_count(bytes.clone()).await {
+            1 => inputs.push((name, None, Input::Image(bytes))),
+            pages => inputs.extend(
+                (0..pages).map(|page| (name.clone(), Some(page + 1), Input::Page(bytes.clone(), page))),
+            ),
+        }
+    }
+    if inputs.len() > MAX_BATCH_FILES {
+        let message =
+            format!("form: expected at most {MAX_BATCH_FILES} files and pages, found {}", inputs.len());
+        return Err(ApiError::payload_too_large(message));
+    }
+    let items = stream::iter(inputs).map(|(name, page, input)| async {
+        match state.inference.recognize(input, params).await {
+            Ok(reading) => BatchItem { name, page, reading: Some(reading), error: None },
+            Err(error) => BatchItem { name, page, reading: None, error: Some(error.to_json()) },
         }
     });
     Ok(Json(items.buffered(state.limits.workers()).collect().await))

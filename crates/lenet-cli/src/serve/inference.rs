@@ -12,13 +12,15 @@ use tokio::{
 };
 
 use super::{error::ApiError, limits::Limits, metrics::Metrics};
-use crate::decode;
+use crate::decode::{self, ImageFile};
 
 /// The undecoded input of the recognizer. Clones share the bytes.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// An image file.
+    /// The only page of an image file.
     Image(Bytes),
+    /// A page of an image file, from 0.
+    Page(Bytes, usize),
     /// A drawing in JSON.
     Drawing(Bytes),
 }
@@ -70,6 +72,12 @@ impl InferencePool {
         }
     }
 
+    /// Returns the number of pages of an image file, or 1 if it is none. The file is parsed by a thread that may block.
+    pub async fn page_count(&self, bytes: Bytes) -> usize {
+        let count = move || ImageFile::new(Cursor::new(bytes)).map_or(1, |file| file.page_count());
+        task::spawn_blocking(count).await.unwrap_or(1)
+    }
+
     /// Recognizes the digits of `input` as soon as a worker is free. Returns the reading in JSON.
     ///
     /// # Errors
@@ -110,8 +118,19 @@ impl InferencePool {
 
     fn recognize_blocking(&self, input: &Input, params: RecognizeParams) -> Result<Box<RawValue>, ApiError> {
         let reading = match input {
-            Input::Image(bytes) => {
-                let decoded = decode::decode(Cursor::new(bytes), self.max_megapixels)?;
+            Input::Image(bytes) | Input::Page(bytes, _) => {
+                let mut file = ImageFile::new(Cursor::new(bytes))?;
+                let page = match input {
+                    Input::Page(_, page) => *page,
+                    _ if file.page_count() > 1 => {
+                        return Err(ApiError::bad_request(format!(
+                            "image: expected one page, found {}; send the file to /v1/recognize/batch",
+                            file.page_count()
+                        )));
+                    }
+                    _ => 0,
+                };
+                let decoded = file.decode_page(page, self.max_megapixels)?;
                 let image = decoded.view().map_err(ApiError::bad_request)?;
                 self.recognizer.trace(&image, params.single).reading
             }
@@ -145,12 +164,17 @@ impl Input {
     }
 
     fn is_large_file(&self) -> bool {
-        matches!(self, Self::Image(bytes) if bytes.len() > LARGE_FILE_BYTES)
+        matches!(self, Self::Image(bytes) | Self::Page(bytes, _) if bytes.len() > LARGE_FILE_BYTES)
     }
 
     /// Parses the header of an image and returns whether it declares a large number of pixels.
     fn has_many_pixels(&self) -> bool {
-        matches!(self, Self::Image(bytes) if decode::pixel_count(Cursor::new(bytes)) > LARGE_IMAGE_PIXELS)
+        match self {
+            Self::Image(bytes) | Self::Page(bytes, _) => {
+                decode::pixel_count(Cursor::new(bytes)) > LARGE_IMAGE_PIXELS
+            }
+            Self::Drawing(_) => false,
+        }
     }
 }
 

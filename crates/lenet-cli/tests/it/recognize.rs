@@ -267,6 +267,79 @@ fn reports_malformed_files_and_reads_the_others() {
     assert_eq!(stderr, "error: pictures/a.png: size: expected at most 0 megapixels, found 60 x 40\n");
 }
 
+/// Returns a TIFF file of one 8-bit gray page for each image, and a thumbnail behind the first, which is no page.
+fn tiff_of(pages: &[DynamicImage]) -> Vec<u8> {
+    let thumbnail = DynamicImage::from(GrayImage::new(2, 2));
+    let mut images: Vec<_> = pages.iter().map(|page| (page, 0)).collect();
+    images.insert(1, (&thumbnail, 1));
+    let (mut bytes, mut next) = (b"II*\0\0\0\0\0".to_vec(), 4);
+    for (image, subfile_type) in images {
+        let image = image.to_luma8();
+        let start = bytes.len() as u32;
+        bytes.extend(image.as_raw());
+        bytes.resize(bytes.len().next_multiple_of(2), 0);
+        let directory = bytes.len() as u32;
+        bytes[next..next + 4].copy_from_slice(&directory.to_le_bytes());
+        let (width, height) = image.dimensions();
+        let entries = [
+            (254, subfile_type),
+            (256, width),
+            (257, height),
+            (258, 8),
+            (259, 1),
+            (262, 1),
+            (273, start),
+            (278, height),
+            (279, width * height),
+        ];
+        bytes.extend((entries.len() as u16).to_le_bytes());
+        for (tag, value) in entries {
+            bytes.extend([tag, 4_u16].map(u16::to_le_bytes).concat());
+            bytes.extend([1, value].map(u32::to_le_bytes).concat());
+        }
+        next = bytes.len();
+        bytes.extend([0; 4]);
+    }
+    bytes
+}
+
+#[test]
+fn reads_every_page_of_a_tiff_file() {
+    let folder = folder_with_network();
+    let blank = DynamicImage::from(GrayImage::from_pixel(50, 50, Luma([200])));
+    let mut tiff = tiff_of(&[page(), blank, page().rotate180()]);
+    fs::write(folder.path().join("scan.tif"), &tiff).unwrap();
+    let (stdout, stderr, status) = recognize(folder.path(), &["--json", "scan.tif"]);
+    assert_eq!((stderr.as_str(), status), ("", Some(0)));
+    let pages: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        pages.iter().map(|page| page["page"].as_i64()).collect::<Vec<_>>(),
+        [Some(1), Some(2), Some(3)]
+    );
+    assert_eq!(
+        pages.iter().map(|page| page["digits"].as_array().unwrap().len()).collect::<Vec<_>>(),
+        [2, 0, 2]
+    );
+    let (stdout, ..) = recognize(folder.path(), &["scan.tif"]);
+    assert_eq!(stdout.lines().nth(1), Some("scan.tif, page 2: (blank)"));
+
+    // The last page is a link to the first, or beyond the end of the file.
+    let len = tiff.len();
+    for link in [8_u32, u32::MAX] {
+        tiff[len - 4..].copy_from_slice(&link.to_le_bytes());
+        fs::write(folder.path().join("scan.tif"), &tiff).unwrap();
+        assert_eq!(recognize(folder.path(), &["scan.tif"]).0.lines().count(), 3);
+    }
+    for (name, start) in
+        [("a.pdf", "%PDF-1.7"), ("a.heic", "\0\0\0\x18ftypheic"), ("a.avif", "\0\0\0\x18ftypavif")]
+    {
+        fs::write(folder.path().join(name), start).unwrap();
+        let (_, stderr, status) = recognize(folder.path(), &[name]);
+        assert_eq!(status, Some(1));
+        assert!(stderr.contains(" is not supported; "), "{stderr}");
+    }
+}
+
 /// Root can read every folder, so that there is no error for root.
 #[cfg(unix)]
 #[test]

@@ -137,7 +137,7 @@ fn read_tsv(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>>
 }
 
 fn is_unknown_format(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(decode::Error::UnknownFormat))
+    matches!(error.downcast_ref(), Some(decode::Error::UnknownFormat | decode::Error::ForeignFormat(_)))
 }
 
 /// Reads an IDX file of images of any size, and the labels from the file beside it. The brightest pixel is scaled to 255, because

@@ -26,6 +26,8 @@ mod trace;
 #[derive(clap::Args)]
 pub struct Args {
     /// Image files (PNG, JPEG, BMP, GIF, WebP, PNM, TIFF), folders of them, or - for stdin
+    ///
+    /// Each page of a TIFF file is read.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Trained weights: a built-in name (see `lenet models`) or a .safetensors file
@@ -33,10 +35,10 @@ pub struct Args {
     weights: PathBuf,
     #[command(flatten)]
     weights_args: WeightsArgs,
-    /// Print one JSON object for each image, with bounding boxes and probabilities
+    /// Print one JSON object for each image or page, with bounding boxes and probabilities
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print one line of CSV for each image: path, text, lowest confidence, remarks, error
+    /// Print one line of CSV for each image or page: path, text, lowest confidence, remarks, error
     #[arg(long)]
     csv: bool,
     /// Read all ink in an image as one digit
@@ -53,7 +55,7 @@ pub struct Args {
 /// Images that are read in parallel before their results are printed.
 const CHUNK_IMAGES: usize = 256;
 
-/// Reads all images and prints a line for each. The exit status is 1 if any of them could not be read.
+/// Reads all images and prints a line for each, or for each page of an image file with several. The exit status is 1 if any of them could not be read.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let recognizer = Recognizer::new(args.weights_args.load(&args.weights)?)?;
     if let Some(folder) = &args.trace {
@@ -71,16 +73,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let lines: Vec<_> = chunk
             .par_iter()
             .map(|path| {
-                let result = read(path, &recognizer, &args);
+                let pages = read(path, &recognizer, &args);
                 bar.inc(1);
-                (args.format_result(path, &result), result.err())
+                let format = |page: Page| (args.format_result(path, &page), page);
+                pages.into_iter().map(format).collect::<Vec<_>>()
             })
             .collect();
         bar.suspend(|| {
-            chunk.iter().zip(lines).try_for_each(|(path, (line, error))| {
-                if let Some(error) = error {
+            let lines = chunk.iter().zip(lines);
+            let mut lines = lines.flat_map(|(path, pages)| pages.into_iter().map(move |page| (path, page)));
+            lines.try_for_each(|(path, (line, page))| {
+                if let Err(error) = &page.result {
                     code = ExitCode::FAILURE;
-                    warn(format_args!("error: {}: {error:#}", path.display()));
+                    warn(format_args!("error: {}: {error:#}", page.title(&path.display().to_string())));
                 }
                 print(line)
             })
@@ -90,32 +95,57 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Decodes an image, recognizes its digits, and saves the trace if `--trace` is given.
-fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> anyhow::Result<Reading> {
-    let is_stdin = path == Path::new("-");
-    let decoded = if is_stdin {
-        decode::read(std::io::stdin(), args.max_megapixels)?
-    } else {
-        decode::open(path, args.max_megapixels)?
-    };
-    let trace = recognizer.trace(&decoded.view()?, args.single);
-    if let Some(folder) = &args.trace {
-        let name = if is_stdin { "stdin".into() } else { path.to_string_lossy().replace(['/', '\\'], "_") };
-        trace::save(folder, &name, &trace)?;
+/// The result of a page of an image file.
+struct Page {
+    /// From 1; `None` if the file has only one page.
+    number: Option<usize>,
+    result: anyhow::Result<Reading>,
+}
+
+impl Page {
+    /// Returns the path of the file, with the page if there are several.
+    fn title(&self, path: &str) -> String {
+        self.number.map_or(path.to_owned(), |number| format!("{path}, page {number}"))
     }
-    Ok(trace.reading)
+}
+
+/// Decodes the pages of an image file, recognizes their digits, and saves the traces if `--trace` is given.
+fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> Vec<Page> {
+    let is_stdin = path == Path::new("-");
+    let opened = if is_stdin { decode::read_pages(std::io::stdin()) } else { decode::open_pages(path) };
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) => return vec![Page { number: None, result: Err(error) }],
+    };
+    let name = if is_stdin { "stdin".into() } else { path.to_string_lossy().replace(['/', '\\'], "_") };
+    let count = file.page_count();
+    let mut read_page = |index: usize, number: Option<usize>| {
+        let decoded = file.decode_page(index, args.max_megapixels)?;
+        let trace = recognizer.trace(&decoded.view()?, args.single);
+        if let Some(folder) = &args.trace {
+            let name = number.map_or(name.clone(), |number| format!("{name}.{number}"));
+            trace::save(folder, &name, &trace)?;
+        }
+        Ok(trace.reading)
+    };
+    let page = |index: usize| {
+        let number = (count > 1).then_some(index + 1);
+        Page { number, result: read_page(index, number) }
+    };
+    (0..count).map(page).collect()
 }
 
 impl Args {
-    /// Formats the result of an image in the requested format. A failed image has no line of plain text.
-    fn format_result(&self, path: &Path, result: &anyhow::Result<Reading>) -> String {
+    /// Formats the result of a page in the requested format. A failed page has no line of plain text.
+    fn format_result(&self, path: &Path, page: &Page) -> String {
         let path = path.display().to_string();
         if self.json {
-            json_line(&path, result)
+            json_line(&path, page)
         } else if self.csv {
-            csv_line(&path, result)
+            csv_line(&path, &page.result)
         } else {
-            result.as_ref().map_or(String::new(), |reading| text_line(&path, reading))
+            let text_line = |reading| text_line(&page.title(&path), reading);
+            page.result.as_ref().map_or(String::new(), text_line)
         }
     }
 }
@@ -142,18 +172,28 @@ fn csv_line(path: &str, result: &anyhow::Result<Reading>) -> String {
     }
 }
 
-fn json_line(path: &str, result: &anyhow::Result<Reading>) -> String {
+fn json_line(path: &str, page: &Page) -> String {
     #[derive(Serialize)]
     struct ImageRecord<'a> {
         path: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        page: Option<usize>,
         #[serde(flatten)]
         reading: &'a Reading,
     }
-    match result {
+    match &page.result {
         Ok(reading) => {
             // Serialization can't fail: a reading has only text, numbers, and lists and structs of them.
-            serde_json::to_string(&ImageRecord { path, reading }).expect("a reading is JSON") + "\n"
+            serde_json::to_string(&ImageRecord { path, page: page.number, reading })
+                .expect("a reading is JSON")
+                + "\n"
         }
-        Err(error) => format!("{}\n", json!({ "path": path, "error": format!("{error:#}") })),
+        Err(error) => {
+            let mut record = json!({ "path": path, "error": format!("{error:#}") });
+            if let Some(number) = page.number {
+                record["page"] = number.into();
+            }
+            format!("{record}\n")
+        }
     }
 }
