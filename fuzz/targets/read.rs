@@ -35,5 +35,11 @@ fuzz_target!(|bytes: &[u8]| {
         }
         assert_eq!(text.next(), None);
     }
+    for left_out in &reading.left_out {
+        let bounds = left_out.bounds;
+        assert!(
+            bounds.width > 0 && bounds.height > 0 && bounds.right() <= width && bounds.bottom() <= height
+        );
+    }
     assert_eq!(text_lines.find(|line| !line.as_str().is_empty()).map(|line| line.as_str()), None);
 });

@@ -57,13 +57,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     save(&folder, "components", &figure)?;
 
     let mut figure = Figure::blank();
-    for line in lines(text.components.clone(), text.height, &LineParams::default()) {
-        let segments: Vec<_> =
-            line.iter().flat_map(|component| oversegment(component, &OversegmentParams::default())).collect();
+    for line in lines(text.components.clone(), text.height, &LineParams::default()).lines {
+        let components = &line.components;
+        let segments: Vec<_> = components
+            .iter()
+            .flat_map(|component| oversegment(component, &OversegmentParams::default()))
+            .collect();
         for (index, segment) in segments.iter().enumerate() {
             figure.fill(segment, PALETTE[index % PALETTE.len()]);
         }
-        let bounds = line.iter().map(Component::bounds).reduce(|a, b| a.union(&b));
+        let bounds = components.iter().map(Component::bounds).reduce(|a, b| a.union(&b));
         figure.outline(bounds.ok_or("a line has components")?, REMOVED);
     }
     save(&folder, "segments", &figure)?;

@@ -10,9 +10,12 @@ const REMARKS = {
   blank: 'nothing to recognize',
   no_digits: 'no digits found',
   inverted: 'light ink on a dark background',
+  rotated: 'turned upright',
   off_center: 'off center',
   multiple_digits: '', // The digits themselves are visible.
   no_outlier_class: 'rejected by confidence alone',
+  left_out_digit_sized: 'something of a digit’s size was left out',
+  more_left_out: '',
   not_a_digit: 'not a digit',
   unsure: 'confidence is too low',
   among_rejected: 'most of this line is not digits',

@@ -92,8 +92,9 @@ pub async fn recognize_batch(
             format!("form: expected at most {MAX_BATCH_FILES} files and pages, found {}", inputs.len());
         return Err(ApiError::payload_too_large(message));
     }
-    let items = stream::iter(inputs).map(|(name, page, input)| async {
-        match state.inference.recognize(input, params).await {
+    let inference = &state.inference;
+    let items = stream::iter(inputs).map(|(name, page, input)| async move {
+        match inference.recognize(input, params).await {
             Ok(reading) => BatchItem { name, page, reading: Some(reading), error: None },
             Err(error) => BatchItem { name, page, reading: None, error: Some(error.to_json()) },
         }

@@ -5,10 +5,21 @@ use super::{GrayImage, Stage, Stages, close, dilate, erode};
 /// The ink level at the edge of a stroke, halfway between paper (0) and the ink of a wide stroke (255).
 pub const EDGE_LEVEL: u8 = 128;
 
+/// Which of writing and paper is darker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polarity {
+    /// Dark writing on light paper.
+    DarkOnLight,
+    /// Light writing on dark paper.
+    LightOnDark,
+}
+
 /// Parameters of [`binarize`]. The defaults were chosen empirically, on pictures generated from MNIST's training images and
 /// on photographs; `docs/experiments/recognition.md` has the trials.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BinarizeParams {
+    /// The polarity, or `None` if it is to be estimated.
+    pub polarity: Option<Polarity>,
     /// Longer side of the reduced copy on which polarity and paper are estimated, in pixels.
     pub coarse_side_px: usize,
     /// The window of the polarity vote reaches this fraction of the picture's shorter side in each direction.
@@ -19,6 +30,8 @@ pub struct BinarizeParams {
     /// Brightness, 0 to 255, below which paper is treated as being of this brightness, so that the noise of dark pictures is
     /// not amplified.
     pub min_paper_brightness: u8,
+    /// Fraction of the picture's pixels that are no darker than the level of paper.
+    pub paper_quantile: f64,
     /// Noise, as a fraction of the contrast from paper to a stroke's edge, above which the picture is smoothed. In quieter
     /// pictures smoothing only blurs neighboring digits into each other.
     pub max_noise: f32,
@@ -35,10 +48,12 @@ pub struct BinarizeParams {
 impl Default for BinarizeParams {
     fn default() -> Self {
         Self {
+            polarity: None,
             coarse_side_px: 256,
             polarity_radius: 0.25,
             paper_window: 0.5,
             min_paper_brightness: 80,
+            paper_quantile: 0.5,
             max_noise: 0.25,
             min_gradient: 12.0,
             min_gradient_in_noise: 5.0,
@@ -60,13 +75,17 @@ pub struct InkMap {
 
 /// Separates ink from paper. Returns `None` if the picture is blank.
 ///
-/// 1. Polarity: writing is light on dark if most pixels are nearer to the darkest than to the lightest pixel around them.
+/// 1. Polarity, if it is not given: writing is light on dark if most pixels are nearer to the darkest than to the lightest pixel
+///    around them.
 /// 2. Light: the paper's brightness is the morphological closing of a reduced copy; ink is darkness relative to it.
 /// 3. Noise: a noisy map is smoothed by a 3x3 mean.
 /// 4. Contrast: levels are stretched so that paper is 0 and edges of strokes are [`EDGE_LEVEL`].
 pub fn binarize(gray: &GrayImage, params: &BinarizeParams, stages: Stages) -> Option<InkMap> {
     let coarse = gray.reduce(gray.width.max(gray.height).div_ceil(params.coarse_side_px));
-    let inverted = stages.contains(Stage::Polarity) && is_light_on_dark(&coarse, params);
+    let inverted = match params.polarity {
+        Some(polarity) => polarity == Polarity::LightOnDark,
+        None => stages.contains(Stage::Polarity) && is_light_on_dark(&coarse, params),
+    };
     let mut ink = relative_darkness(gray, &coarse, inverted, params, stages);
     let mut contrast = Contrast::estimate(&ink, params)?;
     if stages.contains(Stage::Noise) && contrast.noise > params.max_noise * (contrast.edge - contrast.paper) {
@@ -163,7 +182,7 @@ fn box_blur(gray: &GrayImage) -> GrayImage {
 
 /// Levels in a map of darkness.
 struct Contrast {
-    /// Median level, which is that of paper.
+    /// Level of paper.
     paper: f32,
     /// Mean level at the edges of strokes.
     edge: f32,
@@ -181,10 +200,11 @@ impl Contrast {
     fn estimate(darkness: &GrayImage, params: &BinarizeParams) -> Option<Self> {
         let mut darkness = darkness.clone();
         loop {
-            let paper = median(&histogram(darkness.values.iter().copied())) as f32;
+            let histogram = histogram(darkness.values.iter().copied());
+            let paper = quantile(&histogram, params.paper_quantile) as f32;
             let mut differences = [0_u32; 256];
             for_each_neighbor_pair(&darkness, |a, b| differences[usize::from(a.abs_diff(b))] += 1);
-            let noise = median(&differences) as f32 / MEDIAN_NORMAL_DIFFERENCE;
+            let noise = quantile(&differences, 0.5) as f32 / MEDIAN_NORMAL_DIFFERENCE;
             let min_gradient = (params.min_gradient_in_noise * noise).max(params.min_gradient) as u8;
             let (mut weighted_sum, mut weights, mut edges) = (0_u64, 0_u64, 0);
             for_each_neighbor_pair(&darkness, |a, b| {
@@ -224,15 +244,15 @@ fn histogram(values: impl Iterator<Item = u8>) -> [u32; 256] {
     counts
 }
 
-/// Returns the median of the values that a histogram counts.
-fn median(counts: &[u32; 256]) -> usize {
-    let half = counts.iter().sum::<u32>() / 2;
+/// Returns a quantile of the values that a histogram counts; 0.5 is the median.
+fn quantile(counts: &[u32; 256], fraction: f64) -> usize {
+    let before = (f64::from(counts.iter().sum::<u32>()) * fraction) as u32;
     let mut cumulative = 0;
     counts
         .iter()
         .position(|&count| {
             cumulative += count;
-            cumulative > half
+            cumulative > before
         })
         .unwrap_or(0)
 }

@@ -1,9 +1,12 @@
 //! Selection of the components that can be writing.
 
-use super::{Component, GrayImage, Rect, Stage, Stages, binarize::mean, total_area};
+use super::{
+    Component, GrayImage, LeftOutComponent, LeftOutReason, Rect, Stage, Stages, binarize::mean,
+    left_out::leave_out, total_area,
+};
 
-/// Parameters of [`find_text`]. The text height is the median height of components, weighted by the areas of their bounding
-/// boxes. All values were chosen empirically; `docs/experiments/recognition.md` has the trials.
+/// Parameters of [`find_text`]. The text height is [`TextComponents::height`]; until specks are left out, it is the median
+/// height of components weighted by the areas of their bounding boxes, because there may be many more specks than digits. All values were chosen empirically; `docs/experiments/recognition.md` has the trials.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TextParams {
     /// Mean contrast across the left and right edges of a component below which it is a shadow, in ink levels (0 to 255).
@@ -24,11 +27,17 @@ pub struct TextParams {
     pub min_framed_ink: f64,
     /// Fraction of the other components that a frame encloses, at least.
     pub min_framed_components: f64,
-    /// Height in text heights below which a component at the picture's border counts as cut off and is removed.
+    /// Fraction of each side of a component's bounding box along which it has ink, at least, if it is a frame around any others.
+    pub min_outline_coverage: f64,
+    /// Height of the highest component inside such a frame, as a fraction of the frame's, at least.
+    pub min_framed_height: f64,
+    /// Number of components, the largest ones, that may be frames.
+    pub max_frames: usize,
+    /// Height in text heights below which a component at the picture's border counts as cut off and is left out.
     pub min_border_height: f64,
     /// Text height in pixels below which writing is illegible.
     pub min_text_height_px: usize,
-    /// Ink that remains, as a fraction of all ink, below which [`TextComponents::is_mostly_removed`] is set.
+    /// Ink that remains, as a fraction of all ink, below which [`TextComponents::is_mostly_left_out`] is set.
     pub min_text_fraction: f64,
 }
 
@@ -44,6 +53,9 @@ impl Default for TextParams {
             max_components: 4096,
             min_framed_ink: 0.5,
             min_framed_components: 0.5,
+            min_outline_coverage: 0.8,
+            min_framed_height: 0.05,
+            max_frames: 64,
             min_border_height: 0.6,
             min_text_height_px: 7,
             min_text_fraction: 0.1,
@@ -56,13 +68,17 @@ impl Default for TextParams {
 pub struct TextComponents {
     /// The components that can be writing.
     pub components: Vec<Component>,
-    /// The text height: the median height of components, weighted by the areas of their bounding boxes, in pixels.
+    /// The other components.
+    pub left_out: Vec<LeftOutComponent>,
+    /// The text height in pixels: the median height of components that are neither rules nor frames nor specks, each weighted
+    /// by its height, so that one tall component doesn't count for more than the others.
     pub height: usize,
-    /// Whether nearly all ink was removed, as happens where a shadow was taken for ink.
-    pub is_mostly_removed: bool,
+    /// Whether nearly all ink was left out, as happens where a shadow was taken for ink.
+    pub is_mostly_left_out: bool,
 }
 
-/// Removes the components that are no writing: shadows, rules, specks, frames, and what the picture's border cuts off.
+/// Separates the components that can be writing from those that can't: shadows, frames, rules, specks, and what the picture's
+/// border cuts off. Each component is in one of the two lists of the result.
 pub fn find_text(
     ink: &GrayImage,
     mut components: Vec<Component>,
@@ -70,61 +86,71 @@ pub fn find_text(
     stages: Stages,
 ) -> TextComponents {
     let all_ink = total_area(&components);
+    let mut left_out = Vec::new();
     if stages.contains(Stage::Shadows) {
-        components.retain(|component| !is_shadow(component, ink, params));
+        leave_out(&mut components, &mut left_out, LeftOutReason::Shadow, |component| {
+            is_shadow(component, ink, params)
+        });
     }
-    let mut height = text_height(&components);
+    if stages.contains(Stage::Frames) {
+        // Frames come first, because the height of a frame or a grid says nothing about that of the writing.
+        let frames = frames(&components, params);
+        let mut index = 0;
+        leave_out(&mut components, &mut left_out, LeftOutReason::Frame, |_| {
+            index += 1;
+            frames.contains(&(index - 1))
+        });
+    }
+    let mut height = median_height(&components, area_of_bounds);
     if stages.contains(Stage::Rules) {
-        // Removing the longest rules can lower the text height, so that shorter ones are found.
-        let mut before = components.len() + 1;
-        while components.len() < before {
-            before = components.len();
-            components.retain(|component| !is_rule(component, height, params));
-            height = text_height(&components);
+        // Leaving out the longest rules can lower the text height, so that shorter ones are found.
+        while leave_out(&mut components, &mut left_out, LeftOutReason::Rule, |component| {
+            is_rule(component, height, params)
+        }) {
+            height = median_height(&components, area_of_bounds);
         }
     }
     if stages.contains(Stage::Specks) {
-        components.retain(|component| !is_speck(component, height, params));
+        leave_out(&mut components, &mut left_out, LeftOutReason::Speck, |component| {
+            is_speck(component, height, params)
+        });
     }
     if components.len() > params.max_components {
-        components.clear();
+        leave_out(&mut components, &mut left_out, LeftOutReason::Texture, |_| true);
     }
-    if stages.contains(Stage::Frames) {
-        let frames: Vec<_> =
-            components.iter().map(|component| is_frame(component, &components, params)).collect();
-        let mut frames = frames.into_iter();
-        components.retain(|_| frames.next() == Some(false));
-        height = text_height(&components);
-    }
+    height = median_height(&components, |bounds| bounds.height);
     if stages.contains(Stage::Edges) {
         // If the largest component touches the border, so may its fragments.
         let largest = components.iter().max_by_key(|component| component.area());
-        if largest.is_some_and(|largest| !touches_border(largest, ink)) {
-            components.retain(|component| !is_cut_off(component, ink, height, params));
+        if largest.is_some_and(|largest| !largest.bounds().touches_border_of(ink)) {
+            leave_out(&mut components, &mut left_out, LeftOutReason::Edge, |component| {
+                is_cut_off(component, ink, height, params)
+            });
         }
     }
     if height < params.min_text_height_px {
-        components.clear();
+        leave_out(&mut components, &mut left_out, LeftOutReason::TooSmall, |_| true);
     }
-    let is_mostly_removed = (total_area(&components) as f64) < params.min_text_fraction * all_ink as f64;
-    TextComponents { components, height, is_mostly_removed }
+    let is_mostly_left_out = (total_area(&components) as f64) < params.min_text_fraction * all_ink as f64;
+    TextComponents { components, left_out, height, is_mostly_left_out }
 }
 
-/// Returns the median height of components, weighted by the areas of their bounding boxes.
-fn text_height(components: &[Component]) -> usize {
-    let mut sizes: Vec<_> = components
-        .iter()
-        .map(Component::bounds)
-        .map(|Rect { width, height, .. }| (height, width * height))
-        .collect();
+/// Returns the median height of components, weighted by a function of their bounding boxes, or 0 without components.
+pub(super) fn median_height(components: &[Component], weight: impl Fn(Rect) -> usize) -> usize {
+    let mut sizes: Vec<_> =
+        components.iter().map(Component::bounds).map(|bounds| (bounds.height, weight(bounds))).collect();
     sizes.sort_unstable_by_key(|&(height, _)| height);
-    let half = sizes.iter().map(|(_, area)| area).sum::<usize>() / 2;
+    let half = sizes.iter().map(|(_, weight)| weight).sum::<usize>() / 2;
     let mut cumulative = 0;
-    let median = sizes.iter().find(|(_, area)| {
-        cumulative += area;
+    let median = sizes.iter().find(|(_, weight)| {
+        cumulative += weight;
         cumulative > half
     });
     median.map_or(0, |(height, _)| *height)
+}
+
+fn area_of_bounds(bounds: Rect) -> usize {
+    bounds.width * bounds.height
 }
 
 /// Returns whether the left and right edges of a component are soft on the mean, as those of a shadow. Runs that touch the
@@ -159,24 +185,61 @@ fn is_speck(component: &Component, text_height: usize, params: &TextParams) -> b
     component.bounds().longer_side() as f64 <= params.max_speck_side * text_height as f64
 }
 
-/// Returns whether a component contains most others, and these are more than a loose end in a loop.
-fn is_frame(component: &Component, components: &[Component], params: &TextParams) -> bool {
-    let others = || components.iter().filter(|other| *other != component);
-    let inside = others().filter(|other| component.bounds().contains(&other.bounds()));
-    let ink_inside: usize = inside.clone().map(Component::area).sum();
-    ink_inside as f64 > params.min_framed_ink * component.area() as f64
-        && inside.count() as f64 >= params.min_framed_components * others().count() as f64
+/// Returns the indices of the frames: components that enclose most others, if these are more than a loose end in a loop, and
+/// components with ink along their whole outline that enclose others.
+fn frames(components: &[Component], params: &TextParams) -> Vec<usize> {
+    let mut by_size: Vec<usize> = (0..components.len()).collect();
+    by_size.sort_by_key(|&index| std::cmp::Reverse(area_of_bounds(components[index].bounds())));
+    by_size.truncate(params.max_frames);
+    by_size.retain(|&index| is_frame(index, components, params));
+    by_size
+}
+
+fn is_frame(index: usize, components: &[Component], params: &TextParams) -> bool {
+    let frame = &components[index];
+    let bounds = frame.bounds();
+    let (mut ink_inside, mut inside, mut largest_inside) = (0, 0, 0);
+    for (other_index, other) in components.iter().enumerate() {
+        if other_index != index && bounds.contains(&other.bounds()) {
+            ink_inside += other.area();
+            inside += 1;
+            largest_inside = largest_inside.max(other.bounds().height);
+        }
+    }
+    let encloses_most = ink_inside as f64 > params.min_framed_ink * frame.area() as f64
+        && inside as f64 >= params.min_framed_components * (components.len() - 1) as f64;
+    let encloses_writing = largest_inside >= params.min_text_height_px
+        && largest_inside as f64 >= params.min_framed_height * bounds.height as f64;
+    encloses_most || (encloses_writing && outline_coverage(frame) >= params.min_outline_coverage)
+}
+
+/// Returns the fraction of the least covered side of a component's bounding box along which there is ink. Ink covers a side
+/// from a distance of up to an eighth of the box's shorter side, because boxes are drawn askew.
+fn outline_coverage(component: &Component) -> f64 {
+    let bounds = component.bounds();
+    let reach = (bounds.width.min(bounds.height) / 8).max(1);
+    let (mut top, mut bottom) = (vec![false; bounds.width], vec![false; bounds.width]);
+    let (mut left, mut right) = (vec![false; bounds.height], vec![false; bounds.height]);
+    for run in component.runs() {
+        let (x, end, y) = (run.x - bounds.x, run.end - bounds.x, run.y - bounds.y);
+        if y < reach {
+            top[x..end].fill(true);
+        }
+        if y + reach >= bounds.height {
+            bottom[x..end].fill(true);
+        }
+        left[y] |= x < reach;
+        right[y] |= end + reach > bounds.width;
+    }
+    let coverage =
+        |side: &Vec<bool>| side.iter().filter(|&&covered| covered).count() as f64 / side.len() as f64;
+    [&top, &bottom, &left, &right].map(coverage).into_iter().fold(1.0, f64::min)
 }
 
 /// Returns whether a component is low and touches the picture's border.
 fn is_cut_off(component: &Component, ink: &GrayImage, text_height: usize, params: &TextParams) -> bool {
-    touches_border(component, ink)
+    component.bounds().touches_border_of(ink)
         && (component.bounds().height as f64) < params.min_border_height * text_height as f64
-}
-
-fn touches_border(component: &Component, ink: &GrayImage) -> bool {
-    let bounds = component.bounds();
-    bounds.x == 0 || bounds.y == 0 || bounds.right() == ink.width || bounds.bottom() == ink.height
 }
 
 #[cfg(test)]
@@ -199,27 +262,31 @@ mod tests {
     }
 
     #[test]
-    fn removes_specks_rules_frames_and_cut_off_components() {
+    fn leaves_out_specks_rules_frames_and_cut_off_components() {
         let digits = [[10, 20, 8, 20], [30, 20, 3, 20], [40, 20, 10, 19]];
         let frame = [[2, 2, 56, 1], [2, 57, 56, 1], [2, 2, 1, 56], [57, 2, 1, 56]];
-        for (name, others) in [
-            ("nothing else", &[][..]),
-            ("specks", &[[5, 5, 2, 2], [25, 50, 3, 1]]),
-            ("a rule", &[[2, 50, 56, 2]]),
-            ("a frame", &frame),
-            ("cut off by the border", &[[58, 25, 2, 9]]),
+        let boxes = [[6, 16, 18, 1], [6, 44, 18, 1], [6, 16, 1, 29], [23, 16, 1, 29]];
+        for (name, others, reason) in [
+            ("nothing else", &[][..], LeftOutReason::Speck),
+            ("specks", &[[5, 5, 2, 2], [25, 50, 3, 1]], LeftOutReason::Speck),
+            ("a rule", &[[2, 50, 56, 2]], LeftOutReason::Rule),
+            ("a frame", &frame, LeftOutReason::Frame),
+            ("a frame around one digit", &boxes, LeftOutReason::Frame),
+            ("cut off by the border", &[[58, 25, 2, 9]], LeftOutReason::Edge),
         ] {
             let text = default_find_text(&page(&[&digits[..], others].concat()));
+            assert!(text.left_out.iter().all(|left_out| left_out.reason == reason), "{:?}", text.left_out);
+            assert_eq!(text.left_out.is_empty(), others.is_empty(), "{name}");
             let mut found: Vec<[usize; 4]> =
                 text.components.iter().map(|component| component.bounds().into()).collect();
             found.sort_unstable();
             assert_eq!((found, text.height), (digits.to_vec(), 20), "{name}");
-            assert!(!text.is_mostly_removed, "{name}");
+            assert!(!text.is_mostly_left_out, "{name}");
         }
     }
 
     #[test]
-    fn removes_components_with_soft_edges() {
+    fn leaves_out_components_with_soft_edges() {
         let mut random = fastrand::Rng::with_seed(5);
         for noise in [0, 40] {
             let mut ink = page(&[[30, 20, 3, 20]]);

@@ -48,6 +48,14 @@ impl GrayImage {
         reduced
     }
 
+    /// Rotates the image by 90 degrees clockwise.
+    #[must_use]
+    pub fn rotate90(&self) -> Self {
+        let columns = (0..self.width).flat_map(|x| (0..self.height).rev().map(move |y| (x, y)));
+        let values = columns.map(|(x, y)| self.values[y * self.width + x]).collect();
+        Self { width: self.height, height: self.width, values, scale: self.scale }
+    }
+
     /// Resizes the image to any size, by area averaging or linear interpolation along each axis. The result has a `scale` of 1, because
     /// the reduction needs not be an integer.
     pub fn resize(&self, width: usize, height: usize) -> Self {

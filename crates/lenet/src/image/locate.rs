@@ -1,8 +1,8 @@
 //! The stages from a gray picture to its writing.
 
 use super::{
-    BinarizeParams, Component, ComponentParams, GrayImage, InkMap, Stage, Stages, TextComponents, TextParams,
-    binarize, components, find_text, total_area,
+    BinarizeParams, Component, ComponentParams, GrayImage, InkMap, LeftOutComponent, Stage, Stages,
+    TextComponents, TextParams, binarize, components, find_text, total_area,
 };
 
 /// Parameters of [`locate_text`].
@@ -14,7 +14,7 @@ pub struct LocateParams {
     pub components: ComponentParams,
     /// Parameters of [`find_text()`].
     pub text: TextParams,
-    /// Values of [`BinarizeParams::paper_window`] that are tried, in this order, where nearly all of the ink was removed as
+    /// Values of [`BinarizeParams::paper_window`] that are tried, in this order, where nearly all of the ink was left out as
     /// shadow. Narrower windows take narrower shadows for paper. Empirically chosen.
     pub retry_paper_windows: [f64; 3],
     /// Text height above which the ink map is halved, in pixels, because larger writing takes longer. Empirically chosen.
@@ -46,6 +46,8 @@ pub struct LocatedText {
     pub inverted: bool,
     /// The components that can be writing, in coordinates of `ink`.
     pub components: Vec<Component>,
+    /// The other components, in coordinates of `ink`.
+    pub left_out: Vec<LeftOutComponent>,
     /// The text height in pixels of `ink`, as [`TextComponents::height`].
     pub height: usize,
 }
@@ -60,9 +62,9 @@ pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> O
         Some((binarized, text))
     };
     let (mut binarized, mut text) = attempt(params.binarize.paper_window)?;
-    if text.is_mostly_removed {
+    if text.is_mostly_left_out {
         let retries = params.retry_paper_windows.into_iter().filter_map(attempt);
-        let better = retries.into_iter().find(|(_, text)| !text.is_mostly_removed);
+        let better = retries.into_iter().find(|(_, text)| !text.is_mostly_left_out);
         (binarized, text) = better.unwrap_or((binarized, text));
     }
     while stages.contains(Stage::Shrink) && text.height > params.max_text_height_px {
@@ -74,6 +76,6 @@ pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> O
         }
         (binarized.ink, text) = (halved_ink, halved_text);
     }
-    let (InkMap { ink, inverted }, TextComponents { components, height, .. }) = (binarized, text);
-    Some(LocatedText { ink, inverted, components, height })
+    let (InkMap { ink, inverted }, TextComponents { components, left_out, height, .. }) = (binarized, text);
+    Some(LocatedText { ink, inverted, components, left_out, height })
 }

@@ -9,6 +9,7 @@
 //! | [`components()`] | ink map | connected components |
 //! | [`find_text()`] | components | components that can be writing, text height |
 //! | [`lines()`] | components | lines of components |
+//! | [`leave_out_marks`] | line | line without points, commas, minuses, slashes and brackets |
 //! | [`oversegment()`] | component | segments, each a digit or a fragment of one |
 //! | [`normalize_digit`] | components of one digit | 28x28 pixels |
 //!
@@ -49,8 +50,8 @@
 //!     &TextParams::default(),
 //!     Stages::ALL,
 //! );
-//! for line in lines(text.components, text.height, &LineParams::default()) {
-//!     for component in &line {
+//! for line in lines(text.components, text.height, &LineParams::default()).lines {
+//!     for component in &line.components {
 //!         let segments = oversegment(component, &OversegmentParams::default());
 //!         println!("{:?}: {} segments", component.bounds(), segments.len());
 //!     }
@@ -66,23 +67,27 @@ mod morphology;
 mod local_contrast;
 mod binarize;
 mod components;
+mod left_out;
 mod find_text;
 mod locate;
 mod lines;
+mod marks;
 mod oversegment;
 mod normalize;
 mod bitmap;
 mod drawing;
 
 pub use {
-    binarize::{BinarizeParams, EDGE_LEVEL, InkMap, binarize},
+    binarize::{BinarizeParams, EDGE_LEVEL, InkMap, Polarity, binarize},
     components::{Component, ComponentParams, Run, components, total_area},
     drawing::Drawing,
     find_text::{TextComponents, TextParams, find_text},
     gray::GrayImage,
-    lines::{LineParams, lines},
+    left_out::{LeftOutComponent, LeftOutReason},
+    lines::{Line, LineParams, Lines, lines},
     local_contrast::{LOCAL_CONTRAST_NORMALIZE, local_contrast},
     locate::{LocateParams, LocatedText, locate_text},
+    marks::{MarkParams, find_points, leave_out_marks},
     morphology::{close, dilate, erode},
     normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},
     oversegment::{OversegmentParams, oversegment},

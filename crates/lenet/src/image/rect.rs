@@ -57,6 +57,18 @@ impl Rect {
         self.union(other) == *self
     }
 
+    /// Returns whether the rectangle touches the border of `image`.
+    pub fn touches_border_of(&self, image: &GrayImage) -> bool {
+        self.x == 0 || self.y == 0 || self.right() == image.width || self.bottom() == image.height
+    }
+
+    /// Converts coordinates of an image that was rotated by 90 degrees clockwise and is now `width` wide to those before the
+    /// rotation.
+    #[must_use]
+    pub fn undo_rotate90(&self, width: usize) -> Self {
+        Self { x: self.y, y: width - self.right(), width: self.height, height: self.width }
+    }
+
     /// Converts coordinates of `map`, a reduced copy of `picture`, to pixels of `picture`.
     pub fn to_picture(&self, map: &GrayImage, picture: &ImageView) -> Self {
         let (x, y) = (self.x * map.scale, self.y * map.scale);

@@ -24,6 +24,10 @@ pub enum Stage {
     Rules,
     /// Removes low components at the border of the picture.
     Edges,
+    /// Leaves out points, commas, minuses, slashes and brackets.
+    Marks,
+    /// Reads pictures upright that are turned by 90, 180 or 270 degrees.
+    Rotate,
     /// Joins neighboring components into one candidate.
     Join,
     /// Cuts components that may be several touching digits.
@@ -36,7 +40,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the pipeline.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Polarity,
         Self::Light,
         Self::Noise,
@@ -46,6 +50,8 @@ impl Stage {
         Self::Frames,
         Self::Rules,
         Self::Edges,
+        Self::Marks,
+        Self::Rotate,
         Self::Join,
         Self::Split,
         Self::Thicken,
@@ -64,6 +70,8 @@ impl Stage {
             Self::Frames => "frames",
             Self::Rules => "rules",
             Self::Edges => "edges",
+            Self::Marks => "marks",
+            Self::Rotate => "rotate",
             Self::Join => "join",
             Self::Split => "split",
             Self::Thicken => "thicken",

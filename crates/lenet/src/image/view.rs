@@ -15,7 +15,19 @@ pub struct ImageView<'a> {
     /// `(row, column, channel)`.
     bytes: &'a [u8],
     channels: usize,
+    /// Gray level behind transparent pixels.
+    paper: u8,
 }
+
+/// Gray level of white paper.
+const WHITE: u8 = 255;
+/// Gray level of black paper.
+const BLACK: u8 = 0;
+/// Luma above which a pixel can't be seen on white paper.
+const MIN_FAINT_LUMA: u32 = 180;
+/// Fraction of the visible pixels, as its reciprocal, that are darker than [`MIN_FAINT_LUMA`], at most, if the rest is light
+/// writing. Empirically chosen.
+const MAX_DARK_RECIPROCAL: usize = 1000;
 
 impl<'a> ImageView<'a> {
     /// Makes a view of `bytes` in the order `(row, column, channel)`. The number of bytes for each pixel determines the channels:
@@ -28,13 +40,13 @@ impl<'a> ImageView<'a> {
         let channels =
             pixels.filter(|&pixels| bytes.len().is_multiple_of(pixels)).map(|pixels| bytes.len() / pixels);
         match channels {
-            Some(channels @ 1..=4) => Ok(Self { width, height, bytes, channels }),
+            Some(channels @ 1..=4) => Ok(Self { width, height, bytes, channels, paper: WHITE }),
             _ => Err(Error::ImageBytes { width, height, found: bytes.len() }),
         }
     }
 
     pub(super) fn of_gray(image: &'a GrayImage) -> Self {
-        Self { width: image.width, height: image.height, bytes: &image.values, channels: 1 }
+        Self { width: image.width, height: image.height, bytes: &image.values, channels: 1, paper: WHITE }
     }
 
     /// Returns the number of columns.
@@ -47,7 +59,8 @@ impl<'a> ImageView<'a> {
         self.height
     }
 
-    /// Converts the picture to gray: luma by ITU-R BT.709, transparent pixels over white. A picture of more than
+    /// Converts the picture to gray: luma by ITU-R BT.709, transparent pixels over white, or over black if all that is visible
+    /// is too light for white paper. A picture of more than
     /// [`MAX_GRAY_PIXELS`] is reduced by the smallest integer factor that gives at most so many.
     pub fn to_gray(&self) -> GrayImage {
         let pixels = |factor: usize| self.width.div_ceil(factor).saturating_mul(self.height.div_ceil(factor));
@@ -55,18 +68,37 @@ impl<'a> ImageView<'a> {
         while pixels(factor) > MAX_GRAY_PIXELS {
             factor += 1;
         }
-        resample::box_reduce(self, factor)
+        let paper = if self.is_light_on_transparent() { BLACK } else { WHITE };
+        resample::box_reduce(&Self { paper, ..*self }, factor)
+    }
+
+    /// Returns whether the picture has transparent pixels, and all others are light.
+    fn is_light_on_transparent(&self) -> bool {
+        let has_alpha = self.channels.is_multiple_of(2);
+        let pixels = || self.bytes.chunks_exact(self.channels).filter(|_| has_alpha);
+        let is_visible = |pixel: &&[u8]| pixel.last().is_some_and(|&alpha| alpha >= 128);
+        let visible = pixels().filter(is_visible).count();
+        let is_dark = |pixel: &&[u8]| match **pixel {
+            [gray, _] => u32::from(gray) < MIN_FAINT_LUMA,
+            [red, green, blue, _] => luma(red, green, blue) < MIN_FAINT_LUMA,
+            _ => false,
+        };
+        let dark = pixels().filter(is_visible).filter(is_dark).count();
+        has_alpha
+            && visible > 0
+            && visible < self.width * self.height
+            && dark * MAX_DARK_RECIPROCAL <= visible
     }
 
     /// Adds the gray values of `factor` neighboring columns of row `y` to each of `sums`.
     pub(super) fn add_row(&self, y: usize, factor: usize, sums: &mut [u32]) {
-        let Self { width, bytes, channels, .. } = *self;
+        let Self { width, bytes, channels, paper, .. } = *self;
         let row = &bytes[y * width * channels..][..width * channels];
         let gray = |pixel: &[u8]| match *pixel {
             [gray] => u32::from(gray),
-            [gray, alpha] => over_white(gray.into(), alpha),
+            [gray, alpha] => over(gray.into(), alpha, paper),
             [red, green, blue] => luma(red, green, blue),
-            [red, green, blue, alpha] => over_white(luma(red, green, blue), alpha),
+            [red, green, blue, alpha] => over(luma(red, green, blue), alpha, paper),
             _ => unreachable!("one to four channels"),
         };
         for (sum, pixels) in sums.iter_mut().zip(row.chunks(factor * channels)) {
@@ -80,10 +112,10 @@ fn luma(red: u8, green: u8, blue: u8) -> u32 {
     (2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue) + 5000) / 10000
 }
 
-/// Composites `gray` over white paper.
-fn over_white(gray: u32, alpha: u8) -> u32 {
+/// Composites `gray` over paper.
+fn over(gray: u32, alpha: u8, paper: u8) -> u32 {
     let alpha = u32::from(alpha);
-    (gray * alpha + 255 * (255 - alpha) + 127) / 255
+    (gray * alpha + u32::from(paper) * (255 - alpha) + 127) / 255
 }
 
 #[cfg(test)]
@@ -102,6 +134,15 @@ mod tests {
         {
             assert!(ImageView::new(width, height, &vec![0; bytes]).is_err(), "{width} x {height}: {bytes}");
         }
+    }
+
+    #[test]
+    fn light_strokes_on_transparent_paper_are_visible() {
+        let gray = |bytes: &[u8]| ImageView::new(3, 1, bytes).unwrap().to_gray().values;
+        assert_eq!(gray(&[250, 255, 0, 0, 255, 128]), [250, 0, 128]);
+        assert_eq!(gray(&[250, 255, 0, 0, 20, 255]), [250, 255, 20]);
+        assert_eq!(gray(&[250, 255, 250, 255, 250, 255]), [250; 3]);
+        assert_eq!(gray(&[255, 255, 255, 0, 255, 255, 255, 255, 255, 255, 255, 0]), [0, 255, 0]);
     }
 
     #[test]

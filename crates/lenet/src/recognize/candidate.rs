@@ -10,6 +10,8 @@ use crate::{
 /// Neighboring components or segments, classified as one digit.
 pub(super) struct Candidate {
     pub normalized: NormalizedDigit,
+    /// Number of pixels of ink of its components.
+    pub area: usize,
     /// The probability of each digit.
     pub probabilities: [f32; CLASSES],
 }

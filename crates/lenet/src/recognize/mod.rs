@@ -17,6 +17,9 @@
 //! path with the best score through the candidates is chosen. Candidates that are probably not digits are rejected.
 
 mod reading;
+mod polarity;
+mod rotate;
+mod assemble;
 mod params;
 mod classifier;
 mod candidate;
@@ -29,23 +32,27 @@ mod tests;
 
 use std::fmt;
 
+use assemble::{InkReading, LeftOutInk};
 use candidate::Candidate;
 use classifier::Classifier;
 use lattice::Lattice;
-use reject::{CandidateLine, LineContext, Verdict};
+use reject::{CandidateLine, LineContext};
 
 pub(crate) use {candidate::digit_probability, reject::geometric_mean};
 pub use {
     details::{Details, DigitDetail, MAX_DETAILS, QuantizedMaps},
-    params::{LatticeParams, RecognizerParams, RejectParams, RemarkParams, ScoreParams},
-    reading::{Digit, DigitRemark, Reading, ReadingRemark},
+    params::{
+        LatticeParams, LeftOutParams, PolarityParams, RecognizerParams, RejectParams, RemarkParams,
+        RotateParams, ScoreParams,
+    },
+    reading::{Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, Reading, ReadingRemark},
     trace::Trace,
 };
 
 use crate::{
     Error,
     data::check_digit_network,
-    image::{self, Component, Drawing, GrayImage, ImageView, LocatedText, Rect, Stages},
+    image::{self, Component, Drawing, GrayImage, ImageView, LocatedText, Rect, Stage, Stages},
     nn::Network,
 };
 
@@ -113,22 +120,36 @@ impl Recognizer {
     /// Runs all stages. `convert` maps bounding boxes from pixels of the picture to those of the reading.
     fn run_stages(&self, picture: &ImageView, single: bool, convert: impl Fn(Rect) -> Rect) -> Trace {
         let gray = picture.to_gray();
-        let Some(text) = image::locate_text(&gray, &self.params.locate, self.stages) else {
-            let remarks = vec![ReadingRemark::Blank];
-            let reading = Reading { text: String::new(), digits: Vec::new(), remarks };
-            return Trace { gray, ink: None, reading };
+        let Some(ink_reading) = self.read_upright(&gray, single) else {
+            return Trace { gray, ink: None, reading: Reading::blank() };
         };
-        let LocatedText { ink, inverted, components, height } = text;
+        let reading = self.assemble(&ink_reading, picture, convert);
+        Trace { gray, ink: Some(ink_reading.ink), reading }
+    }
+
+    /// Reads the writing of an ink map.
+    fn read_ink(&self, text: LocatedText, single: bool) -> InkReading {
+        let LocatedText { ink, inverted, components, mut left_out, height } = text;
+        let area_left_out: usize = left_out.iter().map(|left_out| left_out.component.area()).sum();
+        let area = image::total_area(&components) + area_left_out;
+        let mut low = Vec::new();
         let lines = if single {
             vec![self.classify_as_one(&ink, &components)]
         } else {
-            let lines = image::lines(components, height, &self.params.lines);
-            self.segment(&ink, lines, height)
+            let mut lines = image::lines(components, height, &self.params.lines);
+            if self.stages.contains(Stage::Marks) {
+                image::find_points(&mut left_out, &lines.lines, &self.params.marks);
+                let marks = |line| image::leave_out_marks(line, &self.params.marks);
+                left_out.extend(lines.lines.iter_mut().flat_map(marks));
+            }
+            left_out.extend(lines.left_out);
+            self.segment(&ink, lines.lines, height, &mut low)
         };
-        let verdicts = self.reject(lines);
-        let to_picture = |bounds: Rect| bounds.to_picture(&ink, picture);
-        let reading = self.assemble(verdicts, inverted, picture, to_picture, convert);
-        Trace { gray, ink: Some(ink), reading }
+        let left_out = left_out.into_iter().map(LeftOutInk::from).chain(low).collect();
+        let reading =
+            InkReading { lines: self.reject(lines), ink, inverted, left_out, height, quarter_turns: 0 };
+        debug_assert_eq!(reading.area(), area, "each pixel of ink is in one candidate or left out");
+        reading
     }
 
     /// Classifies all components as one candidate, or none if there are no components.
@@ -139,41 +160,53 @@ impl Recognizer {
     }
 
     /// Segments lines of components into the candidates of the best paths. A line whose components are all certain digits needs
-    /// no lattice. Candidates lower than digits are dropped.
-    fn segment(&self, ink: &GrayImage, lines: Vec<Vec<Component>>, text_height: usize) -> Vec<CandidateLine> {
+    /// no lattice. Candidates lower than digits are moved to `low`, unless they are certainly digits in a line of digits.
+    fn segment(
+        &self,
+        ink: &GrayImage,
+        lines: Vec<image::Line>,
+        text_height: usize,
+        low: &mut Vec<LeftOutInk>,
+    ) -> Vec<CandidateLine> {
         struct Line {
             per_component: Vec<Candidate>,
+            height: usize,
             context: LineContext,
             lattice: Option<Lattice>,
         }
         let params = &self.params;
         // One batch for the components of all lines, and another for all lattices.
-        let components = lines.iter().flatten().map(|component| vec![component]).collect();
-        let mut per_component = self.classify(ink, components).into_iter();
+        let components = lines.iter().flat_map(|line| &line.components).map(|component| vec![component]);
+        let mut per_component = self.classify(ink, components.collect()).into_iter();
         let mut budget = params.lattice.max_candidates;
-        let plan_line = |components: Vec<Component>| {
+        let plan_line = |image::Line { components, height }| {
             let per_component: Vec<_> = per_component.by_ref().take(components.len()).collect();
-            let context = LineContext::new(&per_component, text_height, &params.lattice, &params.reject);
-            let is_certain = |candidate: &Candidate| candidate.is_certain(text_height, &params.lattice);
+            let context = LineContext::new(&per_component, height, &params.lattice, &params.reject);
+            let is_certain = |candidate: &Candidate| candidate.is_certain(height, &params.lattice);
             let lattice = (!per_component.iter().all(is_certain))
-                .then(|| Lattice::new(components, &per_component, text_height, params, self.stages))
+                .then(|| Lattice::new(components, &per_component, height, params, self.stages))
                 .filter(|lattice| lattice.spans.len() <= budget);
             budget -= lattice.as_ref().map_or(0, |lattice| lattice.spans.len());
-            Line { per_component, context, lattice }
+            Line { per_component, height, context, lattice }
         };
         let lines: Vec<Line> = lines.into_iter().map(plan_line).collect();
         let groups = lines.iter().filter_map(|line| line.lattice.as_ref()).flat_map(Lattice::groups);
         let mut per_span = self.classify(ink, groups.collect()).into_iter();
-        let choose_candidates = |Line { per_component, context, lattice }: Line| {
+        let choose_candidates = |Line { per_component, height, context, lattice }: Line| {
             let mut candidates = match lattice {
                 Some(lattice) => {
                     let candidates = per_span.by_ref().take(lattice.spans.len()).collect();
                     let is_doubtful = |candidate: &Candidate| self.is_doubtful_segment(candidate, context);
-                    lattice.best_path(candidates, text_height, &params.score, is_doubtful)
+                    lattice.best_path(candidates, height, &params.score, is_doubtful)
                 }
                 None => per_component,
             };
-            candidates.retain(|candidate| !candidate.is_low(text_height, &params.lattice));
+            let is_too_small = |candidate: &mut Candidate| {
+                candidate.is_low(height.max(text_height), &params.lattice)
+                    && (context != LineContext::MostlyDigits
+                        || candidate.confidence() < params.lattice.min_low_confidence)
+            };
+            low.extend(candidates.extract_if(.., is_too_small).map(LeftOutInk::from));
             CandidateLine { candidates, context }
         };
         lines.into_iter().map(choose_candidates).collect()
@@ -187,65 +220,9 @@ impl Recognizer {
         let digits: Vec<_> = groups.iter().map(normalize).collect();
         let images: Vec<u8> = digits.iter().flat_map(|digit| digit.pixels).collect();
         let probabilities = self.classifier.classify(&images);
-        let candidate = |(normalized, probabilities)| Candidate { normalized, probabilities };
-        digits.into_iter().zip(probabilities).map(candidate).collect()
-    }
-
-    /// Makes the reading. `to_picture` maps bounding boxes to pixels of the picture, and `convert` from there to units of the
-    /// reading.
-    fn assemble(
-        &self,
-        lines: Vec<Vec<Verdict>>,
-        inverted: bool,
-        picture: &ImageView,
-        to_picture: impl Fn(Rect) -> Rect,
-        convert: impl Fn(Rect) -> Rect,
-    ) -> Reading {
-        let (mut text, mut digits, mut boxes) = (String::new(), Vec::new(), Vec::new());
-        for (line, verdicts) in lines.into_iter().filter(|line| !line.is_empty()).enumerate() {
-            if line > 0 {
-                text.push('\n');
-            }
-            for Verdict { candidate, rejection } in verdicts {
-                let (digit, confidence) = (candidate.digit(), candidate.confidence());
-                let Candidate { normalized, probabilities } = candidate;
-                let bounds = to_picture(normalized.bounds);
-                let thickened = normalized.thickened.then_some(DigitRemark::Thickened);
-                text.push(if rejection.is_some() { '?' } else { char::from(b'0' + digit) });
-                boxes.push(bounds);
-                digits.push(Digit {
-                    digit,
-                    confidence,
-                    probabilities,
-                    bounds: convert(bounds),
-                    line,
-                    rejected: rejection.is_some(),
-                    remarks: rejection.into_iter().chain(thickened).collect(),
-                    normalized: normalized.pixels,
-                });
-            }
-        }
-        let any_rejected = digits.iter().any(|digit| digit.rejected);
-        let layout = match &boxes[..] {
-            [] => Some(ReadingRemark::NoDigits),
-            [bounds] => self.is_off_center(bounds, picture).then_some(ReadingRemark::OffCenter),
-            _ => Some(ReadingRemark::MultipleDigits),
-        };
-        let remarks = [
-            inverted.then_some(ReadingRemark::Inverted),
-            layout,
-            (any_rejected && self.rejection_threshold().is_none()).then_some(ReadingRemark::NoOutlierClass),
-        ];
-        Reading { text, digits, remarks: remarks.into_iter().flatten().collect() }
-    }
-
-    /// Returns whether the center of a digit is far from that of the picture.
-    fn is_off_center(&self, bounds: &Rect, picture: &ImageView) -> bool {
-        let is_far = |start: usize, length: usize, picture_length: usize| {
-            let doubled_offset = (2 * start + length).abs_diff(picture_length) as f64;
-            doubled_offset > 2.0 * self.params.remarks.max_center_offset * picture_length as f64
-        };
-        is_far(bounds.x, bounds.width, picture.width()) || is_far(bounds.y, bounds.height, picture.height())
+        let areas = groups.iter().map(|group| group.iter().map(|component| component.area()).sum());
+        let candidate = |((normalized, probabilities), area)| Candidate { normalized, area, probabilities };
+        digits.into_iter().zip(probabilities).zip(areas).map(candidate).collect()
     }
 
     fn network(&self) -> &Network {

@@ -3,15 +3,21 @@
 //! Where a field says nothing else, its default was chosen empirically, on generated suites of MNIST's training images and on
 //! handwriting of other sources. `docs/experiments/recognition.md` has the trials.
 
-use crate::image::{DigitNormalizationParams, LineParams, LocateParams, OversegmentParams};
+use crate::image::{DigitNormalizationParams, LineParams, LocateParams, MarkParams, OversegmentParams};
 
 /// Parameters of all stages of a [`Recognizer`](super::Recognizer).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RecognizerParams {
     /// Parameters of the stages that find the writing.
     pub locate: LocateParams,
+    /// Parameters of the choice between polarities.
+    pub polarity: PolarityParams,
+    /// Parameters of the reading of turned pictures.
+    pub rotate: RotateParams,
     /// Parameters of the grouping into lines.
     pub lines: LineParams,
+    /// Parameters of the marks between digits.
+    pub marks: MarkParams,
     /// Parameters of the cutting of components.
     pub oversegment: OversegmentParams,
     /// Parameters of the normalization of digits.
@@ -22,8 +28,69 @@ pub struct RecognizerParams {
     pub score: ScoreParams,
     /// Parameters of the rejection of candidates.
     pub reject: RejectParams,
+    /// Parameters of the list of what was left out.
+    pub left_out: LeftOutParams,
     /// Parameters of the remarks on a reading.
     pub remarks: RemarkParams,
+}
+
+/// Parameters of the choice between light and dark writing where ink fills the picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PolarityParams {
+    /// Fraction of the ink in components that touch the picture's border, from which the estimated polarity is doubtful: what
+    /// surrounds a digit that fills its picture looks like ink.
+    pub min_border_ink: f64,
+    /// Number of components above which the estimated polarity is not doubtful: the picture shows more than a tight crop.
+    pub max_components: usize,
+    /// Longer side of the reduced copy in which other polarities are read, in pixels, at most.
+    pub max_side_px: usize,
+    /// [`BinarizeParams::paper_quantile`](crate::image::BinarizeParams::paper_quantile) of pictures that a digit fills.
+    pub crop_paper_quantile: f64,
+    /// How much better, as a fraction of the ink that is read, another ink map is than that of the estimated polarity.
+    pub min_gain: f64,
+}
+
+impl Default for PolarityParams {
+    fn default() -> Self {
+        Self {
+            min_border_ink: 0.5,
+            max_components: 32,
+            max_side_px: 512,
+            crop_paper_quantile: 0.1,
+            min_gain: 0.5,
+        }
+    }
+}
+
+/// Parameters of the reading of pictures that are turned by 90, 180 or 270 degrees. Ink that is read is weighted by its
+/// confidence, and given as a fraction of all ink.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RotateParams {
+    /// Number of candidates, at least: a single digit may be another one that is turned.
+    pub min_candidates: usize,
+    /// Number of candidates, at most, because each rotation takes the time of the picture.
+    pub max_candidates: usize,
+    /// Ink that is read, from which the picture is taken for upright.
+    pub min_upright: f64,
+    /// Ink that is read of a turned picture, at least.
+    pub min_turned: f64,
+    /// Difference of both, at least.
+    pub min_gain: f64,
+    /// Longer side of the reduced copy that is rotated, in pixels, at most.
+    pub max_side_px: usize,
+}
+
+impl Default for RotateParams {
+    fn default() -> Self {
+        Self {
+            min_candidates: 3,
+            max_candidates: 64,
+            min_upright: 0.6,
+            min_turned: 0.9,
+            min_gain: 0.2,
+            max_side_px: 640,
+        }
+    }
 }
 
 /// Parameters of the lattice: which components are cut, and which neighboring segments form candidates. Heights are in text
@@ -32,6 +99,8 @@ pub struct RecognizerParams {
 pub struct LatticeParams {
     /// Height below which a candidate is a fragment rather than a digit.
     pub min_digit_height: f64,
+    /// Confidence below which a candidate lower than `min_digit_height` is left out, also in a line of mostly digits.
+    pub min_low_confidence: f32,
     /// Confidence above which a component narrower than `narrow_aspect` is certainly one digit, and neither cut nor joined.
     pub min_narrow_confidence: f32,
     /// Confidence above which any other component is certainly one digit.
@@ -59,6 +128,7 @@ impl Default for LatticeParams {
     fn default() -> Self {
         Self {
             min_digit_height: 0.5,
+            min_low_confidence: 0.97,
             min_narrow_confidence: 0.8,
             min_wide_confidence: 0.97,
             narrow_aspect: 0.9,
@@ -134,7 +204,10 @@ pub struct RejectParams {
     /// Fraction of a line's components, fragments not counted, that are certain digits in a line of mostly digits, at least.
     pub min_certain_fraction: f64,
     /// Fraction of a line's candidates that are rejected, from which the others are rejected as well: they are probably letters.
+    /// From the same fraction of a picture's candidates, the only digits of lines are.
     pub max_rejected_fraction: f64,
+    /// Number of candidates of a picture, at least, of which many being rejected says something about the others.
+    pub min_picture_candidates: usize,
 }
 
 impl Default for RejectParams {
@@ -147,7 +220,27 @@ impl Default for RejectParams {
             min_certain_digits: 2,
             min_certain_fraction: 0.5,
             max_rejected_fraction: 0.5,
+            min_picture_candidates: 4,
         }
+    }
+}
+
+/// Parameters of the list of what was left out, in text heights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeftOutParams {
+    /// Longer side up to which ink is noise, and is not listed.
+    pub max_noise_side: f64,
+    /// Height of ink of a digit's size, at least.
+    pub min_digit_height: f64,
+    /// Height of ink of a digit's size, at most.
+    pub max_digit_height: f64,
+    /// Width of ink of a digit's size, at most.
+    pub max_digit_width: f64,
+}
+
+impl Default for LeftOutParams {
+    fn default() -> Self {
+        Self { max_noise_side: 0.05, min_digit_height: 0.5, max_digit_height: 2.0, max_digit_width: 1.5 }
     }
 }
 

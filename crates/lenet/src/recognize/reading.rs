@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{CLASSES, PIXELS, image::Rect};
+use crate::{
+    CLASSES, PIXELS,
+    image::{LeftOutReason, Rect},
+};
 
 /// The digits of a picture.
 #[derive(Debug, Clone, Serialize)]
@@ -13,15 +16,37 @@ pub struct Reading {
     pub text: String,
     /// The digits and rejected candidates, line by line, from left to right.
     pub digits: Vec<Digit>,
+    /// The ink that is no candidate, from the largest bounding box to the smallest: at most [`MAX_LEFT_OUT`], and nothing as
+    /// small as noise.
+    pub left_out: Vec<LeftOut>,
     /// What was noticed about the picture.
     pub remarks: Vec<ReadingRemark>,
 }
 
+/// The largest number of items of [`Reading::left_out`].
+pub const MAX_LEFT_OUT: usize = 1000;
+
 impl Reading {
+    /// Returns the reading of a blank picture.
+    pub(super) fn blank() -> Self {
+        let remarks = vec![ReadingRemark::Blank];
+        Self { text: String::new(), digits: Vec::new(), left_out: Vec::new(), remarks }
+    }
+
     /// Returns the lowest confidence of the digits, or `None` if there are no digits.
     pub fn min_confidence(&self) -> Option<f32> {
         self.digits.iter().map(|digit| digit.confidence).min_by(f32::total_cmp)
     }
+}
+
+/// Ink that was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The bounding box, in pixels of the picture or in units of a drawing's strokes.
+    #[serde(rename = "box")]
+    pub bounds: Rect,
+    /// Why it was left out.
+    pub reason: LeftOutReason,
 }
 
 /// A digit, or a rejected candidate.
@@ -56,6 +81,8 @@ pub enum ReadingRemark {
     Blank,
     /// The writing is light on dark.
     Inverted,
+    /// The picture was read after a rotation by 90, 180 or 270 degrees.
+    Rotated,
     /// There is ink, but nothing that could be a digit.
     NoDigits,
     /// The only digit is far from the center of the picture.
@@ -64,6 +91,10 @@ pub enum ReadingRemark {
     MultipleDigits,
     /// Candidates were rejected by their confidence alone, because the network has no outlier class.
     NoOutlierClass,
+    /// Ink of a digit's size was left out, other than marks.
+    LeftOutDigitSized,
+    /// More ink was left out than is listed.
+    MoreLeftOut,
 }
 
 impl ReadingRemark {
@@ -72,10 +103,13 @@ impl ReadingRemark {
         match self {
             Self::Blank => "blank",
             Self::Inverted => "inverted",
+            Self::Rotated => "rotated",
             Self::NoDigits => "no_digits",
             Self::OffCenter => "off_center",
             Self::MultipleDigits => "multiple_digits",
             Self::NoOutlierClass => "no_outlier_class",
+            Self::LeftOutDigitSized => "left_out_digit_sized",
+            Self::MoreLeftOut => "more_left_out",
         }
     }
 }
@@ -85,10 +119,13 @@ impl fmt::Display for ReadingRemark {
         f.write_str(match self {
             Self::Blank => "blank",
             Self::Inverted => "inverted",
+            Self::Rotated => "rotated",
             Self::NoDigits => "no digits",
             Self::OffCenter => "off-center",
             Self::MultipleDigits => "multiple digits",
             Self::NoOutlierClass => "rejected by confidence alone, because the network has no outlier class",
+            Self::LeftOutDigitSized => "something of a digit's size was left out",
+            Self::MoreLeftOut => "more was left out than is listed",
         })
     }
 }
@@ -102,7 +139,7 @@ pub enum DigitRemark {
     NotADigit,
     /// Rejected: the confidence is low, and the network has no outlier class.
     Unsure,
-    /// Rejected, because many other candidates of the line were.
+    /// Rejected, because many other candidates of the line or the picture were.
     AmongRejected,
     /// The strokes were thickened.
     Thickened,
@@ -138,7 +175,17 @@ mod tests {
     #[test]
     fn json_of_remarks_is_their_code() {
         use {DigitRemark::*, ReadingRemark::*};
-        for remark in [Blank, Inverted, NoDigits, OffCenter, MultipleDigits, NoOutlierClass] {
+        for remark in [
+            Blank,
+            Inverted,
+            Rotated,
+            NoDigits,
+            OffCenter,
+            MultipleDigits,
+            NoOutlierClass,
+            LeftOutDigitSized,
+            MoreLeftOut,
+        ] {
             assert_eq!(serde_json::to_value(remark).unwrap(), remark.code());
         }
         for remark in [NotADigit, Unsure, AmongRejected, Thickened] {

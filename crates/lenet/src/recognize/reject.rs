@@ -50,7 +50,8 @@ pub(super) struct Verdict {
 }
 
 impl Recognizer {
-    /// Decides which candidates are rejected, each for itself first, and then all of a line of which many are.
+    /// Decides which candidates are rejected, each for itself first, then all of a line of which many are, and then the single
+    /// digits of a picture of which many are.
     pub(super) fn reject(&self, lines: Vec<CandidateLine>) -> Vec<Vec<Verdict>> {
         let mut rescored = self.rescore(&lines).into_iter();
         let verdicts = |CandidateLine { candidates, context }: CandidateLine| {
@@ -63,7 +64,9 @@ impl Recognizer {
             self.reject_among_rejected(&mut line);
             line
         };
-        lines.into_iter().map(verdicts).collect()
+        let mut lines: Vec<Vec<_>> = lines.into_iter().map(verdicts).collect();
+        self.reject_single_among_rejected(&mut lines);
+        lines
     }
 
     /// Returns whether a candidate that is not a whole component is probably not a digit.
@@ -132,6 +135,28 @@ impl Recognizer {
         if rejected as f64 >= self.params.reject.max_rejected_fraction * line.len() as f64 {
             for verdict in line {
                 verdict.rejection.get_or_insert(DigitRemark::AmongRejected);
+            }
+        }
+    }
+
+    /// Rejects the only digit of a line in a picture of which many candidates are rejected: it is probably a detail of a photo or
+    /// of text.
+    fn reject_single_among_rejected(&self, lines: &mut [Vec<Verdict>]) {
+        let params = &self.params.reject;
+        let is_rejected = |verdict: &&Verdict| verdict.rejection.is_some();
+        let count = lines.iter().flatten().count();
+        let rejected = lines.iter().flatten().filter(is_rejected).count();
+        if count < params.min_picture_candidates
+            || (rejected as f64) < params.max_rejected_fraction * count as f64
+        {
+            return;
+        }
+        for line in lines {
+            let accepted = line.len() - line.iter().filter(is_rejected).count();
+            if accepted < params.min_certain_digits {
+                line.iter_mut().for_each(|verdict| {
+                    verdict.rejection.get_or_insert(DigitRemark::AmongRejected);
+                });
             }
         }
     }

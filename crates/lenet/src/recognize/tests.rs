@@ -94,7 +94,7 @@ fn rejection_depends_on_rescoring_and_line_context() {
         let bounds = Rect { x: 0, y: 0, width: 10, height: 20 };
         let normalized = NormalizedDigit { pixels, bounds, upscaled, thickened: false };
         let probabilities = std::array::from_fn(|digit| if digit == 7 { probability } else { 0.0 });
-        let candidates = vec![Candidate { normalized, probabilities }];
+        let candidates = vec![Candidate { normalized, area: 100, probabilities }];
         recognizer.reject(vec![CandidateLine { candidates, context }])[0][0].rejection.is_some()
     };
     let probabilities = [0.02, 0.2, 0.98, 0.995];
@@ -155,4 +155,130 @@ fn boxes_of_a_drawing_are_in_units_of_its_strokes() {
     assert_eq!(reading.text, "7");
     assert!(bounds.x <= 30 && bounds.right() >= 70 && bounds.y <= 20 && bounds.bottom() >= 80, "{bounds:?}");
     assert!(bounds.width < 60 && bounds.height < 80, "{bounds:?}");
+}
+
+/// Returns a random page of 320 x 200: digits and letters of several sizes, bars, rules, boxes, disks, specks and noise.
+fn random_page(random: &mut fastrand::Rng) -> GrayImage {
+    let mut strokes: Vec<(Vec<[f32; 2]>, f32)> = Vec::new();
+    let mut coordinate = |max: f32| random.f32() * max;
+    let count = 1.0 + coordinate(24.0);
+    for _ in 0..count as usize {
+        let (kind, x, y) = (coordinate(8.0) as usize, coordinate(310.0), coordinate(190.0));
+        let (size, radius) = (0.05 + coordinate(0.7), 0.5 + coordinate(3.0));
+        match kind {
+            0..=3 => {
+                let glyph = [SEVEN, FOUR, E, BROKEN_SEVEN][kind];
+                let scale = |[a, b]: &[f32; 2]| [x + a * size, y + b * size];
+                strokes.extend(glyph.iter().map(|stroke| (stroke.iter().map(scale).collect(), radius)));
+            }
+            4 => strokes.push((vec![[x, y], [x + coordinate(320.0), y + coordinate(4.0)]], radius)),
+            5 => strokes.push((vec![[x, y], [x + coordinate(4.0), y + coordinate(200.0)]], radius)),
+            6 => {
+                let (right, bottom) = (x + coordinate(200.0), y + coordinate(120.0));
+                strokes.push((vec![[x, y], [right, y], [right, bottom], [x, bottom], [x, y]], radius));
+            }
+            _ => strokes.extend((0..20).map(|_| (vec![[coordinate(320.0), coordinate(200.0)]], radius))),
+        }
+    }
+    let mut page = GrayImage { width: 320, height: 200, values: vec![255; 320 * 200], scale: 1 };
+    for (stroke, radius) in strokes {
+        for (value, ink) in page.values.iter_mut().zip(draw_strokes(320, 200, &[stroke], radius).values) {
+            *value = (*value).min(255 - ink);
+        }
+    }
+    if random.bool() {
+        page.values.iter_mut().for_each(|value| *value = value.saturating_sub(random.u8(0..60)));
+    }
+    page
+}
+
+#[test]
+fn each_component_is_in_one_candidate_or_left_out() {
+    let recognizer = untrained_recognizer();
+    let mut random = fastrand::Rng::with_seed(30);
+    let mut reasons = std::collections::HashSet::new();
+    for number in 0..150 {
+        let page = random_page(&mut random);
+        let Some(text) = image::locate_text(&page, &recognizer.params.locate, Stages::ALL) else { continue };
+        let found = components(&text.ink, &recognizer.params.locate.components);
+        for single in [false, true] {
+            let reading = recognizer.read_ink(text.clone(), single);
+            // Areas are equal, and each box is covered, so that nothing is counted twice or lost.
+            assert_eq!(reading.area(), image::total_area(&found), "page {number}");
+            let candidates = reading.lines.iter().flatten().map(|verdict| verdict.candidate.bounds());
+            let boxes: Vec<Rect> = candidates.chain(reading.left_out.iter().map(|ink| ink.bounds)).collect();
+            for component in &found {
+                let runs = component.runs();
+                let ends = [(runs[0].x, runs[0].y), (runs[runs.len() - 1].end - 1, runs[runs.len() - 1].y)];
+                let is_covered = ends.iter().all(|&(x, y)| {
+                    boxes.iter().any(|bounds| bounds.contains(&Rect { x, y, width: 1, height: 1 }))
+                });
+                assert!(is_covered, "page {number}: {:?}", component.bounds());
+            }
+            reasons.extend(reading.left_out.iter().map(|ink| ink.reason));
+        }
+    }
+    assert!(reasons.len() >= 5, "the pages have too few kinds of ink: {reasons:?}");
+}
+
+#[test]
+fn digit_that_fills_its_picture_is_read_in_either_polarity() {
+    let recognizer = handwriting_recognizer();
+    let page = draw_strokes(100, 100, &FOUR.iter().map(|stroke| stroke.to_vec()).collect::<Vec<_>>(), 9.0);
+    let rows = (6..94).map(|y| &page.row(y)[16..79]);
+    let crop: Vec<u8> = rows.flatten().copied().collect();
+    for inverted in [false, true] {
+        let pixels: Vec<u8> = crop.iter().map(|&ink| if inverted { ink } else { 255 - ink }).collect();
+        let picture = ImageView::new(63, 88, &pixels).unwrap();
+        assert_eq!(recognizer.read_single(&picture).text, "4", "{inverted}");
+        assert_eq!(recognizer.read(&picture).text, "4", "{inverted}");
+    }
+}
+
+#[test]
+fn only_digit_of_a_line_is_rejected_in_a_picture_of_letters() {
+    let recognizer = handwriting_recognizer();
+    let text = |letters: usize| {
+        let digit = page(&[(SEVEN, [100.0, 10.0])], false);
+        let xs = [0.0, 70.0, 140.0, 210.0];
+        let letters: Vec<_> = xs[..letters].iter().map(|&x| (E, [x, 10.0])).collect();
+        let bytes = [digit, page(&letters, false)].concat();
+        recognizer.read(&ImageView::new(300, 240, &bytes).unwrap()).text
+    };
+    assert_eq!(text(2), "7\n??");
+    assert_eq!(text(4), "?\n????");
+}
+
+#[test]
+fn turned_picture_is_read_upright() {
+    let recognizer = handwriting_recognizer();
+    let page = page(&[(FOUR, [0.0, 10.0]), (SEVEN, [100.0, 10.0]), (FOUR, [190.0, 10.0])], false);
+    let mut page = GrayImage { width: 300, height: 120, values: page, scale: 1 };
+    let upright = recognizer.read(&page.view());
+    for turns in 1..4 {
+        page = page.rotate90();
+        let reading = recognizer.read(&page.view());
+        assert_eq!(reading.text, "474", "{turns}");
+        assert!(reading.remarks.contains(&ReadingRemark::Rotated));
+        let Rect { x, y, width, height } = upright.digits[0].bounds;
+        let expected = match turns {
+            1 => Rect { x: 120 - y - height, y: x, width: height, height: width },
+            2 => Rect { x: 300 - x - width, y: 120 - y - height, width, height },
+            _ => Rect { x: y, y: 300 - x - width, width: height, height: width },
+        };
+        assert_eq!(reading.digits[0].bounds, expected, "{turns}");
+    }
+}
+
+#[test]
+fn lists_and_remarks_on_what_was_left_out() {
+    let recognizer = handwriting_recognizer();
+    let reading = read(&recognizer, &[(FOUR, [0.0, 10.0]), (SEVEN, [100.0, 10.0])], false);
+    assert_eq!(reading.left_out, []);
+    let rule: Glyph = &[&[[5.0, 100.0], [295.0, 100.0]]];
+    let reading = read(&recognizer, &[(FOUR, [0.0, 5.0]), (SEVEN, [100.0, 5.0]), (rule, [0.0, 12.0])], false);
+    assert_eq!((reading.text.as_str(), reading.left_out.len()), ("47", 1));
+    assert_eq!(reading.left_out[0].reason, image::LeftOutReason::Rule);
+    assert!(reading.left_out[0].bounds.width > 280);
+    assert_eq!(reading.remarks, [ReadingRemark::MultipleDigits]);
 }

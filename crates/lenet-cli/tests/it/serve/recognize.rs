@@ -48,7 +48,7 @@ fn recognizes_images_with_any_media_type_and_in_forms() {
     assert_eq!(single["digits"].as_array().unwrap().len(), 1);
 
     let blank = encode_png(GrayImage::from_pixel(40, 40, Luma([255])));
-    let empty_reading = json!({ "text": "", "digits": [], "remarks": ["blank"] });
+    let empty_reading = json!({ "text": "", "digits": [], "left_out": [], "remarks": ["blank"] });
     assert_eq!(server.recognize(&blank), (200, empty_reading));
 }
 
@@ -87,7 +87,7 @@ fn recognizes_drawings_in_their_own_units() {
     for (found, expected) in found.iter().zip([10, 10, 30, 50]) {
         assert!(found.unwrap().abs_diff(expected) <= 10, "{reading}");
     }
-    let empty_reading = json!({ "text": "", "digits": [], "remarks": ["blank"] });
+    let empty_reading = json!({ "text": "", "digits": [], "left_out": [], "remarks": ["blank"] });
     assert_eq!(server.post("/v1/recognize", "application/json", br#"{"strokes":[]}"#), (200, empty_reading));
 }
 

@@ -1,0 +1,154 @@
+//! From the candidates of an ink map to the reading of the picture.
+
+use super::{
+    Recognizer,
+    candidate::Candidate,
+    reading::{Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, Reading, ReadingRemark},
+    reject::Verdict,
+};
+use crate::image::{GrayImage, ImageView, LeftOutComponent, LeftOutReason, Rect};
+
+/// What was read in an ink map. Bounding boxes are in pixels of the map. Each connected component of the map is either in the
+/// candidates, perhaps cut, or left out.
+pub(super) struct InkReading {
+    pub ink: GrayImage,
+    /// Whether the writing is light on dark.
+    pub inverted: bool,
+    /// Number of rotations by 90 degrees clockwise, from the picture to the map.
+    pub quarter_turns: usize,
+    /// The candidates line by line, from left to right.
+    pub lines: Vec<Vec<Verdict>>,
+    pub left_out: Vec<LeftOutInk>,
+    /// The text height.
+    pub height: usize,
+}
+
+impl InkReading {
+    /// Returns the fraction of the ink that was read as digits, weighted by their confidences.
+    pub fn read_ink(&self) -> f64 {
+        let accepted = self.lines.iter().flatten().filter(|verdict| verdict.rejection.is_none());
+        let read: f64 = accepted
+            .map(|Verdict { candidate, .. }| candidate.area as f64 * f64::from(candidate.confidence()))
+            .sum();
+        read / (self.area().max(1) as f64)
+    }
+
+    /// Converts a bounding box to pixels of the picture.
+    fn to_picture(&self, bounds: Rect, picture: &ImageView) -> Rect {
+        let sides = [self.ink.width, self.ink.height];
+        let upright =
+            (0..self.quarter_turns).fold(bounds, |bounds, turn| bounds.undo_rotate90(sides[turn % 2]));
+        upright.to_picture(&self.ink, picture)
+    }
+
+    /// Returns the number of pixels of ink of all candidates and of what was left out.
+    pub fn area(&self) -> usize {
+        let candidates = self.lines.iter().flatten().map(|verdict| verdict.candidate.area);
+        candidates.chain(self.left_out.iter().map(|ink| ink.area)).sum()
+    }
+}
+
+/// Ink that was left out.
+pub(super) struct LeftOutInk {
+    pub bounds: Rect,
+    /// Number of pixels.
+    pub area: usize,
+    pub reason: LeftOutReason,
+}
+
+impl From<LeftOutComponent> for LeftOutInk {
+    fn from(LeftOutComponent { component, reason }: LeftOutComponent) -> Self {
+        Self { bounds: component.bounds(), area: component.area(), reason }
+    }
+}
+
+impl From<Candidate> for LeftOutInk {
+    /// Leaves out a candidate as lower than digits.
+    fn from(candidate: Candidate) -> Self {
+        Self { bounds: candidate.bounds(), area: candidate.area, reason: LeftOutReason::TooSmall }
+    }
+}
+
+impl Recognizer {
+    /// Makes the reading of a picture. `convert` maps bounding boxes from pixels of the picture to units of the reading.
+    pub(super) fn assemble(
+        &self,
+        ink_reading: &InkReading,
+        picture: &ImageView,
+        convert: impl Fn(Rect) -> Rect,
+    ) -> Reading {
+        let InkReading { inverted, lines, left_out, height, .. } = ink_reading;
+        let to_picture = |bounds: Rect| ink_reading.to_picture(bounds, picture);
+        let (mut text, mut digits, mut boxes) = (String::new(), Vec::new(), Vec::new());
+        for (line, verdicts) in lines.iter().filter(|line| !line.is_empty()).enumerate() {
+            if line > 0 {
+                text.push('\n');
+            }
+            for Verdict { candidate, rejection } in verdicts {
+                let (digit, bounds) = (candidate.digit(), to_picture(candidate.bounds()));
+                let thickened = candidate.normalized.thickened.then_some(DigitRemark::Thickened);
+                text.push(if rejection.is_some() { '?' } else { char::from(b'0' + digit) });
+                boxes.push(bounds);
+                digits.push(Digit {
+                    digit,
+                    confidence: candidate.confidence(),
+                    probabilities: candidate.probabilities,
+                    bounds: convert(bounds),
+                    line,
+                    rejected: rejection.is_some(),
+                    remarks: rejection.iter().copied().chain(thickened).collect(),
+                    normalized: candidate.normalized.pixels,
+                });
+            }
+        }
+        let min_side = self.params.left_out.max_noise_side * *height as f64;
+        let mut listed: Vec<_> =
+            left_out.iter().filter(|ink| ink.bounds.longer_side() as f64 > min_side).collect();
+        // Stable, so that the order is that of the picture where sizes are equal.
+        listed.sort_by_key(|ink| std::cmp::Reverse(ink.bounds.width * ink.bounds.height));
+        let any_digit_sized = listed.iter().any(|ink| self.is_digit_sized(ink, *height));
+        let any_rejected = digits.iter().any(|digit| digit.rejected);
+        let layout = match &boxes[..] {
+            [] => Some(ReadingRemark::NoDigits),
+            [bounds] => self.is_off_center(bounds, picture).then_some(ReadingRemark::OffCenter),
+            _ => Some(ReadingRemark::MultipleDigits),
+        };
+        let remarks = [
+            inverted.then_some(ReadingRemark::Inverted),
+            (ink_reading.quarter_turns > 0).then_some(ReadingRemark::Rotated),
+            layout,
+            (any_rejected && self.rejection_threshold().is_none()).then_some(ReadingRemark::NoOutlierClass),
+            any_digit_sized.then_some(ReadingRemark::LeftOutDigitSized),
+            (listed.len() > MAX_LEFT_OUT).then_some(ReadingRemark::MoreLeftOut),
+        ];
+        let left_out = listed
+            .into_iter()
+            .take(MAX_LEFT_OUT)
+            .map(|ink| LeftOut { bounds: convert(to_picture(ink.bounds)), reason: ink.reason });
+        Reading {
+            text,
+            digits,
+            left_out: left_out.collect(),
+            remarks: remarks.into_iter().flatten().collect(),
+        }
+    }
+
+    /// Returns whether ink that was left out has the size of a digit. Marks have it by rights.
+    fn is_digit_sized(&self, ink: &LeftOutInk, text_height: usize) -> bool {
+        let params = &self.params.left_out;
+        let in_text_heights = |length: usize| length as f64 / text_height.max(1) as f64;
+        let height = in_text_heights(ink.bounds.height);
+        ink.reason != LeftOutReason::Mark
+            && (params.min_digit_height..=params.max_digit_height).contains(&height)
+            && in_text_heights(ink.bounds.width) <= params.max_digit_width
+    }
+
+    /// Returns whether the center of a digit is far from that of the picture.
+    fn is_off_center(&self, bounds: &Rect, picture: &ImageView) -> bool {
+        let is_far = |start: usize, length: usize, picture_length: usize| {
+            let doubled_offset = (2 * start + length).abs_diff(picture_length) as f64;
+            doubled_offset > 2.0 * self.params.remarks.max_center_offset * picture_length as f64
+        };
+        is_far(bounds.x, bounds.width, picture.width()) || is_far(bounds.y, bounds.height, picture.height())
+    }
+}
