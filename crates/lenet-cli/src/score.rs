@@ -13,7 +13,7 @@ pub const EVAL_PATCHES: usize = 256;
 
 /// The evaluation of a network, by its task.
 pub enum Score {
-    Digits(Evaluation),
+    Digits(Box<Evaluation>),
     Ink(PixelEvaluation),
 }
 

@@ -92,13 +92,28 @@ total                                   61,706        416,520
 ink
 
 layer     type             output  parameters  multiply-adds
-input                 (1, 96, 96)
-conv1     Conv2d     (24, 48, 48)         408        884,736
+input                  (1, 96, 96)
+conv1     Conv2d      (24, 48, 48)         408        884,736
 bn1       BatchNorm2d (24, 48, 48)          48
-...
-conv7     Conv2d      (8, 48, 48)       1,736      3,981,312
+relu1     ReLU        (24, 48, 48)
+conv2     Conv2d      (24, 48, 48)       5,208     11,943,936
+bn2       BatchNorm2d (24, 48, 48)          48
+relu2     ReLU        (24, 48, 48)
+conv3     Conv2d      (24, 48, 48)       5,208     11,943,936
+bn3       BatchNorm2d (24, 48, 48)          48
+relu3     ReLU        (24, 48, 48)
+conv4     Conv2d      (24, 48, 48)       5,208     11,943,936
+bn4       BatchNorm2d (24, 48, 48)          48
+relu4     ReLU        (24, 48, 48)
+conv5     Conv2d      (24, 48, 48)       5,208     11,943,936
+bn5       BatchNorm2d (24, 48, 48)          48
+relu5     ReLU        (24, 48, 48)
+conv6     Conv2d      (24, 48, 48)       5,208     11,943,936
+bn6       BatchNorm2d (24, 48, 48)          48
+relu6     ReLU        (24, 48, 48)
+conv7     Conv2d       (8, 48, 48)       1,736      3,981,312
 shuffle   PixelShuffle (2, 96, 96)
-total                                  28,472     64,585,728
+total                                   28,472     64,585,728
 
 "#]]);
     summary("lenet4").code(2).stdout_eq("");

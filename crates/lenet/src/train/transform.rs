@@ -20,7 +20,7 @@ use crate::{
 /// not depend on the number of threads.
 pub(super) enum SampleSource {
     /// For [`Task::Digits`].
-    Digits(DigitTransform),
+    Digits(Box<DigitTransform>),
     /// For [`Task::Ink`].
     Pages(PageSource),
 }
@@ -32,7 +32,7 @@ impl SampleSource {
     /// [`Error::InvalidSetting`] if a strength of the augmentation is out of its range.
     pub fn new(task: Task, recipe: &Recipe, samples: usize) -> Result<Self, Error> {
         Ok(match task {
-            Task::Digits => Self::Digits(DigitTransform::new(recipe, samples)?),
+            Task::Digits => Self::Digits(Box::new(DigitTransform::new(recipe, samples)?)),
             Task::Ink => Self::Pages(PageSource::new(samples)),
         })
     }

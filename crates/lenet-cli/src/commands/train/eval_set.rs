@@ -62,7 +62,7 @@ impl EvalSet {
             PixelEvaluation::of_network(network, &self.data, EVAL_PATCHES).map(Score::Ink)
         } else {
             let probabilities = network.probabilities(self.data.images());
-            Evaluation::new(self.data.labels(), &probabilities).map(Score::Digits)
+            Evaluation::new(self.data.labels(), &probabilities).map(Box::new).map(Score::Digits)
         };
         score.context(DIVERGED)
     }
