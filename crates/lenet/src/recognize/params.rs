@@ -46,7 +46,15 @@ pub struct PolarityParams {
     pub max_side_px: usize,
     /// [`BinarizeParams::paper_quantile`](crate::image::BinarizeParams::paper_quantile) of pictures that a digit fills.
     pub crop_paper_quantile: f64,
-    /// How much better, as a fraction of the ink that is read, another ink map is than that of the estimated polarity.
+    /// Difference of light and dark pixels, in gray levels, from which a picture that seems to be blank may be filled by a digit:
+    /// the edge of a shadow is weaker.
+    pub min_contrast: u8,
+    /// Longer side of a picture whose edges are all so soft that shadows aren't looked for, in pixels, at most.
+    pub max_soft_side_px: usize,
+    /// Side of what is read in another polarity, as a fraction of the picture's, at least: width or height.
+    pub min_filled_side: f64,
+    /// How much better, as a fraction of the ink that is read, another ink map is than that of the estimated polarity, unless
+    /// the picture is no larger than `max_soft_side_px`.
     pub min_gain: f64,
 }
 
@@ -57,7 +65,10 @@ impl Default for PolarityParams {
             max_components: 32,
             max_side_px: 512,
             crop_paper_quantile: 0.1,
-            min_gain: 0.5,
+            min_contrast: 160,
+            max_soft_side_px: 32,
+            min_filled_side: 0.9,
+            min_gain: 0.6,
         }
     }
 }
@@ -66,7 +77,8 @@ impl Default for PolarityParams {
 /// confidence, and given as a fraction of all ink.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RotateParams {
-    /// Number of candidates, at least: a single digit may be another one that is turned.
+    /// Number of candidates, at least, and of those that are no 1 in the turned picture: a single digit may be another one that
+    /// is turned, and rules look like 1s.
     pub min_candidates: usize,
     /// Number of candidates, at most, because each rotation takes the time of the picture.
     pub max_candidates: usize,
@@ -84,7 +96,7 @@ impl Default for RotateParams {
     fn default() -> Self {
         Self {
             min_candidates: 3,
-            max_candidates: 64,
+            max_candidates: 32,
             min_upright: 0.6,
             min_turned: 0.9,
             min_gain: 0.2,

@@ -1,7 +1,7 @@
 //! Reading of pictures that are turned by 90, 180 or 270 degrees.
 
 use super::{Recognizer, assemble::InkReading};
-use crate::image::{GrayImage, Stage};
+use crate::image::{self, GrayImage, Stage};
 
 impl Recognizer {
     /// Reads a gray picture, upright if it is turned and that reading is clearly better. Returns `None` if it is blank.
@@ -21,8 +21,15 @@ impl Recognizer {
         let mut best = reading;
         for quarter_turns in 1..4 {
             turned = turned.rotate90();
-            let Some(reading) = self.read_gray(&turned, single) else { continue };
-            let is_many = reading.lines.iter().flatten().count() >= params.min_candidates;
+            // In the estimated polarity only, because each rotation takes the time of the picture.
+            let Some(text) = image::locate_text(&turned, &self.params.locate, self.stages) else { continue };
+            if text.components.len() > params.max_candidates {
+                continue;
+            }
+            let reading = self.read_ink(text, single);
+            // Printed and ruled lines that are turned upright look like 1s.
+            let others = reading.lines.iter().flatten().filter(|verdict| verdict.candidate.digit() != 1);
+            let is_many = others.count() >= params.min_candidates;
             let min = (read_ink + params.min_gain).max(params.min_turned).max(best.read_ink());
             if is_many && reading.read_ink() > min {
                 best = InkReading { quarter_turns, ..reading };
