@@ -110,8 +110,16 @@ fn gradient_passes_a_finite_difference_check() {
 
 #[test]
 fn single_samples_match_blocks() {
-    const HEIGHT: usize = 34;
-    const WIDTH: usize = 50;
+    check_single_samples::<34, 50>();
+}
+
+/// Maps that are divided into bands, of which the last one has fewer rows.
+#[test]
+fn single_samples_of_large_maps_match_blocks() {
+    check_single_samples::<178, 150>();
+}
+
+fn check_single_samples<const HEIGHT: usize, const WIDTH: usize>() {
     let (network, (images, _)) = (network(HEIGHT, WIDTH), samples(9, HEIGHT, WIDTH));
     let mut workspace = Workspace::new(&network, 9, Mode::Inference);
     workspace.prepare(&network);

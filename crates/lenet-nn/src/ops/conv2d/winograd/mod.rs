@@ -55,7 +55,7 @@ use self::{
     backward_weight::backward_weight,
     matrices::{kernel_matrix, transposed},
     multiply::{multiply, weight_index},
-    padded_map::{PaddedMap, phases},
+    padded_map::{PaddedMap, bands, phases},
     tiles::{inverse_transform_tiles, transform_tiles},
     tiling::{PAIR_LEN, Tiling, point_stride_in_lanes, point_stride_in_weights},
     transform::{InputTransform, OutputTransform, transform_kernels},

@@ -14,8 +14,8 @@
 use fearless_simd::{Level, Simd, dispatch};
 
 use super::{
-    InputTransform, OutputTransform, PAIR_LEN, PaddedMap, Tiling, WinogradOp, inverse_transform_tiles,
-    phases, point_stride_in_lanes, tiling::column_position, transform_kernels, transform_tiles,
+    InputTransform, OutputTransform, PAIR_LEN, PaddedMap, Tiling, WinogradOp, bands, inverse_transform_tiles,
+    point_stride_in_lanes, tiling::column_position, transform_kernels, transform_tiles,
 };
 use crate::{
     Conv2d, Shape,
@@ -24,12 +24,16 @@ use crate::{
     simd::{Vector, kernel, with_const},
 };
 
+/// Number of tiles that a band has at least. Larger maps are divided into bands of rows of tiles, so that the Winograd domain stays
+/// in the second-level cache: 48 tiles of 81 points take 750 KiB with 24 channels before and after the layer.
+const BAND_TILES: usize = 48;
+
 /// Pairs of tiles of a register tile at most.
 const MAX_PAIRS: usize = 3;
 
 /// A [`Conv2d`] with stride 1 and kernels of `R x R` on a single sample, by tiles of `M x M` outputs and `N x N` points.
 pub(crate) struct SingleSampleWinograd<const N: usize, const M: usize, const R: usize> {
-    /// The tiling of maps whose channels are groups of eight.
+    /// The tiling of a band of maps whose channels are groups of eight.
     tiling: Tiling,
     dilation: usize,
     in_channels: usize,
@@ -58,7 +62,9 @@ impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, 
         weights: &[Lanes],
         bias: Buffer,
     ) -> Self {
-        let tiling = Tiling::new::<N, M, R>(input, layer.phase(output));
+        let phase = layer.phase(output);
+        let band_rows = BAND_TILES.div_ceil(phase.width.div_ceil(M)) * M;
+        let tiling = Tiling::new::<N, M, R>(input, Shape { height: phase.height.min(band_rows), ..phase });
         let (inputs, pairs) = (layer.in_channels, output.channels.div_ceil(PAIR_LEN));
         let stride = point_stride_in_lanes(pairs * PAIR_LEN * inputs);
         let mut u = zeros(N * N * stride);
@@ -88,8 +94,8 @@ impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, 
     pub fn forward(&mut self, level: Level, x: &[Lanes], y: &mut [Lanes]) {
         let Self { tiling, in_channels, u, v, m, .. } = self;
         let plane_len = tiling.output.height * tiling.output.width;
-        for phase in phases(self.dilation) {
-            let (input, output) = (self.x.pad(x, phase), self.y.padded_mut(y));
+        for band in bands(self.y.inner.height, tiling.output.height, self.dilation) {
+            let (input, output) = (self.x.pad(x, band), self.y.padded_mut(y));
             for (plane, bias) in output.chunks_exact_mut(plane_len).zip(self.bias.iter()) {
                 plane.fill(*bias);
             }
@@ -99,7 +105,7 @@ impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, 
                 level,
                 inverse_transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, None, m, output)
             );
-            self.y.crop(y, phase);
+            self.y.crop(y, band);
         }
     }
 }
