@@ -268,7 +268,7 @@ fn reports_malformed_files_and_reads_the_others() {
 }
 
 /// Returns a TIFF file of one 8-bit gray page for each image, and a thumbnail behind the first, which is no page.
-fn tiff_of(pages: &[DynamicImage]) -> Vec<u8> {
+pub fn tiff_of(pages: &[DynamicImage]) -> Vec<u8> {
     let thumbnail = DynamicImage::from(GrayImage::new(2, 2));
     let mut images: Vec<_> = pages.iter().map(|page| (page, 0)).collect();
     images.insert(1, (&thumbnail, 1));

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use image::{GrayImage, Luma};
+use image::{DynamicImage, GrayImage, Luma};
 use serde_json::Value;
 
 use super::{BODY_MEMORY_OPTIONS, DRAWING_OF_7, FORM, TestServer, encode_png, form, sample_images};
+use crate::recognize::tiff_of;
 
 /// Checks JSON values against the schemas of an OpenAPI description.
 struct SchemaChecker<'a> {
@@ -67,7 +68,15 @@ fn all_responses() -> Vec<(&'static str, u16, Value)> {
     let [single, several] = [0, 15].map(|index| encode_png(sample_images().swap_remove(index)));
     let blank = encode_png(GrayImage::from_pixel(40, 40, Luma([255])));
     let long_body = vec![b'x'; 1_000_001];
-    let files: [(&str, &[u8]); 2] = [("a", &several), ("b", b"garbage")];
+    // A stroke, and a rule that is left out.
+    let page = GrayImage::from_fn(200, 100, |x, y| {
+        let ink =
+            (90..96).contains(&x) && (20..70).contains(&y) || (10..190).contains(&x) && (85..88).contains(&y);
+        Luma([if ink { 0 } else { 255 }])
+    });
+    let page = DynamicImage::from(page);
+    let pages = tiff_of(&[page.clone(), page]);
+    let files: [(&str, &[u8]); 3] = [("a", &several), ("b", b"garbage"), ("c", &pages)];
     let (recognize, batch) = ("/v1/recognize", "/v1/recognize/batch");
     let mut responses = Vec::new();
 
@@ -182,9 +191,19 @@ fn openapi_and_the_page_know_all_remark_codes() {
     for (schema, codes) in [
         (
             "ReadingRemark",
-            [Blank, Inverted, NoDigits, OffCenter, MultipleDigits, NoOutlierClass]
-                .map(|remark| remark.code())
-                .to_vec(),
+            [
+                Blank,
+                Inverted,
+                Rotated,
+                NoDigits,
+                OffCenter,
+                MultipleDigits,
+                NoOutlierClass,
+                LeftOutDigitSized,
+                MoreLeftOut,
+            ]
+            .map(|remark| remark.code())
+            .to_vec(),
         ),
         ("DigitRemark", [NotADigit, Unsure, AmongRejected, Thickened].map(|remark| remark.code()).to_vec()),
     ] {
