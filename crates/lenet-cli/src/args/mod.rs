@@ -2,10 +2,12 @@
 
 mod data;
 mod recipe;
+mod segment;
 mod threads;
 mod weights;
 
 pub use data::DataArgs;
 pub use recipe::RecipeArgs;
+pub use segment::SegmentArgs;
 pub use threads::{ThreadArgs, start_threads};
 pub use weights::WeightsArgs;

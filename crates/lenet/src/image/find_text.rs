@@ -35,6 +35,13 @@ pub struct TextParams {
     pub max_frames: usize,
     /// Height in text heights below which a component at the picture's border counts as cut off and is left out.
     pub min_border_height: f64,
+    /// Distance from the left or right border of the picture, as a fraction of its width, up to which a component may be a bar:
+    /// the side of a cell or of the paper.
+    pub border_margin: f64,
+    /// Aspect ratio below which such a component is a bar.
+    pub max_border_bar_aspect: f64,
+    /// Height of a bar, in heights of the components that are not at the border, at least.
+    pub min_border_bar_height: f64,
     /// Text height in pixels below which writing is illegible.
     pub min_text_height_px: usize,
     /// Ink that remains, as a fraction of all ink, below which [`TextComponents::is_mostly_left_out`] is set.
@@ -57,6 +64,9 @@ impl Default for TextParams {
             min_framed_height: 0.05,
             max_frames: 64,
             min_border_height: 0.6,
+            border_margin: 0.01,
+            max_border_bar_aspect: 0.35,
+            min_border_bar_height: 1.2,
             min_text_height_px: 7,
             min_text_fraction: 0.1,
         }
@@ -127,6 +137,14 @@ pub fn find_text(
                 is_cut_off(component, ink, height, params)
             });
         }
+    }
+    if stages.contains(Stage::Edges) {
+        let is_inside = |component: &&Component| !is_beside_border(component, ink, params);
+        let inside: Vec<_> = components.iter().filter(is_inside).cloned().collect();
+        let inside_height = median_height(&inside, |bounds| bounds.height);
+        leave_out(&mut components, &mut left_out, LeftOutReason::Edge, |component| {
+            !inside.is_empty() && is_border_bar(component, ink, inside_height, params)
+        });
     }
     if height < params.min_text_height_px {
         leave_out(&mut components, &mut left_out, LeftOutReason::TooSmall, |_| true);
@@ -240,6 +258,22 @@ fn outline_coverage(component: &Component) -> f64 {
 fn is_cut_off(component: &Component, ink: &GrayImage, text_height: usize, params: &TextParams) -> bool {
     component.bounds().touches_border_of(ink)
         && (component.bounds().height as f64) < params.min_border_height * text_height as f64
+}
+
+/// Returns whether a component lies at the left or right border of the picture.
+fn is_beside_border(component: &Component, ink: &GrayImage, params: &TextParams) -> bool {
+    let bounds = component.bounds();
+    let margin = (params.border_margin * ink.width as f64) as usize;
+    bounds.x <= margin || bounds.right() + margin >= ink.width
+}
+
+/// Returns whether a component is the side of a cell or of the paper at the left or right border of the picture: narrow, and
+/// higher than the components that are not at the border.
+fn is_border_bar(component: &Component, ink: &GrayImage, inside_height: usize, params: &TextParams) -> bool {
+    let bounds = component.bounds();
+    is_beside_border(component, ink, params)
+        && f64::from(bounds.aspect_ratio()) < params.max_border_bar_aspect
+        && bounds.height as f64 > params.min_border_bar_height * inside_height as f64
 }
 
 #[cfg(test)]

@@ -67,15 +67,27 @@ pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> O
         let better = retries.into_iter().find(|(_, text)| !text.is_mostly_left_out);
         (binarized, text) = better.unwrap_or((binarized, text));
     }
+    Some(shrink(binarized, text, params, stages))
+}
+
+/// Finds the writing of an ink map: [`components()`] and [`find_text()`], again on halved maps while the writing is large.
+pub fn locate_text_in_ink(ink: InkMap, params: &LocateParams, stages: Stages) -> LocatedText {
+    let text = find_text(&ink.ink, components(&ink.ink, &params.components), &params.text, stages);
+    shrink(ink, text, params, stages)
+}
+
+/// Halves the ink map while the writing is large.
+fn shrink(mut map: InkMap, mut text: TextComponents, params: &LocateParams, stages: Stages) -> LocatedText {
     while stages.contains(Stage::Shrink) && text.height > params.max_text_height_px {
-        let halved_ink = binarized.ink.reduce(2);
-        let halved_text = find(&halved_ink);
+        let halved_ink = map.ink.reduce(2);
+        let halved_text =
+            find_text(&halved_ink, components(&halved_ink, &params.components), &params.text, stages);
         let (halved_area, area) = (total_area(&halved_text.components), total_area(&text.components));
         if (halved_area as f64) < params.min_halved_area * area as f64 {
             break;
         }
-        (binarized.ink, text) = (halved_ink, halved_text);
+        (map.ink, text) = (halved_ink, halved_text);
     }
-    let (InkMap { ink, inverted }, TextComponents { components, left_out, height, .. }) = (binarized, text);
-    Some(LocatedText { ink, inverted, components, left_out, height })
+    let (InkMap { ink, inverted }, TextComponents { components, left_out, height, .. }) = (map, text);
+    LocatedText { ink, inverted, components, left_out, height }
 }

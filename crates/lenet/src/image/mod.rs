@@ -66,6 +66,7 @@ mod resample;
 mod morphology;
 mod local_contrast;
 mod binarize;
+mod ink_network;
 mod components;
 mod left_out;
 mod find_text;
@@ -83,10 +84,11 @@ pub use {
     drawing::Drawing,
     find_text::{TextComponents, TextParams, find_text},
     gray::GrayImage,
+    ink_network::{InkNetwork, InkSegmentation, TileParams},
     left_out::{LeftOutComponent, LeftOutReason},
     lines::{Line, LineParams, Lines, lines},
     local_contrast::{LOCAL_CONTRAST_NORMALIZE, local_contrast},
-    locate::{LocateParams, LocatedText, locate_text},
+    locate::{LocateParams, LocatedText, locate_text, locate_text_in_ink},
     marks::{MarkParams, find_points, leave_out_marks},
     morphology::{close, dilate, erode},
     normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},

@@ -28,6 +28,8 @@ pub enum Stage {
     Marks,
     /// Reads pictures upright that are turned by 90, 180 or 270 degrees.
     Rotate,
+    /// Segments pictures into ink and rules by a network, and reads the ink as well.
+    Segment,
     /// Joins neighboring components into one candidate.
     Join,
     /// Cuts components that may be several touching digits.
@@ -40,7 +42,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the pipeline.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Polarity,
         Self::Light,
         Self::Noise,
@@ -52,6 +54,7 @@ impl Stage {
         Self::Edges,
         Self::Marks,
         Self::Rotate,
+        Self::Segment,
         Self::Join,
         Self::Split,
         Self::Thicken,
@@ -72,6 +75,7 @@ impl Stage {
             Self::Edges => "edges",
             Self::Marks => "marks",
             Self::Rotate => "rotate",
+            Self::Segment => "segment",
             Self::Join => "join",
             Self::Split => "split",
             Self::Thicken => "thicken",
@@ -108,8 +112,8 @@ impl FromStr for Stage {
 /// The set of [`Stage`]s that recognition runs. The default is all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stages {
-    /// Bit `stage as u16` is set if the stage runs.
-    bits: u16,
+    /// Bit `stage as u32` is set if the stage runs.
+    bits: u32,
 }
 
 impl Stages {
@@ -121,12 +125,12 @@ impl Stages {
     /// Returns the set without `stage`.
     #[must_use]
     pub const fn without(self, stage: Stage) -> Self {
-        Self { bits: self.bits & !(1 << stage as u16) }
+        Self { bits: self.bits & !(1 << stage as u32) }
     }
 
     /// Returns whether `stage` is in the set.
     pub const fn contains(self, stage: Stage) -> bool {
-        self.bits & 1 << stage as u16 != 0
+        self.bits & 1 << stage as u32 != 0
     }
 }
 

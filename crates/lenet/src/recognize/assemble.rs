@@ -16,6 +16,8 @@ pub(super) struct InkReading {
     pub inverted: bool,
     /// Number of rotations by 90 degrees clockwise, from the picture to the map.
     pub quarter_turns: usize,
+    /// Enlargement of the picture from which the map was made.
+    pub magnification: usize,
     /// The candidates line by line, from left to right.
     pub lines: Vec<Vec<Verdict>>,
     pub left_out: Vec<LeftOutInk>,
@@ -24,13 +26,31 @@ pub(super) struct InkReading {
 }
 
 impl InkReading {
-    /// Returns the fraction of the ink that was read as digits, weighted by their confidences.
+    /// Returns the fraction of the ink, without rules and frames, that was read as digits, weighted by their confidences.
     pub fn read_ink(&self) -> f64 {
         let accepted = self.lines.iter().flatten().filter(|verdict| verdict.rejection.is_none());
         let read: f64 = accepted
             .map(|Verdict { candidate, .. }| candidate.area as f64 * f64::from(candidate.confidence()))
             .sum();
-        read / (self.area().max(1) as f64)
+        let is_ruling = |ink: &&LeftOutInk| matches!(ink.reason, LeftOutReason::Rule | LeftOutReason::Frame);
+        let ruling: usize = self.left_out.iter().filter(is_ruling).map(|ink| ink.area).sum();
+        read / ((self.area() - ruling).max(1) as f64)
+    }
+
+    /// Returns the mean confidence of the candidates, where that of rejected ones is 0; 0 if there are none.
+    pub fn mean_confidence(&self) -> f64 {
+        let verdicts = self.lines.iter().flatten();
+        let count = verdicts.clone().count();
+        let confidence = |Verdict { candidate, rejection }: &Verdict| {
+            if rejection.is_some() { 0.0 } else { f64::from(candidate.confidence()) }
+        };
+        verdicts.map(confidence).sum::<f64>() / count.max(1) as f64
+    }
+
+    /// Returns the score by which readings of different maps of a picture are compared, 0 to 1: the mean confidence times the
+    /// fraction of the ink that was read.
+    pub fn score(&self) -> f64 {
+        self.mean_confidence() * self.read_ink()
     }
 
     /// Converts a bounding box to pixels of the picture.
@@ -38,7 +58,7 @@ impl InkReading {
         let sides = [self.ink.width, self.ink.height];
         let upright =
             (0..self.quarter_turns).fold(bounds, |bounds, turn| bounds.undo_rotate90(sides[turn % 2]));
-        upright.to_picture(&self.ink, picture)
+        upright.to_picture(&self.ink, self.magnification, picture)
     }
 
     /// Returns the number of pixels of ink of all candidates and of what was left out.

@@ -19,6 +19,7 @@
 mod reading;
 mod polarity;
 mod rotate;
+mod segmented;
 mod assemble;
 mod params;
 mod classifier;
@@ -43,7 +44,7 @@ pub use {
     details::{Details, DigitDetail, MAX_DETAILS, QuantizedMaps},
     params::{
         LatticeParams, LeftOutParams, PolarityParams, RecognizerParams, RejectParams, RemarkParams,
-        RotateParams, ScoreParams,
+        RotateParams, ScoreParams, SegmentationParams,
     },
     reading::{Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, Reading, ReadingRemark},
     trace::Trace,
@@ -52,7 +53,7 @@ pub use {
 use crate::{
     Error,
     data::check_digit_network,
-    image::{self, Component, Drawing, GrayImage, ImageView, LocatedText, Rect, Stage, Stages},
+    image::{self, Component, Drawing, GrayImage, ImageView, InkNetwork, LocatedText, Rect, Stage, Stages},
     nn::Network,
 };
 
@@ -62,6 +63,7 @@ pub struct Recognizer {
     classifier: Classifier,
     params: RecognizerParams,
     stages: Stages,
+    ink_network: Option<InkNetwork>,
 }
 
 impl fmt::Debug for Recognizer {
@@ -80,7 +82,7 @@ impl Recognizer {
     pub fn new(network: Network) -> Result<Self, Error> {
         check_digit_network(&network)?;
         let (params, stages) = (RecognizerParams::default(), Stages::ALL);
-        Ok(Self { classifier: Classifier::new(network), params, stages })
+        Ok(Self { classifier: Classifier::new(network), params, stages, ink_network: None })
     }
 
     /// Returns the recognizer with other parameters.
@@ -93,6 +95,15 @@ impl Recognizer {
     #[must_use]
     pub fn with_stages(self, stages: Stages) -> Self {
         Self { stages, ..self }
+    }
+
+    /// Returns the recognizer with a network that segments pictures into ink and rules, such as [`InkNetwork::pretrained`].
+    ///
+    /// It then reads writing that rules cross, in boxes and in tables. Uncertain pictures take several times as long, and more
+    /// non-digits are read as digits.
+    #[must_use]
+    pub fn with_ink_network(self, network: InkNetwork) -> Self {
+        Self { ink_network: Some(network), ..self }
     }
 
     /// Recognizes all digits of a picture.
@@ -120,7 +131,7 @@ impl Recognizer {
     /// Runs all stages. `convert` maps bounding boxes from pixels of the picture to those of the reading.
     fn run_stages(&self, picture: &ImageView, single: bool, convert: impl Fn(Rect) -> Rect) -> Trace {
         let gray = picture.to_gray();
-        let Some(ink_reading) = self.read_upright(&gray, single) else {
+        let Some(ink_reading) = self.read_best(&gray, single) else {
             return Trace { gray, ink: None, reading: Reading::blank() };
         };
         let reading = self.assemble(&ink_reading, picture, convert);
@@ -146,8 +157,15 @@ impl Recognizer {
             self.segment(&ink, lines.lines, height, &mut low)
         };
         let left_out = left_out.into_iter().map(LeftOutInk::from).chain(low).collect();
-        let reading =
-            InkReading { lines: self.reject(lines), ink, inverted, left_out, height, quarter_turns: 0 };
+        let reading = InkReading {
+            lines: self.reject(lines),
+            ink,
+            inverted,
+            left_out,
+            height,
+            quarter_turns: 0,
+            magnification: 1,
+        };
         debug_assert_eq!(reading.area(), area, "each pixel of ink is in one candidate or left out");
         reading
     }

@@ -32,6 +32,8 @@ pub struct RecognizerParams {
     pub left_out: LeftOutParams,
     /// Parameters of the remarks on a reading.
     pub remarks: RemarkParams,
+    /// Parameters of the segmentation by an ink network.
+    pub segmentation: SegmentationParams,
 }
 
 /// Parameters of the choice between light and dark writing where ink fills the picture.
@@ -253,6 +255,31 @@ pub struct LeftOutParams {
 impl Default for LeftOutParams {
     fn default() -> Self {
         Self { max_noise_side: 0.05, min_digit_height: 0.5, max_digit_height: 2.0, max_digit_width: 1.5 }
+    }
+}
+
+/// Parameters of the segmentation of a picture by an ink network. The network was trained for digits of 10 to 110 pixels, so it
+/// sees copies of the picture at several scales. A mean side is the square root of a picture's number of pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SegmentationParams {
+    /// Largest mean sides of the copies, in pixels.
+    pub max_mean_sides_px: [f64; 3],
+    /// Mean side in pixels up to which a copy of twice the size is segmented as well.
+    pub max_magnified_mean_side_px: f64,
+    /// Mean side in pixels below which a picture is not segmented, because it has room for a digit but not for rules.
+    pub min_mean_side_px: f64,
+    /// Mean confidence, and fraction of the ink that was read, above which the reading of the binarized picture is certain.
+    pub min_certain_confidence: f64,
+}
+
+impl Default for SegmentationParams {
+    fn default() -> Self {
+        Self {
+            max_mean_sides_px: [750.0, 450.0, 260.0],
+            max_magnified_mean_side_px: 380.0,
+            min_mean_side_px: 40.0,
+            min_certain_confidence: 0.95,
+        }
     }
 }
 

@@ -79,6 +79,24 @@ fn reads_digits_rejects_letters_and_remarks_on_the_picture() {
 }
 
 #[test]
+fn reads_digits_crossed_by_a_rule_and_lists_the_rule() {
+    const RULE: Glyph = &[&[[0.0, 0.0], [299.0, 0.0]]];
+    let recognizer = handwriting_recognizer().with_ink_network(image::InkNetwork::pretrained());
+    let glyphs = [(FOUR, [0.0, 10.0]), (SEVEN, [100.0, 10.0]), (FOUR, [190.0, 10.0]), (RULE, [0.0, 92.0])];
+    let reading = read(&recognizer, &glyphs, false);
+    assert_eq!(reading.text, "474");
+    let rule = reading.left_out.first().expect("the rule");
+    assert_eq!(rule.reason, image::LeftOutReason::Rule);
+    assert!(rule.bounds.width > 250 && rule.bounds.contains(&Rect { x: 100, y: 92, width: 100, height: 1 }));
+
+    assert_ne!(
+        read(&handwriting_recognizer(), &glyphs, false).text,
+        "474",
+        "the test needs a rule that matters"
+    );
+}
+
+#[test]
 fn remarks_on_rejection_without_an_outlier_class() {
     let reading = read(&untrained_recognizer(), &[(SEVEN, [100.0, 10.0])], false);
     assert_eq!((reading.text.as_str(), &reading.digits[0].remarks[..]), ("?", &[DigitRemark::Unsure][..]));

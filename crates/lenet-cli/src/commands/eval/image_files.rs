@@ -6,7 +6,6 @@ use anyhow::{Context, ensure};
 use lenet::{
     data::idx,
     image::{GrayImage, ImageView, Stages},
-    nn::Network,
     recognize::Recognizer,
 };
 use rayon::prelude::*;
@@ -28,7 +27,7 @@ const CHARACTER_WIDTH_PX: usize = 6;
 /// Evaluates the recognition of the images in a folder with `labels.tsv`, in a tab-separated file of files and labels, or in an
 /// IDX file. Prints a table, and writes a figure of the mistakes to the folder `out`.
 pub fn run(
-    network: Network,
+    recognizer: Recognizer,
     path: &Path,
     skipped_stages: &[String],
     out: Option<&Path>,
@@ -36,7 +35,7 @@ pub fn run(
     let stages = skipped_stages.iter().try_fold(Stages::ALL, |stages, name| -> anyhow::Result<_> {
         Ok(stages.without(name.parse().context("--skip-stage")?))
     })?;
-    let recognizer = Recognizer::new(network)?.with_stages(stages);
+    let recognizer = recognizer.with_stages(stages);
     let is_tsv = path.extension().is_some_and(|extension| extension == "tsv");
     let samples =
         if path.is_dir() || is_tsv { read_tsv(&recognizer, path)? } else { read_idx(&recognizer, path)? };

@@ -7,7 +7,7 @@ use clap::builder::ArgPredicate;
 use lenet::data::{Task, check_digit_network};
 
 use crate::{
-    args::{DataArgs, WeightsArgs},
+    args::{DataArgs, SegmentArgs, WeightsArgs},
     catalog::DEFAULT_RECOGNIZER,
     data::Split,
 };
@@ -43,6 +43,8 @@ pub struct Args {
     /// With --pictures: skip a stage of the recognition, to measure its effect; may be repeated
     #[arg(long, alias = "without", value_name = "STAGE", requires = "pictures")]
     skip_stage: Vec<String>,
+    #[command(flatten)]
+    segment: SegmentArgs,
     /// Split to evaluate on
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
@@ -58,8 +60,8 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     match &args.pictures {
         Some(path) => {
-            let network = args.weights_args.load(&args.weights[0])?;
-            image_files::run(network, path, &args.skip_stage, args.out.as_deref())
+            let recognizer = args.segment.recognizer(args.weights_args.load(&args.weights[0])?)?;
+            image_files::run(recognizer, path, &args.skip_stage, args.out.as_deref())
         }
         None => {
             let networks: Vec<_> =
