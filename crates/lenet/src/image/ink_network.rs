@@ -22,7 +22,7 @@ impl Default for TileParams {
     }
 }
 
-/// A network that finds ink and rules in a picture, such as [`pretrained::ink`](crate::pretrained::ink).
+/// A network that finds ink and rules in a picture, such as [`pretrained::ink`].
 #[derive(Debug, Clone)]
 pub struct InkNetwork {
     network: Network,
@@ -54,7 +54,7 @@ impl InkNetwork {
         Ok(Self { network, params: TileParams::default() })
     }
 
-    /// Returns the segmentation by [`pretrained::ink`](crate::pretrained::ink).
+    /// Returns the segmentation by [`pretrained::ink`].
     pub fn pretrained() -> Self {
         // A test makes it.
         Self::new(pretrained::ink().0).expect("a valid embedded network")

@@ -1,7 +1,7 @@
 //! Page patches: parts of pages for training the network that tells ink from rules.
 //!
-//! A patch is drawn in steps: a layout of rules with writing ([`layout`], [`writing`]), paper and light, and the noise and blur of a
-//! camera ([`paper`]). What is drawn is known for each pixel, so that the targets are exact.
+//! A patch is drawn in steps: a layout of rules with writing (`layout`, `writing`), paper and light, and the noise and blur of a
+//! camera (`paper`). What is drawn is known for each pixel, so that the targets are exact.
 
 mod layer;
 mod layout;
