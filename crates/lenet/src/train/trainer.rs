@@ -34,7 +34,7 @@ pub struct Progress {
 /// Trains a network on a dataset, one epoch per call.
 ///
 /// A network for [`Task::Digits`] is trained on the images of the dataset. A network for [`Task::Ink`] is trained on
-/// [page patches](page::PagePatch): each sample is drawn anew, with digits of the dataset, and an epoch has as many as the dataset has
+/// [page patches](page::PagePatch), drawn with digits of the dataset: new ones in each epoch, as many as the dataset has
 /// images.
 ///
 /// Each step splits its batch between the threads of the current rayon pool. Every thread runs the forward and backward pass on
