@@ -1,6 +1,10 @@
 //! The option that adds the ink network to a recognizer.
 
-use lenet::{Error, image::InkNetwork, nn::Network, recognize::Recognizer};
+use lenet::{
+    Error,
+    nn::Network,
+    recognize::{InkNetwork, Recognizer},
+};
 
 /// Whether pictures are segmented by the ink network.
 #[derive(clap::Args)]

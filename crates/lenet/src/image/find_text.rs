@@ -6,7 +6,8 @@ use super::{
 };
 
 /// Parameters of [`find_text`]. The text height is [`TextComponents::height`]; until specks are left out, it is the median
-/// height of components weighted by the areas of their bounding boxes, because there may be many more specks than digits. All values were chosen empirically; `docs/experiments/recognition.md` has the trials.
+/// height of components weighted by the areas of their bounding boxes, because there may be many more specks than digits. All
+/// values were chosen empirically; `docs/experiments/recognition.md` has the trials.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TextParams {
     /// Mean contrast across the left and right edges of a component below which it is a shadow, in ink levels (0 to 255).
@@ -137,13 +138,10 @@ pub fn find_text(
                 is_cut_off(component, ink, height, params)
             });
         }
-    }
-    if stages.contains(Stage::Edges) {
-        let is_inside = |component: &&Component| !is_beside_border(component, ink, params);
-        let inside: Vec<_> = components.iter().filter(is_inside).cloned().collect();
-        let inside_height = median_height(&inside, |bounds| bounds.height);
+        let inside = components.iter().filter(|component| !is_beside_border(component, ink, params));
+        let inside_height = median_height(inside, |bounds| bounds.height);
         leave_out(&mut components, &mut left_out, LeftOutReason::Edge, |component| {
-            !inside.is_empty() && is_border_bar(component, ink, inside_height, params)
+            inside_height > 0 && is_border_bar(component, ink, inside_height, params)
         });
     }
     if height < params.min_text_height_px {
@@ -154,9 +152,12 @@ pub fn find_text(
 }
 
 /// Returns the median height of components, weighted by a function of their bounding boxes, or 0 without components.
-pub(super) fn median_height(components: &[Component], weight: impl Fn(Rect) -> usize) -> usize {
-    let mut sizes: Vec<_> =
-        components.iter().map(Component::bounds).map(|bounds| (bounds.height, weight(bounds))).collect();
+pub(super) fn median_height<'a>(
+    components: impl IntoIterator<Item = &'a Component>,
+    weight: impl Fn(Rect) -> usize,
+) -> usize {
+    let bounds = components.into_iter().map(Component::bounds);
+    let mut sizes: Vec<_> = bounds.map(|bounds| (bounds.height, weight(bounds))).collect();
     sizes.sort_unstable_by_key(|&(height, _)| height);
     let half = sizes.iter().map(|(_, weight)| weight).sum::<usize>() / 2;
     let mut cumulative = 0;
@@ -307,6 +308,7 @@ mod tests {
             ("a frame", &frame, LeftOutReason::Frame),
             ("a frame around one digit", &boxes, LeftOutReason::Frame),
             ("cut off by the border", &[[58, 25, 2, 9]], LeftOutReason::Edge),
+            ("bars at the border", &[[0, 12, 3, 30], [57, 10, 3, 40]], LeftOutReason::Edge),
         ] {
             let text = default_find_text(&page(&[&digits[..], others].concat()));
             assert!(text.left_out.iter().all(|left_out| left_out.reason == reason), "{:?}", text.left_out);

@@ -55,10 +55,9 @@ pub struct LocatedText {
 /// Finds the writing of a picture: [`binarize()`], [`components()`] and [`find_text()`], again with a narrower window where shadows
 /// were taken for ink, and again on halved maps while the writing is large. Returns `None` if the picture is blank.
 pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> Option<LocatedText> {
-    let find = |ink: &GrayImage| find_text(ink, components(ink, &params.components), &params.text, stages);
     let attempt = |paper_window: f64| -> Option<(InkMap, TextComponents)> {
         let binarized = binarize(gray, &BinarizeParams { paper_window, ..params.binarize }, stages)?;
-        let text = find(&binarized.ink);
+        let text = find_components(&binarized.ink, params, stages);
         Some((binarized, text))
     };
     let (mut binarized, mut text) = attempt(params.binarize.paper_window)?;
@@ -72,16 +71,20 @@ pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> O
 
 /// Finds the writing of an ink map: [`components()`] and [`find_text()`], again on halved maps while the writing is large.
 pub fn locate_text_in_ink(ink: InkMap, params: &LocateParams, stages: Stages) -> LocatedText {
-    let text = find_text(&ink.ink, components(&ink.ink, &params.components), &params.text, stages);
+    let text = find_components(&ink.ink, params, stages);
     shrink(ink, text, params, stages)
+}
+
+/// Finds the components of an ink map that can be writing.
+fn find_components(ink: &GrayImage, params: &LocateParams, stages: Stages) -> TextComponents {
+    find_text(ink, components(ink, &params.components), &params.text, stages)
 }
 
 /// Halves the ink map while the writing is large.
 fn shrink(mut map: InkMap, mut text: TextComponents, params: &LocateParams, stages: Stages) -> LocatedText {
     while stages.contains(Stage::Shrink) && text.height > params.max_text_height_px {
         let halved_ink = map.ink.reduce(2);
-        let halved_text =
-            find_text(&halved_ink, components(&halved_ink, &params.components), &params.text, stages);
+        let halved_text = find_components(&halved_ink, params, stages);
         let (halved_area, area) = (total_area(&halved_text.components), total_area(&text.components));
         if (halved_area as f64) < params.min_halved_area * area as f64 {
             break;

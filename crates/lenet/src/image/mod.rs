@@ -66,7 +66,6 @@ mod resample;
 mod morphology;
 mod local_contrast;
 mod binarize;
-mod ink_network;
 mod components;
 mod left_out;
 mod find_text;
@@ -84,7 +83,6 @@ pub use {
     drawing::Drawing,
     find_text::{TextComponents, TextParams, find_text},
     gray::GrayImage,
-    ink_network::{InkNetwork, InkSegmentation, TileParams},
     left_out::{LeftOutComponent, LeftOutReason},
     lines::{Line, LineParams, Lines, lines},
     local_contrast::{LOCAL_CONTRAST_NORMALIZE, local_contrast},

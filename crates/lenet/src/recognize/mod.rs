@@ -17,6 +17,7 @@
 //! path with the best score through the candidates is chosen. Candidates that are probably not digits are rejected.
 
 mod reading;
+mod ink_network;
 mod polarity;
 mod rotate;
 mod segmented;
@@ -42,6 +43,7 @@ use reject::{CandidateLine, LineContext};
 pub(crate) use {candidate::digit_probability, reject::geometric_mean};
 pub use {
     details::{Details, DigitDetail, MAX_DETAILS, QuantizedMaps},
+    ink_network::{InkNetwork, InkSegmentation},
     params::{
         LatticeParams, LeftOutParams, PolarityParams, RecognizerParams, RejectParams, RemarkParams,
         RotateParams, ScoreParams, SegmentationParams,
@@ -53,7 +55,7 @@ pub use {
 use crate::{
     Error,
     data::check_digit_network,
-    image::{self, Component, Drawing, GrayImage, ImageView, InkNetwork, LocatedText, Rect, Stage, Stages},
+    image::{self, Component, Drawing, GrayImage, ImageView, LocatedText, Rect, Stage, Stages},
     nn::Network,
 };
 

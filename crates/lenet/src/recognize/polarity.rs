@@ -45,7 +45,9 @@ impl Recognizer {
         });
         let better = alternatives
             .filter_map(read)
-            .filter(|reading| reading.read_ink() > min && self.fills_picture(reading));
+            .filter(|reading| reading.read_ink() > min && self.fills_picture(reading))
+            // A tiny picture has room for one digit: two are the sides of one.
+            .filter(|reading| !is_tiny || reading.lines.iter().flatten().count() == 1);
         better.max_by(|a, b| a.read_ink().total_cmp(&b.read_ink())).or(estimated)
     }
 

@@ -98,6 +98,19 @@ pub enum ReadingRemark {
 }
 
 impl ReadingRemark {
+    /// Every remark.
+    pub const ALL: [Self; 9] = [
+        Self::Blank,
+        Self::Inverted,
+        Self::Rotated,
+        Self::NoDigits,
+        Self::OffCenter,
+        Self::MultipleDigits,
+        Self::NoOutlierClass,
+        Self::LeftOutDigitSized,
+        Self::MoreLeftOut,
+    ];
+
     /// Returns the stable code of the remark, as it is in JSON.
     pub fn code(self) -> &'static str {
         match self {
@@ -146,6 +159,9 @@ pub enum DigitRemark {
 }
 
 impl DigitRemark {
+    /// Every remark.
+    pub const ALL: [Self; 4] = [Self::NotADigit, Self::Unsure, Self::AmongRejected, Self::Thickened];
+
     /// Returns the stable code of the remark, as it is in JSON.
     pub fn code(self) -> &'static str {
         match self {
@@ -174,21 +190,10 @@ mod tests {
 
     #[test]
     fn json_of_remarks_is_their_code() {
-        use {DigitRemark::*, ReadingRemark::*};
-        for remark in [
-            Blank,
-            Inverted,
-            Rotated,
-            NoDigits,
-            OffCenter,
-            MultipleDigits,
-            NoOutlierClass,
-            LeftOutDigitSized,
-            MoreLeftOut,
-        ] {
+        for remark in ReadingRemark::ALL {
             assert_eq!(serde_json::to_value(remark).unwrap(), remark.code());
         }
-        for remark in [NotADigit, Unsure, AmongRejected, Thickened] {
+        for remark in DigitRemark::ALL {
             assert_eq!(serde_json::to_value(remark).unwrap(), remark.code());
         }
     }

@@ -1,9 +1,7 @@
 //! Reading of the ink that the ink network finds in a picture, at several scales.
 
-use super::{Recognizer, assemble::InkReading};
-use crate::image::{
-    self, EDGE_LEVEL, GrayImage, InkMap, InkNetwork, InkSegmentation, LeftOutComponent, LeftOutReason, Stage,
-};
+use super::{InkNetwork, InkSegmentation, Recognizer, assemble::InkReading};
+use crate::image::{self, GrayImage, InkMap, LeftOutComponent, LeftOutReason, Stage};
 
 /// Enlargement of a small picture.
 const MAGNIFICATION: usize = 2;
@@ -68,11 +66,8 @@ impl Recognizer {
                 (GrayImage { scale: gray.scale, ..magnified }, MAGNIFICATION)
             }
         };
-        let InkSegmentation { mut ink, rules } = network.segment(&scaled);
-        // The edge of a stroke is where ink is as probable as paper.
-        ink.values
-            .iter_mut()
-            .for_each(|value| *value = (u16::from(*value) * u16::from(EDGE_LEVEL) / 128).min(255) as u8);
+        // Where ink is as probable as paper, the map has the level of a stroke's edge.
+        let InkSegmentation { ink, rules } = network.segment(&scaled);
         let ink = InkMap { ink, inverted: false };
         let mut text = image::locate_text_in_ink(ink, &self.params.locate, self.stages);
         let rules =

@@ -81,7 +81,7 @@ fn reads_digits_rejects_letters_and_remarks_on_the_picture() {
 #[test]
 fn reads_digits_crossed_by_a_rule_and_lists_the_rule() {
     const RULE: Glyph = &[&[[0.0, 0.0], [299.0, 0.0]]];
-    let recognizer = handwriting_recognizer().with_ink_network(image::InkNetwork::pretrained());
+    let recognizer = handwriting_recognizer().with_ink_network(InkNetwork::pretrained());
     let glyphs = [(FOUR, [0.0, 10.0]), (SEVEN, [100.0, 10.0]), (FOUR, [190.0, 10.0]), (RULE, [0.0, 92.0])];
     let reading = read(&recognizer, &glyphs, false);
     assert_eq!(reading.text, "474");

@@ -42,8 +42,8 @@ pub struct Progress {
 /// threads give the same bits.
 ///
 /// After an optional first epoch, which may start threads, a step allocates no memory, unless the recipe has
-/// [`synthetic`](Recipe::synthetic) data or the network is for [`Task::Ink`]: drawing a synthetic sample allocates canvases of a bounded size and frees them before
-/// the sample is trained on.
+/// [`synthetic`](Recipe::synthetic) data or the network is for [`Task::Ink`]: drawing a synthetic sample allocates canvases of a
+/// bounded size and frees them before the sample is trained on.
 pub struct Trainer<'a> {
     checkpoint: Checkpoint,
     /// State at the start of the epoch, restored if the epoch is interrupted.
@@ -58,14 +58,14 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// Prepares training of `network` on `data`, with one worker for each thread of the current rayon pool.
     ///
-    /// If the recipe [trains outliers](Recipe::trains_outliers), the network gets an outlier class
-    /// ([`Architecture::with_implicit_outlier_class`](crate::nn::Architecture::with_implicit_outlier_class)). Its rejection threshold stays as it is,
-    /// because the trainer has no images on which to fit one.
+    /// If the recipe [trains outliers](Recipe::trains_outliers), the network gets an
+    /// [outlier class](crate::nn::Architecture::with_implicit_outlier_class). Its rejection threshold stays as it is, because the
+    /// trainer has no images on which to fit one.
     ///
     /// # Errors
     /// [`Error::NoImages`] if `data` is empty, [`Error::NotDigitNetwork`] if the network has no [`Task`],
-    /// [`Error::InvalidSetting`] if it tells ink from rules and the recipe has settings for digits, [`Error::NormalizeMismatch`] if the recipe and the network normalize pixels differently, or an error of
-    /// [`Recipe::validate`].
+    /// [`Error::InvalidSetting`] if it tells ink from rules and the recipe has settings for digits, [`Error::NormalizeMismatch`] if
+    /// the recipe and the network normalize pixels differently, or an error of [`Recipe::validate`].
     pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.validate()?;
         if network.normalize() != recipe.normalize {

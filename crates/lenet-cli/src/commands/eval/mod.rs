@@ -21,6 +21,7 @@ mod metrics;
 ///
 /// A network that tells ink from rules is evaluated on page patches: precision, recall and F1 of the pixels.
 #[derive(clap::Args)]
+#[command(mut_arg("segment", |arg| arg.requires("pictures")))]
 pub struct Args {
     /// Trained weights: built-in names (see `lenet models`) or .safetensors files
     ///

@@ -184,28 +184,13 @@ fn openapi_describes_all_responses() {
 
 #[test]
 fn openapi_and_the_page_know_all_remark_codes() {
-    use lenet::recognize::{DigitRemark::*, ReadingRemark::*};
+    use lenet::recognize::{DigitRemark, ReadingRemark};
     let server = TestServer::start(&[]);
     let openapi: Value = serde_json::from_slice(&server.get("/openapi.json")).unwrap();
     let page = String::from_utf8(server.get("/page.js")).unwrap();
     for (schema, codes) in [
-        (
-            "ReadingRemark",
-            [
-                Blank,
-                Inverted,
-                Rotated,
-                NoDigits,
-                OffCenter,
-                MultipleDigits,
-                NoOutlierClass,
-                LeftOutDigitSized,
-                MoreLeftOut,
-            ]
-            .map(|remark| remark.code())
-            .to_vec(),
-        ),
-        ("DigitRemark", [NotADigit, Unsure, AmongRejected, Thickened].map(|remark| remark.code()).to_vec()),
+        ("ReadingRemark", ReadingRemark::ALL.map(|remark| remark.code()).to_vec()),
+        ("DigitRemark", DigitRemark::ALL.map(|remark| remark.code()).to_vec()),
     ] {
         assert_eq!(openapi["components"]["schemas"][schema]["enum"], serde_json::json!(codes));
         for code in codes {

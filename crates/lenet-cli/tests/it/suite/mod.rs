@@ -14,10 +14,10 @@ use fastrand::Rng;
 use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
 use lenet::{
     Dataset, SIDE,
-    image::{ImageView, InkNetwork},
+    image::ImageView,
     metrics::Evaluation,
     pretrained,
-    recognize::Recognizer,
+    recognize::{InkNetwork, Recognizer},
 };
 use rayon::prelude::*;
 
@@ -407,7 +407,7 @@ fn write_suites() {
     let held_out = lenet_mnist::train().slice(50_000..60_000);
     for (images, data) in [("test", lenet_mnist::test()), ("held-out", held_out)] {
         for (name, count, _) in SUITES {
-            let samples = suite(name, &data, count);
+            let samples = suite(name, &data, 4 * count);
             let folder = folder.join(images).join(name);
             fs::create_dir_all(&folder).unwrap();
             let mut labels = String::new();

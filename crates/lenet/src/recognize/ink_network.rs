@@ -1,24 +1,31 @@
 //! Segmentation of a picture into ink and rules by a fully convolutional network.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
-use super::{GrayImage, local_contrast};
-use crate::{Error, data::check_ink_network, nn::Network, pretrained};
+use crate::{
+    Error,
+    data::{check_ink_network, synthetic::page::LABELS},
+    image::{GrayImage, local_contrast},
+    nn::Network,
+    pretrained,
+};
 
-/// Parameters of [`InkNetwork`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TileParams {
+/// Parameters of the tiles in which a picture is segmented.
+#[derive(Debug, Clone, Copy)]
+struct TileParams {
     /// Side of the largest tile without its margin, in pixels. Larger tiles take more memory, smaller ones more time, because the
     /// network runs on the margins as well.
-    pub max_side_px: usize,
+    max_side_px: usize,
     /// Width of the margin around a tile, in pixels. The receptive field of a pixel reaches 36 pixels, but the outermost matter
     /// little.
-    pub margin_px: usize,
+    margin_px: usize,
+    /// Number of tiles that are segmented as a batch, at most. It bounds the memory.
+    max_batch: usize,
 }
 
 impl Default for TileParams {
     fn default() -> Self {
-        Self { max_side_px: 256, margin_px: 32 }
+        Self { max_side_px: 256, margin_px: 32, max_batch: 32 }
     }
 }
 
@@ -37,9 +44,6 @@ pub struct InkSegmentation {
     /// Probability of a rule: ruled lines, boxes, frames, the print of a form. Where a stroke crosses a rule, both are probable.
     pub rules: GrayImage,
 }
-
-/// Labels of a pixel: ink and rule.
-const LABELS: usize = 2;
 
 impl InkNetwork {
     /// Makes a segmentation with `network`, which gives the labels ink and rule to each pixel of one channel.
@@ -60,7 +64,7 @@ impl InkNetwork {
         Self::new(pretrained::ink().0).expect("a valid embedded network")
     }
 
-    /// Segments a gray picture. Tiles of equal size are segmented as a batch, on all threads of rayon's pool.
+    /// Segments a gray picture. Tiles of equal size are segmented in batches, on all threads of rayon's pool.
     pub fn segment(&self, gray: &GrayImage) -> InkSegmentation {
         let contrast = local_contrast(gray);
         let [columns, rows] = [gray.width, gray.height].map(|len| Tiling::new(len, &self.params));
@@ -69,31 +73,32 @@ impl InkNetwork {
         let network = network.expect("a fully convolutional network");
         let tiles: Vec<(usize, usize)> =
             (0..rows.count).flat_map(|row| (0..columns.count).map(move |column| (row, column))).collect();
-        let pixels: Vec<u8> = tiles
-            .iter()
-            .flat_map(|&(row, column)| rows.tile(row).map(move |y| (y, column)))
-            .flat_map(|(y, column)| {
-                let row = contrast.row(y);
-                columns.tile(column).map(move |x| row[x])
-            })
-            .collect();
-        let probabilities = network.probabilities(&pixels);
-        let tile_area = rows.tile_len() * columns.tile_len();
-        let label = |label: usize| {
-            let mut values = vec![0; gray.values.len()];
-            values.par_chunks_mut(gray.width).enumerate().for_each(|(y, values)| {
-                for (x, value) in values.iter_mut().enumerate() {
-                    let (row, column) = (y / rows.side, x / columns.side);
-                    let tile = (row * columns.count + column) * LABELS + label;
-                    let at = (y % rows.side + rows.margin) * columns.tile_len()
-                        + x % columns.side
-                        + columns.margin;
-                    *value = (probabilities[tile * tile_area + at] * 255.0).round() as u8;
+        let mut maps = [(); LABELS.len()].map(|()| GrayImage { values: vec![0; gray.values.len()], ..*gray });
+        for tiles in tiles.chunks(self.params.max_batch) {
+            let mut pixels = Vec::with_capacity(tiles.len() * rows.tile_len() * columns.tile_len());
+            for &(row, column) in tiles {
+                for y in rows.tile(row) {
+                    let values = contrast.row(y);
+                    pixels.extend(columns.tile(column).map(|x| values[x]));
                 }
-            });
-            GrayImage { values, ..*gray }
-        };
-        InkSegmentation { ink: label(0), rules: label(1) }
+            }
+            let probabilities = network.probabilities(&pixels);
+            let mut planes = probabilities.chunks_exact(rows.tile_len() * columns.tile_len());
+            for &(row, column) in tiles {
+                for (map, plane) in maps.iter_mut().zip(&mut planes) {
+                    let plane_rows = plane.chunks_exact(columns.tile_len()).skip(rows.margin);
+                    let inner = columns.inner(column);
+                    for (y, probabilities) in rows.inner(row).zip(plane_rows) {
+                        let values = &mut map.values[y * gray.width..][inner.clone()];
+                        for (value, probability) in values.iter_mut().zip(&probabilities[columns.margin..]) {
+                            *value = (probability * 255.0).round() as u8;
+                        }
+                    }
+                }
+            }
+        }
+        let [ink, rules] = maps;
+        InkSegmentation { ink, rules }
     }
 }
 
@@ -119,6 +124,12 @@ impl Tiling {
         self.side + 2 * self.margin
     }
 
+    /// Returns the pixels of the picture that a tile covers without its margins.
+    fn inner(self, index: usize) -> Range<usize> {
+        let start = index * self.side;
+        start..self.len.min(start + self.side)
+    }
+
     /// Returns the coordinates of the pixels of a tile. The outermost pixels of the picture are repeated beyond its border.
     fn tile(self, index: usize) -> impl Iterator<Item = usize> {
         let start = index * self.side;
@@ -132,7 +143,7 @@ mod tests {
 
     #[test]
     fn tiles_cover_an_axis_and_repeat_its_ends() {
-        let params = TileParams { max_side_px: 10, margin_px: 3 };
+        let params = TileParams { max_side_px: 10, margin_px: 3, max_batch: 1 };
         for len in 1..60 {
             let tiling = Tiling::new(len, &params);
             assert!(
@@ -182,8 +193,12 @@ mod tests {
     fn tiles_join_without_seams() {
         let page = page(200, 130);
         let network = InkNetwork::pretrained();
-        let whole = InkNetwork { params: TileParams { max_side_px: 256, margin_px: 36 }, ..network.clone() };
-        let tiled = InkNetwork { params: TileParams { max_side_px: 70, margin_px: 36 }, ..network };
+        let whole = InkNetwork {
+            params: TileParams { max_side_px: 256, margin_px: 36, max_batch: 1 },
+            ..network.clone()
+        };
+        let tiled =
+            InkNetwork { params: TileParams { max_side_px: 70, margin_px: 36, max_batch: 4 }, ..network };
         let (whole, tiled) = (whole.segment(&page), tiled.segment(&page));
         for (whole, tiled) in [(whole.ink, tiled.ink), (whole.rules, tiled.rules)] {
             let difference = whole.values.iter().zip(&tiled.values).map(|(a, b)| a.abs_diff(*b)).max();
