@@ -9,7 +9,7 @@ use std::{
 use image::{DynamicImage, GrayImage, ImageFormat};
 use lenet::{
     CLASSES, Dataset, PIXELS, SIDE,
-    data::{INPUT_SHAPE, augment::Augmentation, idx, synthetic::SyntheticData},
+    data::{INPUT_SHAPE, augment::Augmentation, idx, synthetic::SyntheticFractions},
     nn::{
         Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network,
         optim::{Optimizer, Schedule},
@@ -34,7 +34,7 @@ fn network(recipe: &Recipe) -> Network {
 fn checkpoint(recipe: Recipe) -> Vec<u8> {
     let data = Dataset::new(vec![7; 2 * PIXELS], vec![1, 2]).expect("a label for each image");
     let mut trainer =
-        Trainer::new(network(&recipe), &data, recipe, 0).expect("a valid recipe").init_from("a file");
+        Trainer::new(network(&recipe), &data, recipe, 0).expect("a valid recipe").with_init_weights_name("a file");
     trainer.run_epoch(|_| ControlFlow::Continue(())).expect("nothing interrupts the epoch");
     trainer.checkpoint().to_bytes().expect("valid names")
 }
@@ -92,7 +92,7 @@ fn main() -> io::Result<()> {
         dropout: Some(0.1),
         schedule: Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 },
         optimizer: Optimizer::AdamW { lr: 0.01, weight_decay: 0.1 },
-        synthetic: Some(SyntheticData { glyphs: 0.1, line_crops: 0.1, outliers: 0.1, low_res: 0.1 }),
+        synthetic: Some(SyntheticFractions { glyphs: 0.1, line_crops: 0.1, outliers: 0.1, low_res: 0.1 }),
         augmentation: Some(Augmentation::default()),
         ..plain.clone()
     };

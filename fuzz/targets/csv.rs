@@ -3,14 +3,14 @@
 #![no_main]
 
 use lenet::PIXELS;
-use lenet_cli::data::csv::{self, Labels};
+use lenet_cli::data::csv::{self, LabelColumn};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok((labels, pixels)) = csv::parse(bytes, Labels::First) {
+    if let Ok((labels, pixels)) = csv::parse(bytes, LabelColumn::First) {
         assert_eq!(labels.len() * PIXELS, pixels.len());
     }
-    if let Ok((labels, pixels)) = csv::parse(bytes, Labels::Absent) {
+    if let Ok((labels, pixels)) = csv::parse(bytes, LabelColumn::Absent) {
         assert!(labels.is_empty() && pixels.len().is_multiple_of(PIXELS));
     }
 });

@@ -7,10 +7,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(pixels) = idx::read_images(bytes, SIDE, SIDE) {
-        let any = idx::read_any_images(bytes).expect("28x28 is a valid size");
+        let any = idx::read_images_of_any_size(bytes).expect("28x28 is a valid size");
         assert_eq!(any, (SIDE, SIDE, pixels));
     }
-    if let Ok((width, height, pixels)) = idx::read_any_images(bytes) {
+    if let Ok((width, height, pixels)) = idx::read_images_of_any_size(bytes) {
         assert_eq!(idx::write_images(&pixels, height, width), bytes);
     }
     if let Ok(labels) = idx::read_labels(bytes) {

@@ -81,6 +81,6 @@ fn train(model: Model, run: Run) {
         epoch.expect("nothing interrupts the epoch");
     }
     let seen = Targets::Labels(&data.labels()[..BATCH]);
-    let (loss, _) = trainer.trained_network().gradient(&data.images()[..BATCH * PIXELS], seen);
+    let (loss, _) = trainer.trained_network().loss_and_gradient(&data.images()[..BATCH * PIXELS], seen);
     print_training(images, time.expect("the loop ended"), loss);
 }

@@ -114,16 +114,16 @@ pub const DEFAULT_RECOGNIZER: &str = "handwriting";
 ///
 /// # Errors
 /// If the shapes of two successive layers don't fit.
-pub fn totals(architecture: &Architecture) -> anyhow::Result<Totals> {
+pub fn model_complexity(architecture: &Architecture) -> anyhow::Result<ModelComplexity> {
     let rows = architecture.summary()?;
-    Ok(Totals {
+    Ok(ModelComplexity {
         parameters: rows.iter().map(|row| row.parameters).sum(),
         multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),
     })
 }
 
 /// The size and the work of a network.
-pub struct Totals {
+pub struct ModelComplexity {
     /// Weights and biases.
     pub parameters: usize,
     /// Multiply-adds of the forward pass of one image.

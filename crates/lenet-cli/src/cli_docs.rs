@@ -19,17 +19,17 @@ pub fn markdown() -> String {
          130 after Ctrl-C, and 141 if the reader of stdout is gone.\n\n",
         about(&program)
     );
-    for command in commands(&program) {
+    for command in subcommands(&program) {
         let name = command.get_name();
         let _ = writeln!(text, "- [`lenet {name}`](#lenet-{name}): {}", about(command));
     }
-    for command in commands(&program) {
+    for command in subcommands(&program) {
         write_command(&mut text, command);
     }
     text
 }
 
-fn commands(program: &Command) -> impl Iterator<Item = &Command> {
+fn subcommands(program: &Command) -> impl Iterator<Item = &Command> {
     program.get_subcommands().filter(|command| command.get_name() != "help")
 }
 
@@ -39,7 +39,7 @@ fn about(command: &Command) -> String {
 
 fn write_command(text: &mut String, command: &Command) {
     let _ = writeln!(text, "\n## `lenet {}`\n\n{}.", command.get_name(), about(command));
-    for paragraph in details(command.get_long_about()) {
+    for paragraph in paragraphs_after_first(command.get_long_about()) {
         let _ = writeln!(text, "\n{paragraph}");
     }
     let usage = command.clone().render_usage().to_string();
@@ -74,7 +74,7 @@ fn write_arg(text: &mut String, arg: &Arg) {
         let _ = write!(text, " (earlier name: {})", earlier_names.join(", "));
     }
     text.push('\n');
-    for paragraph in details(arg.get_long_help()) {
+    for paragraph in paragraphs_after_first(arg.get_long_help()) {
         let separator = if paragraph.starts_with("- ") { "" } else { "\n" };
         let _ = writeln!(text, "{separator}  {paragraph}");
     }
@@ -90,7 +90,7 @@ fn write_arg(text: &mut String, arg: &Arg) {
 }
 
 /// Returns the paragraphs of a long help text after the first one, which is the short help text.
-fn details(long_help: Option<&StyledStr>) -> Vec<String> {
+fn paragraphs_after_first(long_help: Option<&StyledStr>) -> Vec<String> {
     let text = long_help.map(ToString::to_string).unwrap_or_default();
     text.split("\n\n").skip(1).map(|paragraph| paragraph.replace('\n', " ")).collect()
 }

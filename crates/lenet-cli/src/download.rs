@@ -58,7 +58,12 @@ impl Downloader {
     ///
     /// # Errors
     /// If no mirror provides a file with the checksum, or the file can't be written.
-    pub fn fetch(&self, mirrors: &[String], path: &Path, checksum: &str) -> anyhow::Result<bool> {
+    pub fn download_if_missing(
+        &self,
+        mirrors: &[String],
+        path: &Path,
+        checksum: &str,
+    ) -> anyhow::Result<bool> {
         if path.exists() && digest(path, checksum)? == checksum {
             return Ok(false);
         }
@@ -68,7 +73,7 @@ impl Downloader {
         let mut failures = Vec::new();
         for mirror in mirrors {
             let url = format!("{}/{name}", mirror.trim_end_matches('/'));
-            match self.fetch_from(&url, &part, checksum, &bar) {
+            match self.download_with_retries(&url, &part, checksum, &bar) {
                 Ok(()) => {
                     fs::rename(&part, path)
                         .with_context(|| format!("{}: could not be written", path.display()))?;
@@ -84,16 +89,22 @@ impl Downloader {
     }
 
     /// Downloads `part` from one mirror, with retries, until it has the checksum.
-    fn fetch_from(&self, url: &str, part: &Path, checksum: &str, bar: &ProgressBar) -> Result<(), Failure> {
+    fn download_with_retries(
+        &self,
+        url: &str,
+        part: &Path,
+        checksum: &str,
+        bar: &ProgressBar,
+    ) -> Result<(), Failure> {
         let mut retry = 0;
         loop {
-            match self.download(url, part, bar) {
+            match self.request_missing_bytes(url, part, bar) {
                 Ok(resumed) => {
                     let found = digest(part, checksum).map_err(Failure::Local)?;
                     if found == checksum {
                         return Ok(());
                     }
-                    fs::remove_file(part).map_err(|error| not_written(part, error))?;
+                    fs::remove_file(part).map_err(|error| write_failure(part, error))?;
                     // The resumed part may have come from another mirror with another file, so the download starts over.
                     if !resumed {
                         return Err(Failure::Permanent(format!(
@@ -113,7 +124,7 @@ impl Downloader {
 
     /// Sends one request for the missing bytes of `part`. A server without range requests sends the whole file, which replaces
     /// `part`. Returns whether `part` begins with bytes of an earlier request.
-    fn download(&self, url: &str, part: &Path, bar: &ProgressBar) -> Result<bool, Failure> {
+    fn request_missing_bytes(&self, url: &str, part: &Path, bar: &ProgressBar) -> Result<bool, Failure> {
         let start = fs::metadata(part).map_or(0, |part| part.len());
         let mut request = self.agent.get(url);
         if start > 0 {
@@ -141,7 +152,7 @@ impl Downloader {
             .append(resumed)
             .truncate(!resumed)
             .open(part)
-            .map_err(|error| not_written(part, error))?;
+            .map_err(|error| write_failure(part, error))?;
         let mut len = if resumed { start } else { 0 };
         if let Some(rest) = response.body().content_length() {
             bar.set_length(len.saturating_add(rest));
@@ -157,18 +168,18 @@ impl Downloader {
             }
             len += read as u64;
             if len > MAX_BYTES {
-                fs::remove_file(part).map_err(|error| not_written(part, error))?;
+                fs::remove_file(part).map_err(|error| write_failure(part, error))?;
                 return Err(Failure::Permanent(format!("expected at most {MAX_BYTES} bytes, found more")));
             }
-            file.write_all(&buffer[..read]).map_err(|error| not_written(part, error))?;
+            file.write_all(&buffer[..read]).map_err(|error| write_failure(part, error))?;
             bar.set_position(len);
         }
-        file.sync_all().map_err(|error| not_written(part, error))?;
+        file.sync_all().map_err(|error| write_failure(part, error))?;
         Ok(resumed)
     }
 }
 
-fn not_written(path: &Path, error: io::Error) -> Failure {
+fn write_failure(path: &Path, error: io::Error) -> Failure {
     Failure::Local(anyhow::Error::new(error).context(format!("{}: could not be written", path.display())))
 }
 

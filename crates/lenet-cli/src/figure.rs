@@ -15,12 +15,12 @@ use lenet::{CLASSES, SIDE, image::GrayImage, metrics::Evaluation};
 
 use crate::output;
 
-const BACKGROUND: Rgb888 = Rgb888::new(244, 244, 240);
-const PAPER: Rgb888 = Rgb888::WHITE;
-const INK: Rgb888 = Rgb888::new(24, 24, 28);
-const FAINT: Rgb888 = Rgb888::new(190, 190, 186);
-const CORRECT: Rgb888 = Rgb888::new(38, 103, 172);
-const WRONG: Rgb888 = Rgb888::new(232, 112, 42);
+const BACKGROUND_COLOR: Rgb888 = Rgb888::new(244, 244, 240);
+const PAPER_COLOR: Rgb888 = Rgb888::WHITE;
+const INK_COLOR: Rgb888 = Rgb888::new(24, 24, 28);
+const FAINT_COLOR: Rgb888 = Rgb888::new(190, 190, 186);
+const CORRECT_COLOR: Rgb888 = Rgb888::new(38, 103, 172);
+const WRONG_COLOR: Rgb888 = Rgb888::new(232, 112, 42);
 
 const FONT: &MonoFont = &ascii::FONT_10X20;
 
@@ -46,7 +46,7 @@ impl<'a> CaptionedImage<'a> {
     }
 
     /// Returns an image of 28x28 pixels.
-    pub fn digit(pixels: &'a [u8], caption: String) -> Self {
+    pub fn from_digit(pixels: &'a [u8], caption: String) -> Self {
         Self::new(pixels, SIDE, caption)
     }
 
@@ -59,7 +59,7 @@ impl<'a> CaptionedImage<'a> {
 /// Pixels of the figure for one pixel of a 28x28 image, at most.
 const MAX_DIGIT_SCALE: usize = 5;
 /// Largest side of an image that fits a sheet of up to 32 x 32 images, in pixels.
-pub const MAX_IMAGE_SIDE_PX: usize = MAX_DIGIT_SCALE * SIDE;
+pub const MAX_CELL_SIDE_PX: usize = MAX_DIGIT_SCALE * SIDE;
 
 /// An RGB image to draw on.
 pub struct Canvas {
@@ -71,7 +71,7 @@ pub struct Canvas {
 /// Draws images in rows of `columns`, as dark ink on white paper with the captions below, under a title of one line or none.
 ///
 /// The more images in a row or column, the smaller they are. Each is drawn as large as its cell allows, at an integer scale.
-pub fn sheet(title: &str, images: &[CaptionedImage], columns: usize) -> Canvas {
+pub fn image_grid(title: &str, images: &[CaptionedImage], columns: usize) -> Canvas {
     let columns = columns.min(images.len()).max(1);
     let rows = images.len().div_ceil(columns);
     let scale = (160 / columns.max(rows)).clamp(1, MAX_DIGIT_SCALE);
@@ -79,7 +79,7 @@ pub fn sheet(title: &str, images: &[CaptionedImage], columns: usize) -> Canvas {
     let gap = (2 * scale + 4) as i32;
 
     let captions = || images.iter().map(|image| image.caption.as_str());
-    let font = font_for(captions().flat_map(str::lines), side as u32);
+    let font = largest_fitting_font(captions().flat_map(str::lines), side as u32);
     let lines = captions().map(|caption| caption.lines().count()).max().unwrap_or(0) as u32;
     let title_size = Size::new(title.len() as u32, title.lines().count() as u32);
     let title_end = Point::new_equal(2 * gap) + FONT.character_size.component_mul(title_size);
@@ -88,12 +88,18 @@ pub fn sheet(title: &str, images: &[CaptionedImage], columns: usize) -> Canvas {
     let corner = Point::new(2 * gap, title_end.y + if title.is_empty() { 0 } else { gap });
     let end = corner + pitch.component_mul(Point::new(columns as i32, rows as i32)) + Point::new_equal(gap);
     let mut canvas = Canvas::new(end.component_max(Point::new(title_end.x + 2 * gap, 0)));
-    canvas.text(title, Point::new_equal(2 * gap), FONT, INK, Alignment::Left);
+    canvas.draw_text(title, Point::new_equal(2 * gap), FONT, INK_COLOR, Alignment::Left);
     for (index, image) in images.iter().enumerate() {
         let cell = Point::new((index % columns) as i32, (index / columns) as i32);
         let corner = corner + pitch.component_mul(cell);
-        canvas.image(image, corner, side);
-        canvas.text(&image.caption, corner + Point::new(side / 2, side), font, INK, Alignment::Center);
+        canvas.draw_image(image, corner, side);
+        canvas.draw_text(
+            &image.caption,
+            corner + Point::new(side / 2, side),
+            font,
+            INK_COLOR,
+            Alignment::Center,
+        );
     }
     canvas
 }
@@ -112,36 +118,36 @@ pub fn confusion_matrix(title: &str, evaluation: &Evaluation) -> Canvas {
         .map(|(label, predicted)| matrix[label][predicted])
         .max();
     let counts: Vec<_> = matrix.as_flattened().iter().map(usize::to_string).collect();
-    let count_font = font_for(counts.iter().map(String::as_str), CELL.width);
+    let count_font = largest_fitting_font(counts.iter().map(String::as_str), CELL.width);
 
     let end = CORNER + Point::new_equal(CLASSES as i32 * PITCH);
     let middle = (CORNER + end) / 2;
     let mut canvas = Canvas::new(end + Point::new_equal(24));
-    canvas.text(title, Point::new((end.x + 24) / 2, 14), FONT, INK, Alignment::Center);
-    canvas.text("predicted", Point::new(middle.x, 44), FONT, INK, Alignment::Center);
-    canvas.text("label", Point::new(12, middle.y - 10), FONT, INK, Alignment::Left);
+    canvas.draw_text(title, Point::new((end.x + 24) / 2, 14), FONT, INK_COLOR, Alignment::Center);
+    canvas.draw_text("predicted", Point::new(middle.x, 44), FONT, INK_COLOR, Alignment::Center);
+    canvas.draw_text("label", Point::new(12, middle.y - 10), FONT, INK_COLOR, Alignment::Left);
     for digit in 0..CLASSES {
         let along = digit as i32 * PITCH + PITCH / 2;
         let (above, left) = (CORNER + Point::new(along, -26), CORNER + Point::new(-12, along - 10));
-        canvas.text(&digit.to_string(), above, FONT, INK, Alignment::Center);
-        canvas.text(&digit.to_string(), left, FONT, INK, Alignment::Right);
+        canvas.draw_text(&digit.to_string(), above, FONT, INK_COLOR, Alignment::Center);
+        canvas.draw_text(&digit.to_string(), left, FONT, INK_COLOR, Alignment::Right);
     }
     for ((label, predicted), count) in cells().zip(&counts) {
         let (color, fraction) = if label == predicted {
-            (CORRECT, evaluation.recall(label).unwrap_or(0.0))
+            (CORRECT_COLOR, evaluation.recall(label).unwrap_or(0.0))
         } else {
-            (WRONG, matrix[label][predicted] as f64 / max_mistakes.unwrap_or(0).max(1) as f64)
+            (WRONG_COLOR, matrix[label][predicted] as f64 / max_mistakes.unwrap_or(0).max(1) as f64)
         };
         let text_color = match (count.as_str(), label == predicted && fraction > 0.5) {
-            ("0", _) => FAINT,
-            (_, true) => PAPER,
-            (_, false) => INK,
+            ("0", _) => FAINT_COLOR,
+            (_, true) => PAPER_COLOR,
+            (_, false) => INK_COLOR,
         };
         let corner = CORNER + Point::new(predicted as i32, label as i32) * PITCH;
         let above_text = (CELL - count_font.character_size).height as i32 / 2;
         let top_middle = corner + Point::new(CELL.width as i32 / 2, above_text);
-        canvas.fill(Rectangle::new(corner, CELL), blend(PAPER, color, fraction));
-        canvas.text(count, top_middle, count_font, text_color, Alignment::Center);
+        canvas.fill(Rectangle::new(corner, CELL), blend(PAPER_COLOR, color, fraction));
+        canvas.draw_text(count, top_middle, count_font, text_color, Alignment::Center);
     }
     canvas
 }
@@ -154,7 +160,7 @@ pub fn shrink(gray: &GrayImage, max_side: usize) -> GrayImage {
 }
 
 /// Encodes a 28x28 image (row, column) as PNG: black ink on a transparent background.
-pub fn ink_png(image: &[u8]) -> anyhow::Result<Vec<u8>> {
+pub fn encode_digit_png(image: &[u8]) -> anyhow::Result<Vec<u8>> {
     let pixels: Vec<u8> = image.iter().flat_map(|&value| [0, value]).collect();
     Ok(encode_png(Size::new_equal(SIDE as u32), png::ColorType::GrayscaleAlpha, &pixels)?)
 }
@@ -170,7 +176,7 @@ fn encode_png(size: Size, color: png::ColorType, pixels: &[u8]) -> Result<Vec<u8
 }
 
 /// Returns the largest font in which no line is wider than `width` pixels, or else the smallest font.
-fn font_for<'a>(lines: impl Iterator<Item = &'a str>, width: u32) -> &'static MonoFont<'static> {
+fn largest_fitting_font<'a>(lines: impl Iterator<Item = &'a str>, width: u32) -> &'static MonoFont<'static> {
     let longest = lines.map(str::len).max().unwrap_or(0) as u32;
     let fonts = [FONT, &ascii::FONT_8X13, &ascii::FONT_6X13];
     fonts.into_iter().find(|font| longest * font.character_size.width <= width).unwrap_or(&ascii::FONT_5X8)
@@ -189,7 +195,7 @@ impl Canvas {
         let area = Rectangle::new(Point::zero(), Size::new(end.x as u32, end.y as u32));
         let pixels = vec![0; area.size.width as usize * area.size.height as usize * 3];
         let mut canvas = Self { size: area.size, pixels };
-        canvas.fill(area, BACKGROUND);
+        canvas.fill(area, BACKGROUND_COLOR);
         canvas
     }
 
@@ -201,11 +207,11 @@ impl Canvas {
 
     /// Draws a box (left, top, width, height) with a caption above it, in orange if it is `rejected` and in blue if not.
     pub fn draw_box(&mut self, [x, y, width, height]: [usize; 4], caption: &str, rejected: bool) {
-        let color = if rejected { WRONG } else { CORRECT };
+        let color = if rejected { WRONG_COLOR } else { CORRECT_COLOR };
         let area = Rectangle::new(Point::new(x as i32, y as i32), Size::new(width as u32, height as u32));
         let Ok(()) = area.offset(2).into_styled(PrimitiveStyle::with_stroke(color, 2)).draw(self);
         let top = (y as i32 - FONT.character_size.height as i32).max(0);
-        self.text(caption, Point::new((x + width / 2) as i32, top), FONT, color, Alignment::Center);
+        self.draw_text(caption, Point::new((x + width / 2) as i32, top), FONT, color, Alignment::Center);
     }
 
     /// Writes the canvas to `path` as PNG.
@@ -220,20 +226,20 @@ impl Canvas {
     }
 
     /// Draws text. `at` is the top of the first line, at the left end, the center or the right end according to `alignment`.
-    fn text(&mut self, text: &str, at: Point, font: &MonoFont, color: Rgb888, alignment: Alignment) {
+    fn draw_text(&mut self, text: &str, at: Point, font: &MonoFont, color: Rgb888, alignment: Alignment) {
         let style = TextStyleBuilder::new().alignment(alignment).baseline(Baseline::Top).build();
         let Ok(_) = Text::with_text_style(text, at, MonoTextStyle::new(font, color), style).draw(self);
     }
 
     /// Draws an image in the middle of a square of `side` pixels, at an integer scale.
-    fn image(&mut self, image: &CaptionedImage, corner: Point, side: i32) {
+    fn draw_image(&mut self, image: &CaptionedImage, corner: Point, side: i32) {
         let (width, height) = (image.width as i32, (image.pixels.len() / image.width) as i32);
         let scale = (side / width.max(height)).max(1);
         let corner = corner + (Point::new_equal(side) - Point::new(width, height) * scale) / 2;
         for (index, &value) in image.pixels.iter().enumerate() {
             let pixel = Point::new((index % image.width) as i32, (index / image.width) as i32);
             let square = Rectangle::new(corner + pixel * scale, Size::new_equal(scale as u32));
-            self.fill(square, blend(PAPER, INK, f64::from(value) / 255.0));
+            self.fill(square, blend(PAPER_COLOR, INK_COLOR, f64::from(value) / 255.0));
         }
     }
 }

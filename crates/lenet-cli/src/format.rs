@@ -31,14 +31,14 @@ pub fn accuracy_line(evaluation: &Evaluation) -> String {
 }
 
 /// Formats an integer with a comma between groups of three digits, such as `616,520`.
-pub fn thousands(number: usize) -> String {
+pub fn with_thousands_separators(number: usize) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
 }
 
 /// Formats a number with at most five decimals and no trailing zeros, and a tiny one as `3.0e-5`.
-pub fn trimmed(number: f64) -> String {
+pub fn trim_trailing_zeros(number: f64) -> String {
     if number != 0.0 && number.abs() < 1e-4 {
         return format!("{number:.1e}");
     }
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn groups_digits_by_three() {
         assert_eq!(
-            [0, 999, 1000, 616_520, 25_109_952].map(thousands),
+            [0, 999, 1000, 616_520, 25_109_952].map(with_thousands_separators),
             ["0", "999", "1,000", "616,520", "25,109,952"]
         );
     }

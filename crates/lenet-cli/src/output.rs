@@ -21,13 +21,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
             return File::options().write(true).open(path)?.write_all(bytes);
         }
         let target = resolve_links(path);
-        let mut file = temporary_beside(&target)?;
+        let mut file = create_temp_file_beside(&target)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(target)?;
         Ok(())
     };
-    write().with_context(|| not_written(path))
+    write().with_context(|| failed_write_message(path))
 }
 
 /// Creates a folder and its missing parents.
@@ -40,11 +40,11 @@ pub fn check_writable(path: &Path, len: u64) -> anyhow::Result<()> {
     ensure!(!path.is_dir(), "{}: expected a file to write, found a folder", path.display());
     let write = || -> io::Result<()> {
         if !is_device_or_pipe(path) {
-            io::copy(&mut io::repeat(0).take(len), &mut temporary_beside(&resolve_links(path))?)?;
+            io::copy(&mut io::repeat(0).take(len), &mut create_temp_file_beside(&resolve_links(path))?)?;
         }
         Ok(())
     };
-    write().with_context(|| not_written(path))
+    write().with_context(|| failed_write_message(path))
 }
 
 /// Removes the temporary files that [`write_atomically`] left beside `path` because the program was killed.
@@ -75,7 +75,7 @@ pub fn warn(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-fn not_written(path: &Path) -> String {
+fn failed_write_message(path: &Path) -> String {
     format!("{}: could not be written", path.display())
 }
 
@@ -90,7 +90,7 @@ fn resolve_links(path: &Path) -> PathBuf {
 }
 
 /// Creates a temporary file in the folder of `path`. Dropping it removes the file.
-fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+fn create_temp_file_beside(path: &Path) -> io::Result<NamedTempFile> {
     let prefix = temporary_prefix(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);

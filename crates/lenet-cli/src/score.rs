@@ -1,7 +1,7 @@
 //! The result of evaluating a network: of digits or of ink.
 
 use lenet::{
-    data::synthetic::page::LABELS,
+    data::synthetic::page::LABEL_NAMES,
     metrics::{Evaluation, LabelCounts, PixelEvaluation},
 };
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub enum Score {
 
 impl Score {
     /// Returns the figure that stands for the network, a fraction: the accuracy, or the F1 of ink.
-    pub fn figure(&self) -> f64 {
+    pub fn value(&self) -> f64 {
         match self {
             Self::Digits(evaluation) => evaluation.accuracy(),
             Self::Ink(evaluation) => evaluation.ink().f1().unwrap_or(0.0),
@@ -55,7 +55,7 @@ impl Score {
                         percent_or_dash(counts.recall())
                     )
                 };
-                LABELS.iter().zip(evaluation.labels()).map(of_label).collect::<Vec<_>>().join(", ")
+                LABEL_NAMES.iter().zip(evaluation.labels()).map(of_label).collect::<Vec<_>>().join(", ")
             }
         }
     }
@@ -64,7 +64,7 @@ impl Score {
 /// Formats precision, recall and F1 of each label.
 pub fn ink_table(evaluation: &PixelEvaluation) -> String {
     let mut text = "label  precision   recall       F1\n".to_owned();
-    for (name, counts) in LABELS.iter().zip(evaluation.labels()) {
+    for (name, counts) in LABEL_NAMES.iter().zip(evaluation.labels()) {
         let [precision, recall, f1] = [counts.precision(), counts.recall(), counts.f1()].map(percent_or_dash);
         text += &format!("{name:<5}  {precision:>9}  {recall:>7}  {f1:>7}\n");
     }
@@ -73,7 +73,7 @@ pub fn ink_table(evaluation: &PixelEvaluation) -> String {
 
 /// Returns precision, recall and F1 of each label as JSON. Those without pixels are null.
 pub fn ink_json(evaluation: &PixelEvaluation) -> Value {
-    let labels = LABELS.iter().zip(evaluation.labels()).map(|(name, counts)| {
+    let labels = LABEL_NAMES.iter().zip(evaluation.labels()).map(|(name, counts)| {
         let metrics =
             json!({ "precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1() });
         ((*name).to_owned(), metrics)
@@ -89,7 +89,7 @@ mod tests {
     fn an_evaluation_without_pixels_has_dashes_and_nulls() {
         let evaluation = PixelEvaluation::default();
         let score = Score::Ink(evaluation);
-        assert_eq!(score.figure(), 0.0);
+        assert_eq!(score.value(), 0.0);
         assert!(score.line().starts_with("F1 of ink - (precision -, recall -), F1 of rule -"));
         assert_eq!(ink_table(&evaluation).lines().nth(1), Some("ink            -        -        -"));
         assert_eq!(ink_json(&evaluation)["rule"], json!({ "precision": null, "recall": null, "f1": null }));

@@ -25,13 +25,13 @@ pub fn image_files_bar(count: usize) -> ProgressBar {
 }
 
 /// The text between two images in a row.
-const GAP: &str = "  ";
+const IMAGE_GAP: &str = "  ";
 /// Side of the smallest image in which a person can still recognize a digit, in pixels.
 const MIN_SIDE_PX: usize = 12;
 
 /// How a terminal shows gray levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GrayLevels {
+pub enum ColorSupport {
     /// All 256 levels, as 24-bit colors.
     TrueColor,
     /// The 24 levels of gray in the 256-color palette.
@@ -40,7 +40,7 @@ pub enum GrayLevels {
     Ascii,
 }
 
-impl GrayLevels {
+impl ColorSupport {
     /// Returns the best that the terminal supports, according to the environment: `NO_COLOR` and `TERM=dumb` exclude colors,
     /// and `COLORTERM` promises 24-bit colors.
     pub fn from_environment() -> Self {
@@ -58,7 +58,7 @@ impl GrayLevels {
     }
 
     /// Returns a line of text that shows two rows of pixels, `top` above `bottom`.
-    fn line(self, top: &[u8], bottom: &[u8]) -> String {
+    fn render_row_pair(self, top: &[u8], bottom: &[u8]) -> String {
         const RAMP: &[u8] = b" .:-=+*#%@";
         let palette = |value: u8| 232 + u16::from(value) * 23 / 255;
         let (mut line, mut current_color) = (String::new(), String::new());
@@ -87,15 +87,15 @@ impl GrayLevels {
 /// characters in a line.
 ///
 /// Images are scaled down to fit. Where they would be smaller than [`MIN_SIDE_PX`], a row has fewer of them.
-pub fn draw(images: &[CaptionedImage], columns: usize, width: usize, levels: GrayLevels) -> String {
-    let available = width + GAP.len();
-    let columns = columns.min(available / (MIN_SIDE_PX + GAP.len())).max(1);
+pub fn draw(images: &[CaptionedImage], columns: usize, width: usize, color_support: ColorSupport) -> String {
+    let available = width + IMAGE_GAP.len();
+    let columns = columns.min(available / (MIN_SIDE_PX + IMAGE_GAP.len())).max(1);
     // Even, because a character cell is two pixels high.
-    let side = (available / columns).saturating_sub(GAP.len()).clamp(MIN_SIDE_PX, SIDE) & !1;
+    let side = (available / columns).saturating_sub(IMAGE_GAP.len()).clamp(MIN_SIDE_PX, SIDE) & !1;
 
     let mut text = String::new();
     let mut write_line = |cells: Vec<String>| {
-        text += cells.join(GAP).trim_end();
+        text += cells.join(IMAGE_GAP).trim_end();
         text.push('\n');
     };
     for row in images.chunks(columns) {
@@ -105,7 +105,7 @@ pub fn draw(images: &[CaptionedImage], columns: usize, width: usize, levels: Gra
         for y in (0..side).step_by(2) {
             let line = |image: &Vec<u8>| {
                 let (top, bottom) = image[y * side..][..2 * side].split_at(side);
-                levels.line(top, bottom)
+                color_support.render_row_pair(top, bottom)
             };
             write_line(scaled.iter().map(line).collect());
         }
@@ -132,20 +132,20 @@ mod tests {
             .collect()
     }
 
-    fn levels(variables: &[(&str, &str)]) -> GrayLevels {
-        GrayLevels::from_variables(|name| {
+    fn color_support(variables: &[(&str, &str)]) -> ColorSupport {
+        ColorSupport::from_variables(|name| {
             variables.iter().find(|variable| variable.0 == name).map_or(String::new(), |it| it.1.to_owned())
         })
     }
 
     #[test]
     fn gray_levels_follow_the_environment() {
-        assert_eq!(levels(&[("TERM", "xterm")]), GrayLevels::Palette);
-        assert_eq!(levels(&[("COLORTERM", "truecolor")]), GrayLevels::TrueColor);
-        assert_eq!(levels(&[("COLORTERM", "24bit")]), GrayLevels::TrueColor);
-        assert_eq!(levels(&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")]), GrayLevels::Ascii);
-        assert_eq!(levels(&[("COLORTERM", "truecolor"), ("NO_COLOR", "")]), GrayLevels::TrueColor);
-        assert_eq!(levels(&[("TERM", "dumb")]), GrayLevels::Ascii);
+        assert_eq!(color_support(&[("TERM", "xterm")]), ColorSupport::Palette);
+        assert_eq!(color_support(&[("COLORTERM", "truecolor")]), ColorSupport::TrueColor);
+        assert_eq!(color_support(&[("COLORTERM", "24bit")]), ColorSupport::TrueColor);
+        assert_eq!(color_support(&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")]), ColorSupport::Ascii);
+        assert_eq!(color_support(&[("COLORTERM", "truecolor"), ("NO_COLOR", "")]), ColorSupport::TrueColor);
+        assert_eq!(color_support(&[("TERM", "dumb")]), ColorSupport::Ascii);
     }
 
     #[test]
@@ -166,9 +166,10 @@ mod tests {
     #[test]
     fn wide_rows_are_scaled_down_and_then_wrapped() {
         let image = diagonal();
-        let images: Vec<_> = "123".chars().map(|digit| CaptionedImage::digit(&image, digit.into())).collect();
+        let images: Vec<_> =
+            "123".chars().map(|digit| CaptionedImage::from_digit(&image, digit.into())).collect();
         assert_data_eq!(
-            draw(&images, 3, 26, GrayLevels::Ascii),
+            draw(&images, 3, 26, ColorSupport::Ascii),
             str![[r#"
 
      1             2
@@ -190,27 +191,28 @@ mod tests {
 "#]]
         );
         for width in 0..200 {
-            let text = draw(&images, 3, width, GrayLevels::Ascii);
+            let text = draw(&images, 3, width, ColorSupport::Ascii);
             let widest = text.lines().map(str::len).max().unwrap_or(0);
             assert!(widest <= width.max(MIN_SIDE_PX), "{widest} of {width}");
         }
-        assert_eq!(draw(&[], 4, 80, GrayLevels::TrueColor), "");
+        assert_eq!(draw(&[], 4, 80, ColorSupport::TrueColor), "");
     }
 
     #[test]
     fn color_codes_are_written_only_where_the_color_changes() {
         let mut image = vec![0; PIXELS];
         image[..2].fill(255);
-        let image = CaptionedImage::digit(&image, "7".into());
-        let first_row =
-            |levels| draw(std::slice::from_ref(&image), 1, 80, levels).lines().nth(2).map(str::to_owned);
+        let image = CaptionedImage::from_digit(&image, "7".into());
+        let first_row = |color_support| {
+            draw(std::slice::from_ref(&image), 1, 80, color_support).lines().nth(2).map(str::to_owned)
+        };
         let rest = "▀".repeat(26);
         assert_eq!(
-            first_row(GrayLevels::TrueColor),
+            first_row(ColorSupport::TrueColor),
             Some(format!("\x1b[38;2;255;255;255;48;2;0;0;0m▀▀\x1b[38;2;0;0;0;48;2;0;0;0m{rest}\x1b[0m"))
         );
         assert_eq!(
-            first_row(GrayLevels::Palette),
+            first_row(ColorSupport::Palette),
             Some(format!("\x1b[38;5;255;48;5;232m▀▀\x1b[38;5;232;48;5;232m{rest}\x1b[0m"))
         );
     }

@@ -36,7 +36,7 @@ fn main() {
     for side in [256, 512] {
         let network = network.with_input_size(side, side).expect("the side is even");
         let image = vec![100; side * side];
-        let mut logits = vec![0.0; network.architecture().output().len()];
+        let mut logits = vec![0.0; network.architecture().output_shape().len()];
         let mut session = network.session(1);
         let seconds = min_seconds(runs, &mut || session.logits(&image, &mut logits));
         let layers = network.architecture().summary().expect("the architecture is valid");
@@ -53,7 +53,7 @@ fn main() {
 fn dense() -> Architecture {
     const CHANNELS: usize = 24;
     let input = Shape { channels: 1, height: 96, width: 96 };
-    let mut architecture = Architecture::dense("dense", input, 2)
+    let mut architecture = Architecture::dense_prediction("dense", input, 2)
         .layer("conv0", Conv2d::new(1, CHANNELS, 4).stride(2).padding(1))
         .layer("bn0", BatchNorm2d::new(CHANNELS))
         .layer("relu0", Layer::ReLU);

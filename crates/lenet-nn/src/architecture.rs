@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Layer, LayerError, Prediction, Shape,
+    Error, Layer, LayerError, PredictionKind, Shape,
     error::ensure,
-    operator::{BUFFERS, MAX_DIMENSION},
+    operator::{BUFFER_NAMES, MAX_DIMENSION},
 };
 
 /// The layers of a network in order, from an input shape to the logits of a [`Prediction`].
@@ -28,7 +28,7 @@ use crate::{
 pub struct Architecture {
     name: String,
     input: Shape,
-    prediction: Prediction,
+    prediction: PredictionKind,
     layers: Vec<(String, Layer)>,
 }
 
@@ -53,8 +53,8 @@ impl TryFrom<ArchitectureFields> for Architecture {
     fn try_from(fields: ArchitectureFields) -> Result<Self, &'static str> {
         let ArchitectureFields { name, input, classes, outlier_class, labels, layers } = fields;
         let prediction = match (classes, labels) {
-            (Some(classes), None) => Prediction::Class { classes, outlier_class },
-            (None, Some(labels)) if !outlier_class => Prediction::Dense { labels },
+            (Some(classes), None) => PredictionKind::Class { classes, outlier_class },
+            (None, Some(labels)) if !outlier_class => PredictionKind::Dense { labels },
             (None, Some(_)) => return Err("expected no `outlier_class` beside `labels`"),
             (None, None) => return Err("missing field `classes`"),
             (Some(_), Some(_)) => return Err("expected either `classes` or `labels`, found both"),
@@ -66,8 +66,8 @@ impl TryFrom<ArchitectureFields> for Architecture {
 impl From<Architecture> for ArchitectureFields {
     fn from(Architecture { name, input, prediction, layers }: Architecture) -> Self {
         let (classes, labels) = match prediction {
-            Prediction::Class { classes, .. } => (Some(classes), None),
-            Prediction::Dense { labels } => (None, Some(labels)),
+            PredictionKind::Class { classes, .. } => (Some(classes), None),
+            PredictionKind::Dense { labels } => (None, Some(labels)),
         };
         Self { name, input, classes, outlier_class: prediction.has_outlier_class(), labels, layers }
     }
@@ -93,14 +93,14 @@ pub struct LayerSummary<'a> {
 /// Largest number of layers, and of parameters of one layer. An architecture may come from an untrusted file, and decides how
 /// much memory is allocated.
 const MAX_LAYERS: usize = 256;
-const MAX_PARAMETERS: u64 = 1 << 26;
+const MAX_LAYER_PARAMETERS: u64 = 1 << 26;
 
 /// Largest number of elements of all activations of one sample of a classifier: 32 MiB for a block of eight samples.
-const MAX_ELEMENTS: u64 = 1 << 20;
+const MAX_CLASSIFIER_ACTIVATIONS: u64 = 1 << 20;
 
 /// The same for dense prediction, where it admits 20 layers of 24 channels at half the resolution of 512x512 pixels. Inference
 /// runs sample by sample, and takes 128 MiB for one; training takes 1 GiB for a block of eight samples.
-const MAX_DENSE_ELEMENTS: u64 = 1 << 25;
+const MAX_DENSE_PREDICTION_ACTIVATIONS: u64 = 1 << 25;
 
 /// Largest number of classes, because labels are bytes, and of labels of a pixel.
 const MAX_CLASSES: usize = 256;
@@ -108,7 +108,7 @@ const MAX_CLASSES: usize = 256;
 impl Architecture {
     /// Returns an architecture without layers, for samples of shape `input` and a number of `classes`.
     pub fn new(name: impl Into<String>, input: Shape, classes: usize) -> Self {
-        let prediction = Prediction::Class { classes, outlier_class: false };
+        let prediction = PredictionKind::Class { classes, outlier_class: false };
         Self { name: name.into(), input, prediction, layers: Vec::new() }
     }
 
@@ -119,7 +119,7 @@ impl Architecture {
     /// use lenet_nn::{Architecture, Conv2d, Layer, Network, Normalize, PixelShuffle, Shape};
     ///
     /// let input = Shape { channels: 1, height: 96, width: 96 };
-    /// let architecture = Architecture::dense("edges", input, 1)
+    /// let architecture = Architecture::dense_prediction("edges", input, 1)
     ///     .layer("conv1", Conv2d::new(1, 8, 4).stride(2).padding(1)) // (8, 48, 48)
     ///     .layer("relu", Layer::ReLU)
     ///     .layer("conv2", Conv2d::new(8, 4, 3).dilation(2).padding(2)) // (4, 48, 48)
@@ -131,8 +131,8 @@ impl Architecture {
     /// assert_eq!(network.probabilities(&vec![0; 200 * 300]).len(), 200 * 300);
     /// # Ok::<(), lenet_nn::Error>(())
     /// ```
-    pub fn dense(name: impl Into<String>, input: Shape, labels: usize) -> Self {
-        Self { name: name.into(), input, prediction: Prediction::Dense { labels }, layers: Vec::new() }
+    pub fn dense_prediction(name: impl Into<String>, input: Shape, labels: usize) -> Self {
+        Self { name: name.into(), input, prediction: PredictionKind::Dense { labels }, layers: Vec::new() }
     }
 
     /// Appends a layer. Parameters of a layer `conv1` are named `conv1.weight` and `conv1.bias`.
@@ -161,20 +161,20 @@ impl Architecture {
     }
 
     /// Returns the shape of a sample.
-    pub fn input(&self) -> Shape {
+    pub fn input_shape(&self) -> Shape {
         self.input
     }
 
     /// Returns what is predicted of a sample.
-    pub fn prediction(&self) -> Prediction {
+    pub fn prediction_kind(&self) -> PredictionKind {
         self.prediction
     }
 
     /// Returns the shape of a sample's logits, probabilities and targets: `(classes, 1, 1)` or `(labels, height, width)`.
-    pub fn output(&self) -> Shape {
+    pub fn output_shape(&self) -> Shape {
         match self.prediction {
-            Prediction::Class { classes, .. } => Shape::flat(classes),
-            Prediction::Dense { labels } => Shape { channels: labels, ..self.input },
+            PredictionKind::Class { classes, .. } => Shape::flat(classes),
+            PredictionKind::Dense { labels } => Shape { channels: labels, ..self.input },
         }
     }
 
@@ -184,7 +184,7 @@ impl Architecture {
     }
 
     /// Returns name and shape of each tensor of the parameters, in PyTorch's order.
-    pub fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+    pub fn tensor_shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
         self.layers.iter().flat_map(|(name, layer)| {
             let shapes = layer.parameter_shapes().into_iter();
             shapes.map(move |(param_name, shape)| (format!("{name}.{param_name}"), shape))
@@ -210,8 +210,8 @@ impl Architecture {
     pub fn summary(&self) -> Result<Vec<LayerSummary<'_>>, Error> {
         let error = |name: &str, cause| Error::Layer { layer: name.to_owned(), cause };
         let (name, count, max_elements) = match self.prediction {
-            Prediction::Class { classes, .. } => ("classes", classes, MAX_ELEMENTS),
-            Prediction::Dense { labels } => ("labels", labels, MAX_DENSE_ELEMENTS),
+            PredictionKind::Class { classes, .. } => ("classes", classes, MAX_CLASSIFIER_ACTIVATIONS),
+            PredictionKind::Dense { labels } => ("labels", labels, MAX_DENSE_PREDICTION_ACTIVATIONS),
         };
         ensure(name, (1..=MAX_CLASSES).contains(&count), "1 to 256", count as f32)?;
         let Shape { channels, height, width } = self.input;
@@ -233,13 +233,13 @@ impl Architecture {
             let (mut parameters, mut buffers) = (0_u64, 0);
             for (param_name, shape) in layer.parameter_shapes() {
                 let len = shape.iter().fold(1_u64, |product, &n| product.saturating_mul(n as u64));
-                let sum = if BUFFERS.contains(&param_name) { &mut buffers } else { &mut parameters };
+                let sum = if BUFFER_NAMES.contains(&param_name) { &mut buffers } else { &mut parameters };
                 *sum = sum.saturating_add(len);
             }
             let [channels, height, width] = [shape.channels, shape.height, shape.width].map(|n| n as u64);
             elements = elements.saturating_add(channels.saturating_mul(height).saturating_mul(width));
-            if elements > max_elements || parameters > MAX_PARAMETERS {
-                let max_parameters = MAX_PARAMETERS;
+            if elements > max_elements || parameters > MAX_LAYER_PARAMETERS {
+                let max_parameters = MAX_LAYER_PARAMETERS;
                 let cause = LayerError::TooLarge { max_elements, max_parameters, elements, parameters };
                 return Err(error(name, cause));
             }
@@ -252,9 +252,9 @@ impl Architecture {
                 multiply_adds: layer.multiply_adds(shape),
             });
         }
-        if shape != self.output() {
+        if shape != self.output_shape() {
             let last = rows.last().map_or("(none)", |row| row.name);
-            return Err(error(last, LayerError::Logits { expected: self.output(), output: shape }));
+            return Err(error(last, LayerError::Logits { expected: self.output_shape(), output: shape }));
         }
         Ok(rows)
     }

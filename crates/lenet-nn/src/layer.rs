@@ -119,9 +119,9 @@ impl Layer {
         self.spec().reorder_to_pytorch(input, engine, pytorch);
     }
 
-    /// See [`LayerSpec::activation`].
-    pub(crate) fn activation(&self) -> Option<Activation> {
-        self.spec().activation()
+    /// See [`LayerSpec::as_activation`].
+    pub(crate) fn as_activation(&self) -> Option<Activation> {
+        self.spec().as_activation()
     }
 
     /// See [`LayerSpec::operator`].
@@ -129,13 +129,13 @@ impl Layer {
         self.spec().operator(context)
     }
 
-    /// See [`LayerSpec::single_sample`].
-    pub(crate) fn single_sample(
+    /// See [`LayerSpec::single_sample_op`].
+    pub(crate) fn single_sample_op(
         &self,
         level: Level,
         context: LayerContext,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
-        self.spec().single_sample(level, context, parameters)
+        self.spec().single_sample_op(level, context, parameters)
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use lenet_nn::{
-//!     Architecture, Batch, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape, argmax,
+//!     Architecture, BatchContext, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape, argmax,
 //!     optim::{Optimizer, OptimizerState},
 //! };
 //!
@@ -30,14 +30,14 @@
 //! let optimizer = Optimizer::Adam { lr: 0.01 };
 //! let mut state = OptimizerState::new(optimizer, network.parameters().len(), Vec::new());
 //! let mut data_parallel = DataParallel::new(&network, images.len(), 1);
-//! let batch = Batch { len: images.len(), dropout_key: None };
+//! let batch = BatchContext { len: images.len(), dropout_key: None };
 //! for _ in 0..100 {
-//!     data_parallel.step(&network, batch, &mut [()], |samples, worker, ()| {
+//!     data_parallel.compute_gradients(&network, batch, &mut [()], |samples, worker, ()| {
 //!         let images = images[samples.clone()].iter().map(Vec::as_slice);
-//!         worker.load(&network, images, samples.map(targets));
+//!         worker.load_samples(&network, images, samples.map(targets));
 //!     });
-//!     let level = network.level();
-//!     data_parallel.update(level, state.step(optimizer.lr(), network.parameters_mut(), None));
+//!     let level = network.simd_level();
+//!     data_parallel.update(level, state.begin_step(optimizer.lr(), network.parameters_mut(), None));
 //! }
 //!
 //! let probabilities = network.probabilities(&images.concat());
@@ -56,9 +56,9 @@
 //! | `H`, `W` | height and width of a channel |
 //! | `K` | classes or labels, also height and width of a kernel or window |
 //!
-//! Images are `u8` `(B, C, H, W)`, logits and probabilities are `f32` `(B, K)`, or `(B, K, H, W)` for `K` labels of each pixel
-//! ([`Architecture::dense`]), both flat slices in row-major order. Parameters in [`Network::tensors`] have PyTorch's names, shapes
-//! and order.
+//! Images are `u8` `(B, C, H, W)`, logits and probabilities are `f32` `(B, K)`, or `(B, K, H, W)` for `K` labels of each
+//! pixel ([`Architecture::dense_prediction`]), both flat slices in row-major order. Parameters in [`Network::tensors`] have
+//! PyTorch's names, shapes and order.
 //!
 //! # Reproducibility
 //!
@@ -71,7 +71,7 @@
 
 mod shape;
 mod error;
-mod layout;
+mod activation_layout;
 mod simd;
 mod partition;
 mod operator;
@@ -100,11 +100,11 @@ mod tests;
 struct Readme;
 
 pub use architecture::{Architecture, LayerSummary};
-pub use data_parallel::{Batch, DataParallel};
+pub use data_parallel::{BatchContext, DataParallel};
 pub use error::{Error, LayerError};
 pub use layer::Layer;
-pub use loss::{BatchMetrics, Prediction, Targets, argmax, smooth_targets, softmax};
-pub use network::{Network, Tensor};
+pub use loss::{BatchMetrics, PredictionKind, Targets, argmax, smooth_targets, softmax};
+pub use network::{NamedTensor, Network};
 pub use normalize::Normalize;
 pub use ops::{
     batch_norm::BatchNorm2d,
@@ -114,7 +114,7 @@ pub use ops::{
     pixel_shuffle::PixelShuffle,
     pool::{AvgPool2d, MaxPool2d},
 };
-pub use session::{INFERENCE_BATCH, Session};
+pub use session::{INFERENCE_BATCH_SIZE, Session};
 pub use shape::Shape;
 pub use single_sample::FeatureMaps;
 pub use worker::Worker;

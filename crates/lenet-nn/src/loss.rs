@@ -2,10 +2,11 @@
 //!
 //! Of classes: softmax cross-entropy over `K` classes,
 //!
-//! `loss = mean over the samples of -sum over k of t[k] * log(softmax(z)[k])`, `softmax(z)[k] = exp(z[k]) / sum over j of exp(z[j])`
+//! `loss = mean over the samples of -sum over k of t[k] * log(softmax(z)[k])`, `softmax(z)[k] = exp(z[k]) / sum over j of
+//! exp(z[j])`
 //!
-//! An architecture [with an outlier class](crate::Architecture::with_implicit_outlier_class) has an implicit class `K` with the fixed
-//! logit `z[K] = 0`. Its target is what a row of targets lacks to 1, `t[K] = 1 - sum over k < K of t[k]`.
+//! An architecture [with an outlier class](crate::Architecture::with_implicit_outlier_class) has an implicit class `K` with
+//! the fixed logit `z[K] = 0`. Its target is what a row of targets lacks to 1, `t[K] = 1 - sum over k < K of t[k]`.
 //!
 //! Of binary labels: the mean over the samples, and over the `K` logits of a sample, of the binary cross-entropy with
 //! probability `sigmoid(z) = 1 / (1 + exp(-z))`, as PyTorch's `BCEWithLogitsLoss`,
@@ -23,11 +24,11 @@
 //! assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
 //! ```
 
-use crate::layout::{LANES, Lanes};
+use crate::activation_layout::{LANES, Lanes};
 
 /// What a network predicts of a sample. It decides the shape of the logits and the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prediction {
+pub enum PredictionKind {
     /// One of some classes. The loss is the softmax cross-entropy.
     Class {
         /// Number of classes, without the outlier class.
@@ -43,7 +44,7 @@ pub enum Prediction {
     },
 }
 
-impl Prediction {
+impl PredictionKind {
     /// Returns whether there is an outlier class.
     pub fn has_outlier_class(self) -> bool {
         matches!(self, Self::Class { outlier_class: true, .. })
@@ -132,7 +133,7 @@ fn log_softmax(row: &mut [f32], outlier_class: bool) -> f32 {
 }
 
 /// Copies the logits of one sample of `logits` `(block, class)` to `row`.
-pub(crate) fn copy_row(logits: &[Lanes], sample: usize, row: &mut [f32]) {
+pub(crate) fn copy_sample_logits(logits: &[Lanes], sample: usize, row: &mut [f32]) {
     let block = &logits[sample / LANES * row.len()..];
     for (value, lanes) in row.iter_mut().zip(block) {
         *value = lanes.0[sample % LANES];
@@ -156,7 +157,7 @@ fn sigmoid(z: f32) -> f32 {
 
 /// The loss of some samples of a batch.
 pub(crate) struct Loss<'a> {
-    pub prediction: Prediction,
+    pub prediction: PredictionKind,
     /// `(batch, logits of a sample)`: target probabilities.
     pub targets: &'a [f32],
     /// Number of samples of the whole batch, over which the loss is averaged.
@@ -171,10 +172,10 @@ impl Loss<'_> {
     pub fn backward(self, logits: &[Lanes], gradient: &mut [Lanes]) -> BatchMetrics {
         let Self { prediction, targets, total, row } = self;
         match prediction {
-            Prediction::Class { outlier_class, .. } => {
+            PredictionKind::Class { outlier_class, .. } => {
                 CrossEntropy { targets, total, outlier_class, row }.backward(logits, gradient)
             }
-            Prediction::Dense { .. } => {
+            PredictionKind::Dense { .. } => {
                 binary_cross_entropy_backward(targets, total, row.len(), logits, gradient)
             }
         }
@@ -230,7 +231,7 @@ impl CrossEntropy<'_> {
         gradient.fill(Lanes::default());
         let (mut loss, mut correct) = (0.0, 0);
         for (sample, target) in targets.chunks_exact(classes).enumerate() {
-            copy_row(logits, sample, row);
+            copy_sample_logits(logits, sample, row);
             let outlier_log = log_softmax(row, outlier_class);
             let target_sum: f32 = target.iter().sum();
             let mass = if outlier_class { 1.0 } else { target_sum };

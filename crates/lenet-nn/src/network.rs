@@ -13,7 +13,7 @@ use crate::{Architecture, Error, Layer, LayerSummary, Normalize, Shape, error::e
 
 /// A named tensor of a network's parameters.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tensor {
+pub struct NamedTensor {
     /// Key in PyTorch's `state_dict`, such as `conv1.weight`.
     pub name: String,
     /// Dimensions, as in PyTorch.
@@ -25,7 +25,7 @@ pub struct Tensor {
 /// A network: layers with parameters.
 ///
 /// Samples are `u8` pixels `(batch, channels, height, width)`; logits and probabilities are `f32` `(batch, classes)`, or
-/// `(batch, labels, height, width)` in [dense prediction](Architecture::dense).
+/// `(batch, labels, height, width)` in [dense prediction](Architecture::dense_prediction).
 #[derive(Debug, Clone)]
 pub struct Network {
     architecture: Architecture,
@@ -72,7 +72,7 @@ impl Network {
     }
 
     /// Returns the normalization of pixels.
-    pub fn normalize(&self) -> Normalize {
+    pub fn normalization(&self) -> Normalize {
         self.normalize
     }
 
@@ -149,12 +149,12 @@ impl Network {
     }
 
     /// Returns the parameters by name, as PyTorch's `state_dict`.
-    pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
+    pub fn tensors(&self) -> impl Iterator<Item = NamedTensor> {
         let (values, mut start) = (self.to_pytorch_order(&self.parameters), 0);
-        self.architecture.tensors().map(move |(name, shape)| {
+        self.architecture.tensor_shapes().map(move |(name, shape)| {
             let range = start..start + shape.iter().product::<usize>();
             start = range.end;
-            Tensor { name, shape, values: values[range].to_vec() }
+            NamedTensor { name, shape, values: values[range].to_vec() }
         })
     }
 
@@ -176,8 +176,8 @@ impl Network {
 
     fn reorder(&self, values: &[f32], reorder: impl Fn(&Layer, Shape, &[f32], &mut [f32])) -> Vec<f32> {
         let mut reordered = values.to_vec();
-        let (mut start, mut input) = (0, self.architecture.input());
-        for row in self.rows() {
+        let (mut start, mut input) = (0, self.architecture.input_shape());
+        for row in self.layer_summaries() {
             let range = start..start + row.parameters + row.buffers;
             start = range.end;
             reorder(row.layer, input, &values[range.clone()], &mut reordered[range]);
@@ -191,13 +191,13 @@ impl Network {
     /// # Panics
     /// If the logits of the last sample are incomplete.
     pub fn logits_to_probabilities(&self, logits: &mut [f32]) {
-        let len = self.architecture.output().len();
+        let len = self.architecture.output_shape().len();
         assert!(logits.len().is_multiple_of(len), "expected rows of {len} logits");
         for row in logits.chunks_exact_mut(len) {
             for logit in &mut *row {
                 *logit /= self.temperature;
             }
-            self.architecture.prediction().logits_to_probabilities(row);
+            self.architecture.prediction_kind().logits_to_probabilities(row);
         }
     }
 
@@ -209,7 +209,7 @@ impl Network {
     }
 
     /// Returns the layers with their output shapes and numbers of parameters.
-    pub(crate) fn rows(&self) -> Vec<LayerSummary<'_>> {
+    pub(crate) fn layer_summaries(&self) -> Vec<LayerSummary<'_>> {
         self.architecture.summary().expect("`Network::new` checked the architecture")
     }
 
@@ -217,25 +217,25 @@ impl Network {
     ///
     /// # Panics
     /// If the last sample is incomplete.
-    pub(crate) fn samples(&self, images: &[u8]) -> usize {
-        let len = self.architecture.input().len();
+    pub(crate) fn count_samples(&self, images: &[u8]) -> usize {
+        let len = self.architecture.input_shape().len();
         assert!(images.len().is_multiple_of(len), "expected images of {len} pixels, found {}", images.len());
         images.len() / len
     }
 
     /// Returns the name of the SIMD level in use, such as `AVX512` or `SSE4.2`.
-    pub fn simd_level(&self) -> &'static str {
-        level_name(self.level)
+    pub fn simd_level_name(&self) -> &'static str {
+        simd_level_name(self.level)
     }
 
     /// Returns the SIMD level in use, the best one of this machine.
-    pub fn level(&self) -> Level {
+    pub fn simd_level(&self) -> Level {
         self.level
     }
 }
 
 /// Returns the name of a SIMD level.
-fn level_name(level: Level) -> &'static str {
+fn simd_level_name(level: Level) -> &'static str {
     match level {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         Level::Sse2(_) => "SSE2",
@@ -260,16 +260,16 @@ mod tests {
 
     #[test]
     fn names_simd_levels() {
-        assert_eq!(level_name(Level::fallback()), "scalar");
+        assert_eq!(simd_level_name(Level::fallback()), "scalar");
         #[cfg(target_arch = "x86_64")]
         {
             let best = Level::new();
-            assert!(["SSE2", "SSE4.2", "AVX2", "AVX512"].contains(&level_name(best)), "{best:?}");
+            assert!(["SSE2", "SSE4.2", "AVX2", "AVX512"].contains(&simd_level_name(best)), "{best:?}");
             assert_eq!(
-                best.as_sse4_2().map(|level| level_name(Level::Sse4_2(level))).unwrap_or("SSE4.2"),
+                best.as_sse4_2().map(|level| simd_level_name(Level::Sse4_2(level))).unwrap_or("SSE4.2"),
                 "SSE4.2"
             );
-            assert_eq!(level_name(Level::baseline()), "SSE2");
+            assert_eq!(simd_level_name(Level::baseline()), "SSE2");
         }
     }
 }

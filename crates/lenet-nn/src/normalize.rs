@@ -29,14 +29,14 @@ impl Normalize {
     /// # Errors
     /// [`Error::Normalize`] if `std` is not above 0, or a pixel would become infinite or NaN.
     pub fn validate(self) -> Result<(), Error> {
-        if self.table().iter().all(|value| value.is_finite()) && self.std > 0.0 {
+        if self.lookup_table().iter().all(|value| value.is_finite()) && self.std > 0.0 {
             return Ok(());
         }
         Err(Error::Normalize { mean: self.mean, std: self.std })
     }
 
     /// Returns the normalized value of each pixel value.
-    pub(crate) fn table(self) -> [f32; 256] {
+    pub(crate) fn lookup_table(self) -> [f32; 256] {
         std::array::from_fn(|pixel| (pixel as f32 / 255.0 - self.mean) / self.std)
     }
 }

@@ -10,15 +10,15 @@ use fearless_simd::Level;
 
 use crate::{
     Shape,
+    activation_layout::{LANES, Lanes},
     error::LayerError,
-    layout::{LANES, Lanes},
 };
 
 /// Largest dimension of a layer. Products of a few dimensions can't overflow.
 pub(crate) const MAX_DIMENSION: usize = 1 << 16;
 
 /// Names of the parameters that PyTorch calls buffers: they are averages over training steps, and not learned.
-pub(crate) const BUFFERS: [&str; 2] = ["running_mean", "running_var"];
+pub(crate) const BUFFER_NAMES: [&str; 2] = ["running_mean", "running_var"];
 
 /// Shapes, parameters and operators of a layer, which follow from its settings.
 pub(crate) trait LayerSpec {
@@ -32,7 +32,7 @@ pub(crate) trait LayerSpec {
     fn output_shape(&self, input: Shape) -> Result<Shape, LayerError>;
 
     /// Returns name and shape of each parameter, in PyTorch's order. Parameters whose names are in
-    /// [`BUFFERS`] are not learned.
+    /// [`BUFFER_NAMES`] are not learned.
     fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
         Vec::new()
     }
@@ -59,27 +59,27 @@ pub(crate) trait LayerSpec {
     }
 
     /// Returns the activation function that the layer is, if it is one.
-    fn activation(&self) -> Option<Activation> {
+    fn as_activation(&self) -> Option<Activation> {
         None
     }
 
     /// Returns the layer's operator on one thread, or `None` if it leaves the memory of its input as it is, as a flattening
-    /// does, or is an [`activation`](Self::activation).
+    /// does, or is an [`as_activation`](Self::as_activation).
     fn operator(&self, context: LayerContext) -> Option<Box<dyn Operator>>;
 
     /// Returns the layer in inference on one sample, or `None` if its output is its input. A transformation of the parameters
     /// uses the SIMD instructions of `level`.
     ///
     /// The default runs the operator. This is right for a layer without parameters that treats all channels alike.
-    fn single_sample(
+    fn single_sample_op(
         &self,
         _level: Level,
         context: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
-        let [input, output] = [context.input, context.output].map(grouped);
+        let [input, output] = [context.input, context.output].map(channel_grouped_shape);
         let operator = self.operator(LayerContext { input, output, ..context })?;
-        Some(Box::new(ChannelwiseOp(operator)))
+        Some(Box::new(SingleSampleAdapter(operator)))
     }
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct LayerContext {
 
 /// One pass over some blocks of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pass {
+pub(crate) struct PassContext {
     /// SIMD instructions to use.
     pub level: Level,
     /// Whether batch statistics are those of the batch; otherwise the running averages are used.
@@ -111,9 +111,9 @@ pub(crate) struct Pass {
     pub samples: usize,
 }
 
-impl Pass {
+impl PassContext {
     /// Returns the number of lanes of `block`, counted from the first block of the pass, that hold samples.
-    pub fn filled(&self, block: usize) -> usize {
+    pub fn filled_lanes(&self, block: usize) -> usize {
         self.samples.saturating_sub(block * LANES).min(LANES)
     }
 }
@@ -129,24 +129,25 @@ pub(crate) enum Activation {
 
 /// A layer on one thread, with the memory that it needs.
 ///
-/// The calls of a training step are, in this order: [`prepare`](Self::prepare); [`forward`](Self::forward) of all blocks, in
-/// one call or several; [`backward`](Self::backward) of all blocks; [`reduce_gradient`](Self::reduce_gradient). An operator
-/// with [`batch_statistics`](Self::batch_statistics) has its sums accumulated before `forward` and before `backward`.
+/// The calls of a training step are, in this order: [`prepare_parameters`](Self::prepare_parameters);
+/// [`forward`](Self::forward) of all blocks, in one call or several; [`backward`](Self::backward) of all blocks;
+/// [`write_accumulated_gradient`](Self::write_accumulated_gradient). An operator with
+/// [`batch_statistics`](Self::batch_statistics) has its sums accumulated before `forward` and before `backward`.
 pub(crate) trait Operator: Send + Sync {
     /// Transforms new `parameters` into the form that the kernels read, and resets sums over a batch.
-    fn prepare(&mut self, _level: Level, _parameters: &[f32]) {}
+    fn prepare_parameters(&mut self, _level: Level, _parameters: &[f32]) {}
 
     /// Computes `y` `(block, output shape)` of `x` `(block, input shape)`.
-    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
+    fn forward(&mut self, pass: PassContext, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]);
 
     /// Computes the gradient `dx` of `x` and that of the parameters from the gradient `dy` of `y`.
     ///
     /// `dx` is `None` in the first layer. The gradient of the parameters is written to `gradient`, here or in
-    /// [`reduce_gradient`](Self::reduce_gradient); that of the weights is left out if there is a
+    /// [`write_accumulated_gradient`](Self::write_accumulated_gradient); that of the weights is left out if there is a
     /// [`deferred_weight_gradient`](Self::deferred_weight_gradient).
     fn backward(
         &mut self,
-        pass: Pass,
+        pass: PassContext,
         parameters: &[f32],
         x: &[Lanes],
         dy: &[Lanes],
@@ -155,7 +156,7 @@ pub(crate) trait Operator: Send + Sync {
     );
 
     /// Writes gradients that `backward` accumulated in the operator's own memory to `gradient`, and resets them.
-    fn reduce_gradient(&mut self, _level: Level, _gradient: &mut [f32]) {}
+    fn write_accumulated_gradient(&mut self, _level: Level, _gradient: &mut [f32]) {}
 
     /// Returns the sums over the whole batch that the operator needs before it can run, if any.
     fn batch_statistics(&mut self) -> Option<&mut dyn BatchStatistics> {
@@ -164,7 +165,7 @@ pub(crate) trait Operator: Send + Sync {
 
     /// Offers the operator to apply the derivative of the `activation` that made its input in `backward`. Returns whether it
     /// does from now on.
-    fn fuse_activation(&mut self, _activation: Activation) -> bool {
+    fn fuse_activation_backward(&mut self, _activation: Activation) -> bool {
         false
     }
 
@@ -183,26 +184,26 @@ pub(crate) trait Operator: Send + Sync {
 ///
 /// The lanes after the last channel have any value.
 pub(crate) trait SingleSampleOp: Send {
-    /// Computes `y` of `x`, or works in place on `x` if [`in_place`](Self::in_place). `parameters` are those of the layer.
+    /// Computes `y` of `x`, or works in place on `x` if [`is_in_place`](Self::is_in_place). `parameters` are those of the layer.
     fn forward(&mut self, level: Level, parameters: &[f32], x: &mut [Lanes], y: &mut [Lanes]);
 
     /// Returns whether the operator works in place. Then `y` is empty.
-    fn in_place(&self) -> bool {
+    fn is_in_place(&self) -> bool {
         false
     }
 }
 
 /// Returns the shape of a sample whose channels are grouped by eight: the number of channels is that of the groups.
-pub(crate) fn grouped(shape: Shape) -> Shape {
+pub(crate) fn channel_grouped_shape(shape: Shape) -> Shape {
     Shape { channels: shape.channels.div_ceil(LANES), ..shape }
 }
 
 /// An operator without parameters that treats all channels alike. It runs on groups of channels as on channels of samples.
-struct ChannelwiseOp(Box<dyn Operator>);
+struct SingleSampleAdapter(Box<dyn Operator>);
 
-impl SingleSampleOp for ChannelwiseOp {
+impl SingleSampleOp for SingleSampleAdapter {
     fn forward(&mut self, level: Level, _parameters: &[f32], x: &mut [Lanes], y: &mut [Lanes]) {
-        let pass = Pass { level, training: false, dropout_key: None, first_block: 0, samples: 1 };
+        let pass = PassContext { level, training: false, dropout_key: None, first_block: 0, samples: 1 };
         self.0.forward(pass, &[], x, y);
     }
 }
@@ -217,13 +218,13 @@ pub(crate) enum Direction {
 /// Sums over the whole batch, which all threads contribute to.
 pub(crate) trait BatchStatistics {
     /// Adds blocks to this thread's sums: forward those of `x`, backward (with `dy`) those of the gradient.
-    fn accumulate(&mut self, pass: Pass, x: &[Lanes], dy: Option<&[Lanes]>);
+    fn accumulate_blocks(&mut self, pass: PassContext, x: &[Lanes], dy: Option<&[Lanes]>);
 
     /// Returns this thread's sums, and the memory for those of the whole batch, of the same length.
-    fn sums(&mut self, direction: Direction) -> (&[f64], &mut [f64]);
+    fn local_and_batch_sums(&mut self, direction: Direction) -> (&[f64], &mut [f64]);
 
     /// Moves the running averages among the layer's `parameters` towards the statistics of the last batch.
-    fn update_running(&self, parameters: &mut [f32]);
+    fn update_running_stats(&self, parameters: &mut [f32]);
 }
 
 /// Returns the input of a layer and the gradient of its output, `(block, features)` each, of one thread's slice of a batch;
@@ -233,16 +234,16 @@ pub(crate) type BatchSlices<'a> = &'a dyn Fn(usize) -> Option<(&'a [Lanes], &'a 
 /// The gradient of a layer's weights, computed over the whole batch at once, a panel of the weights at a time.
 pub(crate) trait DeferredWeightGradient {
     /// Returns the number of weights, which are the first of the layer's parameters.
-    fn weights(&self) -> usize;
+    fn weight_count(&self) -> usize;
 
     /// Returns the number of weights in a panel; the last panel may have fewer.
-    fn panel_len(&self) -> usize;
+    fn panel_weight_count(&self) -> usize;
 
     /// Returns the length of the scratch memory for a batch of at most `blocks`.
     fn scratch_len(&self, blocks: usize) -> usize;
 
     /// Writes the gradient of a panel, which begins with weight `start`, to `gradient`.
-    fn write_panel(
+    fn write_panel_gradient(
         &self,
         level: Level,
         start: usize,

@@ -68,7 +68,7 @@ impl Optimizer {
     }
 
     /// Returns the number of moments that it keeps for each parameter.
-    pub fn moments(&self) -> usize {
+    pub fn moment_count(&self) -> usize {
         match self {
             Self::Sgd { momentum: 0.0, .. } => 0,
             Self::Sgd { .. } => 1,
@@ -118,8 +118,8 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Returns the factor of the learning rate in step `step` of `steps`, counted from 0. A training of 0 steps is treated as one of
-    /// 1 step.
+    /// Returns the factor of the learning rate in step `step` of `steps`, counted from 0. A training of 0 steps is treated
+    /// as one of 1 step.
     pub fn factor(self, step: usize, steps: usize) -> f64 {
         let steps = steps.max(1);
         let cosine =
@@ -181,8 +181,9 @@ const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// Smallest magnitude of Adam's first moment; below, it is set to 0. If a gradient is 0 from some step on, as that of an input that
-/// is always 0, the moment would shrink to a subnormal number, which slows some processors down by a factor of a hundred.
+/// Smallest magnitude of Adam's first moment; below, it is set to 0. If a gradient is 0 from some step on, as that of an
+/// input that is always 0, the moment would shrink to a subnormal number, which slows some processors down by a factor of a
+/// hundred.
 const MIN_MOMENT: f32 = 1e-30;
 
 /// The state of an optimizer.
@@ -191,7 +192,8 @@ pub struct OptimizerState {
     optimizer: Optimizer,
     /// Ranges of the parameters with weight decay.
     decayed: Vec<Range<usize>>,
-    /// Momentum or Adam's first moment, and Adam's second moment, a value for each parameter; 0 if the optimizer doesn't use them.
+    /// Momentum or Adam's first moment, and Adam's second moment, a value for each parameter; 0 if the optimizer doesn't use
+    /// them.
     pub moments: [Vec<f32>; 2],
     /// Number of steps so far.
     pub steps: i32,
@@ -199,7 +201,7 @@ pub struct OptimizerState {
 
 /// An exponential moving average of the parameters: `a = d * a + (1 - d) * p` after step `t`, counted from 1, with
 /// `d = min(decay, t / (9 + t))`. The smaller `d` of early steps removes the initial parameters from the average.
-pub struct Average<'a> {
+pub struct ParameterEma<'a> {
     /// Largest weight of the old average.
     pub decay: f32,
     /// The average, a value for each parameter.
@@ -213,27 +215,28 @@ impl OptimizerState {
         Self { optimizer, decayed, moments: [vec![0.0; parameters], vec![0.0; parameters]], steps: 0 }
     }
 
-    /// Returns a step with learning rate `lr` of all `parameters` and their `average`. It takes effect with [`Update::apply`].
-    pub fn step<'a>(
+    /// Returns a step with learning rate `lr` of all `parameters` and their `average`. It takes effect with
+    /// [`PendingUpdate::apply`].
+    pub fn begin_step<'a>(
         &'a mut self,
         lr: f32,
         parameters: &'a mut [f32],
-        average: Option<Average<'a>>,
-    ) -> Update<'a> {
+        average: Option<ParameterEma<'a>>,
+    ) -> PendingUpdate<'a> {
         self.steps = self.steps.saturating_add(1);
         let Self { optimizer, decayed, moments, steps } = self;
         let moments = moments.each_mut().map(Vec::as_mut_slice);
-        let rule = Rule::new(*optimizer, lr, *steps);
-        let average = average.map(|Average { decay, values }| {
+        let rule = UpdateRule::new(*optimizer, lr, *steps);
+        let average = average.map(|ParameterEma { decay, values }| {
             (1.0 - decay.min(*steps as f32 / (9.0 + *steps as f32)), values)
         });
-        Update { rule, decayed, start: 0, parameters, moments, average }
+        PendingUpdate { rule, decayed, start: 0, parameters, moments, average }
     }
 }
 
 /// A step of a range of the parameters, which is applied when their gradient is known.
-pub struct Update<'a> {
-    rule: Rule,
+pub struct PendingUpdate<'a> {
+    rule: UpdateRule,
     decayed: &'a [Range<usize>],
     /// Index of the first parameter.
     start: usize,
@@ -243,9 +246,9 @@ pub struct Update<'a> {
     average: Option<(f32, &'a mut [f32])>,
 }
 
-impl<'a> Update<'a> {
+impl<'a> PendingUpdate<'a> {
     /// Returns the index of the first parameter among all.
-    pub fn start(&self) -> usize {
+    pub fn start_index(&self) -> usize {
         self.start
     }
 
@@ -289,7 +292,7 @@ impl<'a> Update<'a> {
         let clip = |index: usize| index.clamp(start, end) - start;
         for range in decayed {
             let range = clip(range.start)..clip(range.end);
-            rule.decay(&mut parameters[range.clone()], &mut gradient[range]);
+            rule.apply_weight_decay(&mut parameters[range.clone()], &mut gradient[range]);
         }
         // The compiler vectorizes the loops for the SIMD level.
         dispatch!(level, _simd => rule.update(parameters, gradient, first, second));
@@ -303,7 +306,7 @@ impl<'a> Update<'a> {
 
 /// The formula of an optimizer in one step.
 #[derive(Clone, Copy)]
-enum Rule {
+enum UpdateRule {
     Sgd {
         lr: f32,
         momentum: f32,
@@ -319,7 +322,7 @@ enum Rule {
     },
 }
 
-impl Rule {
+impl UpdateRule {
     /// Returns the formula in step `steps`, counted from 1.
     fn new(optimizer: Optimizer, lr: f32, steps: i32) -> Self {
         match optimizer {
@@ -333,7 +336,7 @@ impl Rule {
     }
 
     /// Applies weight decay.
-    fn decay(self, p: &mut [f32], g: &mut [f32]) {
+    fn apply_weight_decay(self, p: &mut [f32], g: &mut [f32]) {
         match self {
             Self::Sgd { weight_decay, .. } => {
                 for (p, g) in p.iter().zip(g) {
@@ -402,9 +405,9 @@ mod tests {
             let mut all = start.clone();
             let mut state = OptimizerState::new(optimizer, LEN, DECAYED.to_vec());
             for _ in 0..20 {
-                let mut rest = state.step(0.01, &mut all, None);
+                let mut rest = state.begin_step(0.01, &mut all, None);
                 while rest.len() > 0 {
-                    let start = rest.start();
+                    let start = rest.start_index();
                     let (part, after) = rest.split_at(LEN.min(start + CHUNK));
                     let mut gradient = gradient[start..start + part.len()].to_vec();
                     part.apply(Level::new(), &mut gradient);
@@ -416,7 +419,7 @@ mod tests {
                 let mut alone = [start[index]];
                 let mut state = OptimizerState::new(optimizer, 1, vec![0..1; usize::from(decays)]);
                 for _ in 0..20 {
-                    state.step(0.01, &mut alone, None).apply(Level::new(), &mut [gradient[index]]);
+                    state.begin_step(0.01, &mut alone, None).apply(Level::new(), &mut [gradient[index]]);
                 }
                 assert_eq!(alone[0], all[index], "{index} of {optimizer:?}");
             }
@@ -428,7 +431,7 @@ mod tests {
         let mut state = OptimizerState::new(Optimizer::Adam { lr: 0.01 }, 1, Vec::new());
         let mut parameter = [1.0];
         for gradient in [0.5].into_iter().chain([0.0; 800]) {
-            state.step(0.01, &mut parameter, None).apply(Level::new(), &mut [gradient]);
+            state.begin_step(0.01, &mut parameter, None).apply(Level::new(), &mut [gradient]);
         }
         assert_eq!(state.moments[0], [0.0]);
     }

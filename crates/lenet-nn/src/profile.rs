@@ -2,8 +2,8 @@
 
 use crate::{
     Architecture, Error,
-    layout::{LANES, Lanes, zeros},
-    operator::{LayerContext, Pass},
+    activation_layout::{LANES, Lanes, zeros},
+    operator::{LayerContext, PassContext},
 };
 
 /// Time and work of one layer.
@@ -36,8 +36,8 @@ pub fn profile_layers(
 ) -> Result<Vec<LayerProfile>, Error> {
     let level = fearless_simd::Level::new();
     let max_blocks = samples.div_ceil(LANES);
-    let pass = Pass { level, training: true, dropout_key: Some(1), first_block: 0, samples };
-    let mut input = architecture.input();
+    let pass = PassContext { level, training: true, dropout_key: Some(1), first_block: 0, samples };
+    let mut input = architecture.input_shape();
     let mut is_first = true;
     let mut profiles = Vec::new();
     for row in architecture.summary()? {
@@ -50,7 +50,7 @@ pub fn profile_layers(
         let parameters = vec![0.01; row.parameters + row.buffers];
         let mut gradient = vec![0.0; parameters.len()];
         let context = LayerContext { input, output, max_blocks, random_stream: 0 };
-        let (forward_seconds, backward_seconds) = if let Some(activation) = row.layer.activation() {
+        let (forward_seconds, backward_seconds) = if let Some(activation) = row.layer.as_activation() {
             let forward =
                 seconds(&mut || y.chunks_mut(output.len()).for_each(|y| activation.forward(level, y)));
             let backward = seconds(&mut || {
@@ -65,7 +65,7 @@ pub fn profile_layers(
             let blocks = if operator.takes_whole_batch() { max_blocks } else { 1 };
             let (input_len, output_len) = (blocks * input.len(), blocks * output.len());
             let forward = seconds(&mut || {
-                operator.prepare(level, &parameters);
+                operator.prepare_parameters(level, &parameters);
                 for (x, y) in x.chunks(input_len).zip(y.chunks_mut(output_len)) {
                     operator.forward(pass, &parameters, x, y);
                 }
@@ -76,12 +76,14 @@ pub fn profile_layers(
                     let dx = if is_first { None } else { Some(dx) };
                     operator.backward(pass, &parameters, x, dy, dx, &mut gradient);
                 }
-                operator.reduce_gradient(level, &mut gradient);
+                operator.write_accumulated_gradient(level, &mut gradient);
                 if let Some(layer) = operator.deferred_weight_gradient() {
                     let batch = |slice| (slice == 0).then_some((&x[..], &dy[..]));
-                    let panel_len = layer.panel_len();
-                    for (panel, gradient) in gradient[..layer.weights()].chunks_mut(panel_len).enumerate() {
-                        layer.write_panel(level, panel * panel_len, &batch, &mut scratch, gradient);
+                    let panel_len = layer.panel_weight_count();
+                    for (panel, gradient) in
+                        gradient[..layer.weight_count()].chunks_mut(panel_len).enumerate()
+                    {
+                        layer.write_panel_gradient(level, panel * panel_len, &batch, &mut scratch, gradient);
                     }
                 }
             });

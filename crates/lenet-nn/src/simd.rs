@@ -11,16 +11,16 @@
 
 use fearless_simd::{Simd, SimdBase, SimdCombine, SimdFloat, SimdInt, SimdSplit, f32x8, f32x16};
 
-use crate::layout::{LANES, Lanes};
+use crate::activation_layout::{LANES, Lanes};
 
 /// A SIMD vector of one or two neighboring [`Lanes`], called its *elements*.
 ///
 /// What the elements are neighbors in (a row of pixels, a pair of tiles, a list of features) is up to the kernel. Most
 /// kernels use only arithmetic, `load` and `store`. The other methods exist because
 ///
-/// - `from_elements` and `element` join and split vectors where the two elements are not adjacent in memory, as tiles of
+/// - `from_f32x8s` and `extract_f32x8` join and split vectors where the two elements are not adjacent in memory, as tiles of
 ///   an image are not;
-/// - `load_first` and `sum_elements` let the last element of an odd number use the same accumulators as the pairs before
+/// - `load_zero_padded` and `sum_to_f32x8` let the last element of an odd number use the same accumulators as the pairs before
 ///   it;
 /// - `WIDE` lets a kernel choose its tile size: it is an associated constant, so the branch not taken generates no code.
 pub(crate) trait Vector<S: Simd>:
@@ -32,22 +32,22 @@ pub(crate) trait Vector<S: Simd>:
     const WIDE: bool;
 
     /// Returns a vector whose element `i` is `element(i)`.
-    fn from_elements(element: impl Fn(usize) -> f32x8<S>) -> Self;
+    fn from_f32x8s(element: impl Fn(usize) -> f32x8<S>) -> Self;
 
     /// Returns element `index`.
-    fn element(self, index: usize) -> f32x8<S>;
+    fn extract_f32x8(self, index: usize) -> f32x8<S>;
 
     /// Loads the first `ELEMENTS` elements of `from`.
     fn load(simd: S, from: &[Lanes]) -> Self;
 
     /// Loads `from` into the first element and sets the others to zero.
-    fn load_first(simd: S, from: &Lanes) -> Self;
+    fn load_zero_padded(simd: S, from: &Lanes) -> Self;
 
     /// Stores the elements to the first `ELEMENTS` places of `to`.
     fn store(self, to: &mut [Lanes]);
 
     /// Returns the sum of the elements.
-    fn sum_elements(self) -> f32x8<S>;
+    fn sum_to_f32x8(self) -> f32x8<S>;
 }
 
 // No method has a loop or a branch on a runtime value, because kernels are unrolled into many of these.
@@ -56,12 +56,12 @@ impl<S: Simd> Vector<S> for f32x8<S> {
     const WIDE: bool = false;
 
     #[inline(always)]
-    fn from_elements(element: impl Fn(usize) -> Self) -> Self {
+    fn from_f32x8s(element: impl Fn(usize) -> Self) -> Self {
         element(0)
     }
 
     #[inline(always)]
-    fn element(self, _index: usize) -> Self {
+    fn extract_f32x8(self, _index: usize) -> Self {
         self
     }
 
@@ -71,7 +71,7 @@ impl<S: Simd> Vector<S> for f32x8<S> {
     }
 
     #[inline(always)]
-    fn load_first(simd: S, from: &Lanes) -> Self {
+    fn load_zero_padded(simd: S, from: &Lanes) -> Self {
         from.load(simd)
     }
 
@@ -81,7 +81,7 @@ impl<S: Simd> Vector<S> for f32x8<S> {
     }
 
     #[inline(always)]
-    fn sum_elements(self) -> Self {
+    fn sum_to_f32x8(self) -> Self {
         self
     }
 }
@@ -91,12 +91,12 @@ impl<S: Simd> Vector<S> for f32x16<S> {
     const WIDE: bool = true;
 
     #[inline(always)]
-    fn from_elements(element: impl Fn(usize) -> f32x8<S>) -> Self {
+    fn from_f32x8s(element: impl Fn(usize) -> f32x8<S>) -> Self {
         element(0).combine(element(1))
     }
 
     #[inline(always)]
-    fn element(self, index: usize) -> f32x8<S> {
+    fn extract_f32x8(self, index: usize) -> f32x8<S> {
         let (first, second) = self.split();
         if index == 0 { first } else { second }
     }
@@ -108,7 +108,7 @@ impl<S: Simd> Vector<S> for f32x16<S> {
     }
 
     #[inline(always)]
-    fn load_first(simd: S, from: &Lanes) -> Self {
+    fn load_zero_padded(simd: S, from: &Lanes) -> Self {
         from.load(simd).combine(f32x8::splat(simd, 0.0))
     }
 
@@ -120,7 +120,7 @@ impl<S: Simd> Vector<S> for f32x16<S> {
     }
 
     #[inline(always)]
-    fn sum_elements(self) -> f32x8<S> {
+    fn sum_to_f32x8(self) -> f32x8<S> {
         let (first, second) = self.split();
         first + second
     }
@@ -144,17 +144,17 @@ pub(crate) fn transpose<S: Simd, V: Vector<S>>(mut rows: [V; LANES]) -> [V; LANE
 
 /// Whether the registers of a SIMD level hold two [`Lanes`]. An associated constant, so that no level gets code for the
 /// other width.
-trait Width {
+trait RegisterWidth {
     const WIDE: bool;
 }
 
-impl<S: Simd> Width for S {
+impl<S: Simd> RegisterWidth for S {
     const WIDE: bool = <S::f32s as SimdBase<S>>::LEN >= 2 * LANES;
 }
 
 /// Calls `run` if registers hold two [`Lanes`]. For [`kernel!`].
 #[inline(always)]
-pub(crate) fn if_wide<S: Simd>(simd: S, run: impl FnOnce(S)) {
+pub(crate) fn run_if_wide<S: Simd>(simd: S, run: impl FnOnce(S)) {
     if S::WIDE {
         run(simd);
     }
@@ -162,9 +162,9 @@ pub(crate) fn if_wide<S: Simd>(simd: S, run: impl FnOnce(S)) {
 
 /// Calls `run` if registers hold one [`Lanes`] or less. For [`kernel!`].
 #[inline(always)]
-pub(crate) fn if_narrow<S: Simd>(simd: S, run: impl FnOnce(S)) {
+pub(crate) fn run_if_narrow<S: Simd>(simd: S, run: impl FnOnce(S)) {
     if S::WIDE {
-        // `if_wide` runs the kernel.
+        // `run_if_wide` runs the kernel.
     } else {
         run(simd);
     }
@@ -175,12 +175,12 @@ pub(crate) fn if_narrow<S: Simd>(simd: S, run: impl FnOnce(S)) {
 macro_rules! kernel {
     ($level:expr, $kernel:ident $([$($generic:tt)*])? ($($argument:expr),* $(,)?)) => {
         fearless_simd::dispatch!($level, simd => {
-            crate::simd::if_wide(
+            crate::simd::run_if_wide(
                 simd,
                 #[inline(always)]
                 |simd| $kernel::<_, fearless_simd::f32x16<_>, $($($generic)*)?>(simd, $($argument),*),
             );
-            crate::simd::if_narrow(
+            crate::simd::run_if_narrow(
                 simd,
                 #[inline(always)]
                 |simd| $kernel::<_, fearless_simd::f32x8<_>, $($($generic)*)?>(simd, $($argument),*),
@@ -194,12 +194,12 @@ pub(crate) use kernel;
 ///
 /// A tile of 2x6 accumulators, two vectors and one broadcast value fill fifteen registers; every x86 level since AVX has
 /// sixteen. Twelve independent sums also hide the latency of a fused multiply-add: 4 cycles at 2 a cycle need eight.
-pub(crate) const MAX_TILE: usize = 6;
+pub(crate) const MAX_TILE_SIDE: usize = 6;
 
 /// Runs `$body` with the constant `$name` equal to `$value`.
 ///
 /// `with_const!(C = value, [1 2] else 3 => body)` compiles `body` three times, for `C` = 1, 2 and 3. A value that is not in
-/// brackets selects the last copy. Without brackets the values are 1 to [`MAX_TILE`]. Tile sizes must be constants, because
+/// brackets selects the last copy. Without brackets the values are 1 to [`MAX_TILE_SIDE`]. Tile sizes must be constants, because
 /// only arrays of constant length stay in registers.
 macro_rules! with_const {
     ($name:ident = $value:expr, [$($number:literal)*] else $last:expr => $body:expr) => {
@@ -215,7 +215,7 @@ macro_rules! with_const {
         }
     };
     ($name:ident = $value:expr => $body:expr) => {
-        with_const!($name = $value, [1 2 3 4 5] else crate::simd::MAX_TILE => $body)
+        with_const!($name = $value, [1 2 3 4 5] else crate::simd::MAX_TILE_SIDE => $body)
     };
 }
 pub(crate) use with_const;

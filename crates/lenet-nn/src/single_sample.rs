@@ -11,8 +11,8 @@ use fearless_simd::Level;
 
 use crate::{
     Layer, Network, Shape,
-    layout::{Buffer, LANES, Lanes, zeros},
-    operator::{LayerContext, SingleSampleOp, grouped},
+    activation_layout::{AlignedBuffer, LANES, Lanes, zeros},
+    operator::{LayerContext, SingleSampleOp, channel_grouped_shape},
 };
 
 /// Output of a convolution for one sample, after the batch normalization and activation function that follow it.
@@ -27,63 +27,65 @@ pub struct FeatureMaps {
 }
 
 /// A layer with its output.
-struct Stage {
+struct SingleSampleLayer {
     operator: Box<dyn SingleSampleOp>,
     /// Range of the layer's parameters among those of the network.
     parameters: Range<usize>,
     /// Empty if the operator works in place.
-    output: Buffer,
+    output: AlignedBuffer,
     /// Name and output shape of a convolution that has feature maps.
     maps: Option<(String, Shape)>,
 }
 
 /// A network on one sample, with all the memory that it needs.
-pub(crate) struct SingleSample {
+pub(crate) struct SingleSampleWorkspace {
     level: Level,
     normalize: [f32; 256],
     /// Shapes of a sample and of its logits.
     shape: Shape,
     output: Shape,
-    input: Buffer,
-    stages: Vec<Stage>,
+    input: AlignedBuffer,
+    stages: Vec<SingleSampleLayer>,
 }
 
-impl SingleSample {
+impl SingleSampleWorkspace {
     /// Copies some of the parameters of `network`, so that others may not be used with it.
     pub fn new(network: &Network, level: Level) -> Self {
         let mut stages = Vec::new();
-        let (mut start, shape) = (0, network.architecture().input());
+        let (mut start, shape) = (0, network.architecture().input_shape());
         let mut input = shape;
-        for row in network.rows() {
+        for row in network.layer_summaries() {
             let output = row.output;
             let parameters = start..start + row.parameters + row.buffers;
             start = parameters.end;
             let context = LayerContext { input, output, max_blocks: 0, random_stream: 0 };
             if let Some(operator) =
-                row.layer.single_sample(level, context, &network.parameters()[parameters.clone()])
+                row.layer.single_sample_op(level, context, &network.parameters()[parameters.clone()])
             {
                 let maps = match row.layer {
-                    Layer::Conv2d(layer) if !layer.covers(input) => Some((row.name.to_owned(), output)),
+                    Layer::Conv2d(layer) if !layer.kernel_covers_input(input) => {
+                        Some((row.name.to_owned(), output))
+                    }
                     _ => None,
                 };
-                let len = if operator.in_place() { 0 } else { grouped(output).len() };
-                stages.push(Stage { operator, parameters, output: zeros(len), maps });
+                let len = if operator.is_in_place() { 0 } else { channel_grouped_shape(output).len() };
+                stages.push(SingleSampleLayer { operator, parameters, output: zeros(len), maps });
             }
             input = output;
         }
         Self {
             level,
-            normalize: network.normalize().table(),
+            normalize: network.normalization().lookup_table(),
             shape,
-            output: network.architecture().output(),
-            input: zeros(grouped(shape).len()),
+            output: network.architecture().output_shape(),
+            input: zeros(channel_grouped_shape(shape).len()),
             stages,
         }
     }
 
     /// Writes the logits `(output of the architecture)` of `image` `(channels, height, width)`. `network` is the one that this
     /// was made of.
-    pub fn logits(&mut self, network: &Network, image: &[u8], logits: &mut [f32]) {
+    pub fn infer(&mut self, network: &Network, image: &[u8], logits: &mut [f32]) {
         let plane = self.shape.height * self.shape.width;
         for (channel, pixels) in image.chunks_exact(plane).enumerate() {
             for (lanes, &pixel) in self.input[channel / LANES * plane..].iter_mut().zip(pixels) {
@@ -91,9 +93,9 @@ impl SingleSample {
             }
         }
         let mut x = &mut self.input;
-        for Stage { operator, parameters, output, .. } in &mut self.stages {
+        for SingleSampleLayer { operator, parameters, output, .. } in &mut self.stages {
             operator.forward(self.level, &network.parameters()[parameters.clone()], x, output);
-            if !operator.in_place() {
+            if !operator.is_in_place() {
                 x = output;
             }
         }
@@ -128,9 +130,9 @@ impl Network {
     /// # Panics
     /// If `image` isn't exactly one sample.
     pub fn feature_maps(&self, image: &[u8]) -> Vec<FeatureMaps> {
-        assert_eq!(self.samples(image), 1, "expected one sample");
-        let mut single = SingleSample::new(self, self.level());
-        single.logits(self, image, &mut vec![0.0; self.architecture().output().len()]);
+        assert_eq!(self.count_samples(image), 1, "expected one sample");
+        let mut single = SingleSampleWorkspace::new(self, self.simd_level());
+        single.infer(self, image, &mut vec![0.0; self.architecture().output_shape().len()]);
         single.feature_maps().collect()
     }
 }

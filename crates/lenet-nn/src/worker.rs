@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use crate::{
     Network,
-    layout::{Buffer, Lanes, blocks, zeros},
+    activation_layout::{AlignedBuffer, Lanes, block_count, zeros},
     loss::{BatchMetrics, Loss},
     operator::{BatchStatistics, DeferredWeightGradient},
-    workspace::{Mode, Op, Workspace, block_range},
+    workspace::{FusedOp, Mode, Workspace, buffer_range},
 };
 
 /// One thread's slice of a batch.
@@ -33,7 +33,7 @@ pub(crate) struct DeferredLayer {
 pub struct Worker {
     workspace: Workspace,
     /// `gradients[i]` is the gradient of the workspace's `activations[i]`, of all blocks or the current one.
-    gradients: Vec<Buffer>,
+    gradients: Vec<AlignedBuffer>,
     /// For each of `gradients`, whether it holds all blocks.
     holds_all: Vec<bool>,
     slice: BatchSlice,
@@ -58,9 +58,9 @@ impl Worker {
         let lens = std::iter::once(0).chain(workspace.ops.iter().map(|op| op.output.len()));
         let gradients = lens
             .zip(&holds_all)
-            .map(|(len, &holds_all)| zeros(if holds_all { blocks(samples) * len } else { len }))
+            .map(|(len, &holds_all)| zeros(if holds_all { block_count(samples) * len } else { len }))
             .collect();
-        let logits = network.architecture().output().len();
+        let logits = network.architecture().output_shape().len();
         Self {
             workspace,
             gradients,
@@ -81,7 +81,7 @@ impl Worker {
     ///
     /// # Panics
     /// If there is not one probability for each logit of the samples.
-    pub fn load<'a, T: AsRef<[f32]>>(
+    pub fn load_samples<'a, T: AsRef<[f32]>>(
         &mut self,
         network: &Network,
         images: impl ExactSizeIterator<Item = &'a [u8]>,
@@ -93,8 +93,8 @@ impl Worker {
         }
         let expected = images.len() * self.row.len();
         assert_eq!(self.targets.len(), expected, "expected a target for each logit");
-        self.workspace.load(network.normalize(), images);
-        self.workspace.prepare(network);
+        self.workspace.load_images(network.normalization(), images);
+        self.workspace.prepare_parameters(network);
     }
 
     /// Sets which slice of the batch the next samples are.
@@ -111,18 +111,18 @@ impl Worker {
         }
         let logits = self.workspace.logits();
         let last = self.workspace.ops.len() - 1;
-        let prediction = network.architecture().prediction();
+        let prediction = network.architecture().prediction_kind();
         let loss = Loss { prediction, targets: &self.targets, total, row: &mut self.row };
         self.metrics = loss.backward(logits, &mut self.gradients[last + 1][..logits.len()]);
         if self.workspace.barriers.contains(&last) {
-            self.activation_backward(last, network, 0..blocks(self.workspace.samples));
+            self.activation_backward(last, network, 0..block_count(self.workspace.samples));
         }
         self.backward(network, segment);
     }
 
     /// Runs a segment of the operators backward, without the operator at its first barrier, and with that at its last.
     pub(crate) fn backward(&mut self, network: &Network, segment: usize) {
-        let (blocks, ops) = (blocks(self.workspace.samples), self.workspace.segment(segment));
+        let (blocks, ops) = (block_count(self.workspace.samples), self.workspace.segment_ops(segment));
         // The operator at a barrier can go backward only after the sums over its gradient are known.
         let start = if segment == 0 { 0 } else { ops.start + 1 };
         let end = if segment == self.workspace.barriers.len() { ops.end } else { ops.end + 1 };
@@ -137,7 +137,10 @@ impl Worker {
         }
         if segment == 0 {
             for op in &mut self.workspace.ops {
-                op.operator.reduce_gradient(network.level(), &mut self.gradient[op.parameters.clone()]);
+                op.operator.write_accumulated_gradient(
+                    network.simd_level(),
+                    &mut self.gradient[op.parameters.clone()],
+                );
             }
         }
     }
@@ -150,13 +153,13 @@ impl Worker {
             self.activation_backward(i, network, blocks.clone());
         }
         let BatchSlice { dropout_key, first_block, .. } = self.slice;
-        let pass = self.workspace.pass(network, dropout_key, first_block, &blocks);
+        let pass = self.workspace.pass_context(network, dropout_key, first_block, &blocks);
         let Workspace { ops, activations, holds_all, .. } = &mut self.workspace;
-        let Op { operator, parameters, input, output, .. } = &mut ops[i];
-        let x = &activations[i][block_range(blocks.clone(), holds_all[i], *input)];
+        let FusedOp { operator, parameters, input, output, .. } = &mut ops[i];
+        let x = &activations[i][buffer_range(blocks.clone(), holds_all[i], *input)];
         let (before, after) = self.gradients.split_at_mut(i + 1);
-        let dy = &after[0][block_range(blocks.clone(), self.holds_all[i + 1], *output)];
-        let dx = (i > 0).then(|| &mut before[i][block_range(blocks.clone(), self.holds_all[i], *input)]);
+        let dy = &after[0][buffer_range(blocks.clone(), self.holds_all[i + 1], *output)];
+        let dx = (i > 0).then(|| &mut before[i][buffer_range(blocks.clone(), self.holds_all[i], *input)]);
         let gradient = &mut self.gradient[parameters.clone()];
         operator.backward(pass, &network.parameters()[parameters.clone()], x, dy, dx, gradient);
         if i > 0 && self.workspace.barriers.contains(&(i - 1)) {
@@ -168,11 +171,11 @@ impl Worker {
     /// function, and accumulates the sums over it.
     fn activation_backward(&mut self, i: usize, network: &Network, blocks: Range<usize>) {
         let BatchSlice { dropout_key, first_block, .. } = self.slice;
-        let pass = self.workspace.pass(network, dropout_key, first_block, &blocks);
+        let pass = self.workspace.pass_context(network, dropout_key, first_block, &blocks);
         let Workspace { ops, activations, holds_all, barriers, .. } = &mut self.workspace;
         let op = &mut ops[i];
-        let y = &activations[i + 1][block_range(blocks.clone(), holds_all[i + 1], op.output)];
-        let dy = &mut self.gradients[i + 1][block_range(blocks.clone(), self.holds_all[i + 1], op.output)];
+        let y = &activations[i + 1][buffer_range(blocks.clone(), holds_all[i + 1], op.output)];
+        let dy = &mut self.gradients[i + 1][buffer_range(blocks.clone(), self.holds_all[i + 1], op.output)];
         if let Some(dropout) = op.dropout {
             dropout.apply(pass, dy);
         }
@@ -184,8 +187,8 @@ impl Worker {
         if barriers.contains(&i)
             && let Some(statistics) = op.operator.batch_statistics()
         {
-            let x = &activations[i][block_range(blocks, holds_all[i], op.input)];
-            statistics.accumulate(pass, x, Some(dy));
+            let x = &activations[i][buffer_range(blocks, holds_all[i], op.input)];
+            statistics.accumulate_blocks(pass, x, Some(dy));
         }
     }
 
@@ -195,7 +198,7 @@ impl Worker {
     }
 
     /// Returns the metrics of the slice in the last step.
-    pub(crate) fn metrics(&self) -> BatchMetrics {
+    pub(crate) fn last_slice_metrics(&self) -> BatchMetrics {
         self.metrics
     }
 
@@ -205,7 +208,7 @@ impl Worker {
     }
 
     /// Returns how often the threads wait for each other in a step, forward and as often backward.
-    pub(crate) fn barriers(&self) -> usize {
+    pub(crate) fn barrier_count(&self) -> usize {
         self.workspace.barriers.len()
     }
 
@@ -218,7 +221,7 @@ impl Worker {
     /// Returns the layers with deferred weight gradients, in the order of their parameters.
     pub(crate) fn deferred_layers(&self) -> impl Iterator<Item = DeferredLayer> {
         self.workspace.ops.iter().enumerate().filter_map(|(i, op)| {
-            let weights = op.operator.deferred_weight_gradient()?.weights();
+            let weights = op.operator.deferred_weight_gradient()?.weight_count();
             let start = op.parameters.start;
             Some(DeferredLayer { op: i, weights: start..start + weights })
         })
@@ -230,19 +233,19 @@ impl Worker {
     }
 
     /// Returns the input of an operator that takes the whole batch, and the gradient of its output, `(block, shape)` each.
-    pub(crate) fn input_and_output_gradient(&self, op: usize) -> (&[Lanes], &[Lanes]) {
-        let blocks = 0..blocks(self.workspace.samples);
-        let Op { input, output, .. } = self.workspace.ops[op];
-        let x = &self.workspace.activations[op][block_range(blocks.clone(), true, input)];
-        (x, &self.gradients[op + 1][block_range(blocks, true, output)])
+    pub(crate) fn input_with_output_gradient(&self, op: usize) -> (&[Lanes], &[Lanes]) {
+        let blocks = 0..block_count(self.workspace.samples);
+        let FusedOp { input, output, .. } = self.workspace.ops[op];
+        let x = &self.workspace.activations[op][buffer_range(blocks.clone(), true, input)];
+        (x, &self.gradients[op + 1][buffer_range(blocks, true, output)])
     }
 
     /// Moves the running averages among the network's `parameters` towards the statistics of the last batch.
-    pub(crate) fn update_running(&mut self, parameters: &mut [f32]) {
+    pub(crate) fn update_running_stats(&mut self, parameters: &mut [f32]) {
         for &barrier in &self.workspace.barriers {
             let op = &mut self.workspace.ops[barrier];
             if let Some(statistics) = op.operator.batch_statistics() {
-                statistics.update_running(&mut parameters[op.parameters.clone()]);
+                statistics.update_running_stats(&mut parameters[op.parameters.clone()]);
             }
         }
     }

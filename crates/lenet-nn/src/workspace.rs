@@ -8,13 +8,13 @@ use std::ops::Range;
 
 use crate::{
     Network, Normalize, Shape,
-    layout::{Buffer, LANES, Lanes, blocks, zeros},
-    operator::{Activation, LayerContext, Operator, Pass},
+    activation_layout::{AlignedBuffer, LANES, Lanes, block_count, zeros},
+    operator::{Activation, LayerContext, Operator, PassContext},
     ops::dropout::DropoutOp,
 };
 
 /// An operator with the activation function and the dropout that follow it, in place on its output.
-pub(crate) struct Op {
+pub(crate) struct FusedOp {
     pub operator: Box<dyn Operator>,
     pub activation: Option<Activation>,
     pub dropout: Option<DropoutOp>,
@@ -26,7 +26,7 @@ pub(crate) struct Op {
     pub output: Shape,
 }
 
-impl Op {
+impl FusedOp {
     fn new(
         operator: Box<dyn Operator>,
         activation: Option<Activation>,
@@ -43,7 +43,7 @@ impl Op {
         self.dropout.is_none() && matches!(self.activation, None | Some(Activation::Relu))
     }
 
-    fn forward(&mut self, network: &Network, pass: Pass, x: &[Lanes], y: &mut [Lanes]) {
+    fn forward(&mut self, network: &Network, pass: PassContext, x: &[Lanes], y: &mut [Lanes]) {
         self.operator.forward(pass, &network.parameters()[self.parameters.clone()], x, y);
         if let Some(activation) = self.activation {
             activation.forward(pass.level, y);
@@ -55,16 +55,16 @@ impl Op {
 }
 
 /// An operator that copies its input, for an activation function or statistics that can't work on it in place.
-struct Copy;
+struct CopyOp;
 
-impl Operator for Copy {
-    fn forward(&mut self, _pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+impl Operator for CopyOp {
+    fn forward(&mut self, _pass: PassContext, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         y.copy_from_slice(x);
     }
 
     fn backward(
         &mut self,
-        _pass: Pass,
+        _pass: PassContext,
         _parameters: &[f32],
         _x: &[Lanes],
         dy: &[Lanes],
@@ -91,11 +91,11 @@ pub(crate) enum Mode {
 /// Layers that need sums over the whole batch divide the operators into segments: the first of them up to the first such layer,
 /// and so on. All threads wait for each other before the next segment.
 pub(crate) struct Workspace {
-    pub ops: Vec<Op>,
+    pub ops: Vec<FusedOp>,
     /// Index of the first operator that takes the whole batch.
     pub first_whole: usize,
     /// `activations[0]` is the input of the network and `activations[i + 1]` the output of operator `i`: `(block, shape)`.
-    pub activations: Vec<Buffer>,
+    pub activations: Vec<AlignedBuffer>,
     /// For each of `activations`, whether it holds all blocks rather than the current one.
     pub holds_all: Vec<bool>,
     /// In training, the indices of the operators that need sums over the whole batch.
@@ -111,11 +111,11 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Allocates memory for up to `samples`.
     pub fn new(network: &Network, samples: usize, mode: Mode) -> Self {
-        let max_blocks = blocks(samples);
-        let mut ops: Vec<Op> = Vec::new();
+        let max_blocks = block_count(samples);
+        let mut ops: Vec<FusedOp> = Vec::new();
         let architecture = network.architecture();
-        let (mut input, mut start, mut random_stream) = (architecture.input(), 0, 0);
-        for row in network.rows() {
+        let (mut input, mut start, mut random_stream) = (architecture.input_shape(), 0, 0);
+        for row in network.layer_summaries() {
             let output = row.output;
             let context = LayerContext { input, output, max_blocks, random_stream };
             if let crate::Layer::Dropout(layer) = *row.layer {
@@ -127,7 +127,7 @@ impl Workspace {
                     continue;
                 }
             }
-            let activation = row.layer.activation();
+            let activation = row.layer.as_activation();
             let operator = match (row.layer.operator(context), activation) {
                 (Some(operator), _) => Some(operator),
                 (None, None) => None,
@@ -137,13 +137,13 @@ impl Workspace {
                         None
                     }
                     // Of two activation functions in a row, each needs its own output.
-                    _ => Some(Box::new(Copy) as Box<dyn Operator>),
+                    _ => Some(Box::new(CopyOp) as Box<dyn Operator>),
                 },
             };
             if let Some(mut operator) = operator {
                 if ops.is_empty() && operator.batch_statistics().is_some() {
                     // Statistics are accumulated from the output of an operator.
-                    ops.push(Op::new(Box::new(Copy), None, 0..0, input, input));
+                    ops.push(FusedOp::new(Box::new(CopyOp), None, 0..0, input, input));
                 }
                 let parameters = start..start + row.parameters + row.buffers;
                 start = parameters.end;
@@ -151,9 +151,9 @@ impl Workspace {
                     && let Some(activation) = op.activation
                     && op.dropout.is_none()
                 {
-                    op.activation_is_fused = operator.fuse_activation(activation);
+                    op.activation_is_fused = operator.fuse_activation_backward(activation);
                 }
-                ops.push(Op::new(operator, activation, parameters, input, output));
+                ops.push(FusedOp::new(operator, activation, parameters, input, output));
             }
             input = output;
         }
@@ -162,7 +162,7 @@ impl Workspace {
         let has_statistics = ops.iter_mut().map(|op| op.operator.batch_statistics().is_some()).enumerate();
         let barriers = has_statistics.filter_map(|(i, waits)| (training && waits).then_some(i)).collect();
         let holds_all: Vec<bool> = (0..=ops.len()).map(|i| training || i == 0 || i >= first_whole).collect();
-        let (input, logits) = (architecture.input(), architecture.output().len());
+        let (input, logits) = (architecture.input_shape(), architecture.output_shape().len());
         let lens = std::iter::once(input.len()).chain(ops.iter().map(|op| op.output.len()));
         let activations = lens
             .zip(&holds_all)
@@ -172,11 +172,11 @@ impl Workspace {
     }
 
     /// Loads samples, each `(channels, height, width)`, and normalizes them.
-    pub fn load<'a>(&mut self, normalize: Normalize, images: impl ExactSizeIterator<Item = &'a [u8]>) {
-        let (table, len) = (normalize.table(), self.input.len());
+    pub fn load_images<'a>(&mut self, normalize: Normalize, images: impl ExactSizeIterator<Item = &'a [u8]>) {
+        let (table, len) = (normalize.lookup_table(), self.input.len());
         self.samples = images.len();
         let input = &mut self.activations[0];
-        input[self.samples / LANES * len..blocks(self.samples) * len].fill(Lanes::default());
+        input[self.samples / LANES * len..block_count(self.samples) * len].fill(Lanes::default());
         for (sample, image) in images.enumerate() {
             let block = &mut input[sample / LANES * len..][..len];
             for (lanes, &pixel) in block.iter_mut().zip(image) {
@@ -186,9 +186,10 @@ impl Workspace {
     }
 
     /// Prepares the operators for the network's current parameters.
-    pub fn prepare(&mut self, network: &Network) {
+    pub fn prepare_parameters(&mut self, network: &Network) {
         for op in &mut self.ops {
-            op.operator.prepare(network.level(), &network.parameters()[op.parameters.clone()]);
+            op.operator
+                .prepare_parameters(network.simd_level(), &network.parameters()[op.parameters.clone()]);
         }
     }
 
@@ -200,20 +201,20 @@ impl Workspace {
 
     /// Returns the logits of the last forward pass, as [`infer`](Self::infer).
     pub fn logits(&self) -> &[Lanes] {
-        &self.activations[self.ops.len()][..blocks(self.samples) * self.logits]
+        &self.activations[self.ops.len()][..block_count(self.samples) * self.logits]
     }
 
     /// Returns the pass over `blocks`, where `first_block` is the index in the batch of the first loaded block.
-    pub fn pass(
+    pub fn pass_context(
         &self,
         network: &Network,
         dropout_key: Option<u64>,
         first_block: usize,
         blocks: &Range<usize>,
-    ) -> Pass {
+    ) -> PassContext {
         let samples = self.samples.min(blocks.end * LANES) - blocks.start * LANES;
-        Pass {
-            level: network.level(),
+        PassContext {
+            level: network.simd_level(),
             training: self.mode == Mode::Training,
             dropout_key,
             first_block: first_block + blocks.start,
@@ -222,7 +223,7 @@ impl Workspace {
     }
 
     /// Returns the operators between two barriers.
-    pub fn segment(&self, segment: usize) -> Range<usize> {
+    pub fn segment_ops(&self, segment: usize) -> Range<usize> {
         let start = if segment == 0 { 0 } else { self.barriers[segment - 1] };
         start..self.barriers.get(segment).copied().unwrap_or(self.ops.len())
     }
@@ -235,7 +236,7 @@ impl Workspace {
         first_block: usize,
         segment: usize,
     ) {
-        let (blocks, ops) = (blocks(self.samples), self.segment(segment));
+        let (blocks, ops) = (block_count(self.samples), self.segment_ops(segment));
         let first_whole = self.first_whole.clamp(ops.start, ops.end);
         for block in 0..blocks {
             for i in ops.start..first_whole {
@@ -255,23 +256,23 @@ impl Workspace {
         first_block: usize,
         blocks: Range<usize>,
     ) {
-        let pass = self.pass(network, dropout_key, first_block, &blocks);
+        let pass = self.pass_context(network, dropout_key, first_block, &blocks);
         let op = &mut self.ops[i];
-        let x = block_range(blocks.clone(), self.holds_all[i], op.input);
-        let y = block_range(blocks, self.holds_all[i + 1], op.output);
+        let x = buffer_range(blocks.clone(), self.holds_all[i], op.input);
+        let y = buffer_range(blocks, self.holds_all[i + 1], op.output);
         let (before, after) = self.activations.split_at_mut(i + 1);
         let y = &mut after[0][y];
         op.forward(network, pass, &before[i][x], y);
         if self.barriers.contains(&(i + 1))
             && let Some(statistics) = self.ops[i + 1].operator.batch_statistics()
         {
-            statistics.accumulate(pass, y, None);
+            statistics.accumulate_blocks(pass, y, None);
         }
     }
 }
 
 /// Returns the range of `blocks` in a buffer of all blocks or of the current one.
-pub(crate) fn block_range(blocks: Range<usize>, holds_all: bool, shape: Shape) -> Range<usize> {
+pub(crate) fn buffer_range(blocks: Range<usize>, holds_all: bool, shape: Shape) -> Range<usize> {
     let len = shape.len();
     if holds_all { blocks.start * len..blocks.end * len } else { 0..blocks.len() * len }
 }

@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(not(target_family = "wasm"))]
-mod files;
+mod assets;
 #[cfg(target_family = "wasm")]
 mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
-pub use files::{PageFile, page_files};
+pub use assets::{Asset, assets};

@@ -29,20 +29,20 @@ impl Recognizer {
     #[wasm_bindgen(js_name = recognizeDrawing)]
     pub fn recognize_drawing(&self, drawing: &str) -> Result<String, JsError> {
         let drawing: Drawing = serde_json::from_str(drawing)?;
-        self.to_json(self.0.read_drawing(&drawing, false))
+        self.reading_to_json(self.0.read_drawing(&drawing, false))
     }
 
-    /// Recognizes an image of `(height, width, channels)`: gray, gray with alpha, RGB or RGBA. Returns the reading with details in
-    /// JSON.
+    /// Recognizes an image of `(height, width, channels)`: gray, gray with alpha, RGB or RGBA. Returns the reading with
+    /// details in JSON.
     ///
     /// # Errors
     /// If the number of bytes does not match the size.
     #[wasm_bindgen(js_name = recognizeImage)]
     pub fn recognize_image(&self, width: usize, height: usize, pixels: &[u8]) -> Result<String, JsError> {
-        self.to_json(self.0.read(&ImageView::new(width, height, pixels)?))
+        self.reading_to_json(self.0.read(&ImageView::new(width, height, pixels)?))
     }
 
-    fn to_json(&self, reading: Reading) -> Result<String, JsError> {
-        Ok(serde_json::to_string(&self.0.details(reading))?)
+    fn reading_to_json(&self, reading: Reading) -> Result<String, JsError> {
+        Ok(serde_json::to_string(&self.0.add_activations(reading))?)
     }
 }

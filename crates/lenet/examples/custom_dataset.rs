@@ -8,7 +8,8 @@
 //! architecture with a loop like this one.
 
 use lenet::nn::{
-    Architecture, Batch, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape, argmax,
+    Architecture, BatchContext, Conv2d, DataParallel, Layer, Linear, MaxPool2d, Network, Normalize, Shape,
+    argmax,
     optim::{Optimizer, OptimizerState},
 };
 
@@ -70,15 +71,15 @@ fn main() -> Result<(), lenet::Error> {
         random.shuffle(&mut samples);
         let mut loss = 0.0;
         for batch in samples.chunks(BATCH_SIZE) {
-            let step = Batch { len: batch.len(), dropout_key: None };
-            workers.step(&network, step, &mut [()], |range, worker, ()| {
+            let step = BatchContext { len: batch.len(), dropout_key: None };
+            workers.compute_gradients(&network, step, &mut [()], |range, worker, ()| {
                 let batch = &batch[range];
                 let images = batch.iter().map(|(image, _)| image.as_slice());
-                worker.load(&network, images, batch.iter().map(|(_, class)| one_hot(*class)));
+                worker.load_samples(&network, images, batch.iter().map(|(_, class)| one_hot(*class)));
             });
-            let level = network.level();
-            workers.update(level, state.step(optimizer.lr(), network.parameters_mut(), None));
-            loss += workers.metrics().loss;
+            let level = network.simd_level();
+            workers.update(level, state.begin_step(optimizer.lr(), network.parameters_mut(), None));
+            loss += workers.last_batch_metrics().loss;
         }
         let accuracy = 100.0 * accuracy(&network, &test);
         println!("epoch {epoch}: loss {:.4}, test accuracy {accuracy:.1}%", loss / samples.len() as f64);

@@ -34,10 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         optimizer: Optimizer::Adam { lr: 0.0005 },
         augmentation: Some(Augmentation::default()),
         // Pixels have to be normalized as in the first training.
-        normalize: network.normalize(),
+        normalize: network.normalization(),
         ..Recipe::default()
     };
-    let mut trainer = Trainer::new(network, &train, recipe, 0)?.init_from("lenet5");
+    let mut trainer = Trainer::new(network, &train, recipe, 0)?.with_init_weights_name("lenet5");
     while trainer.run_epoch(|_| ControlFlow::Continue(()))?.is_some() {}
     println!("after:  {:.1}%", 100.0 * accuracy(trainer.trained_network(), &test)?);
     Ok(())

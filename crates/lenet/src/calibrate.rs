@@ -3,12 +3,12 @@
 use crate::{
     CLASSES, image,
     nn::{Network, softmax},
-    recognize::{digit_probability, geometric_mean},
+    recognize::{any_digit_probability, geometric_mean},
 };
 
-/// Returns the temperature `T`, from 0.01 to 100, that maximizes the likelihood of `labels` under `softmax(logits / T)` (C. Guo, G.
-/// Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks", 2017, section 4.2). A network without
-/// mistakes gets the lowest.
+/// Returns the temperature `T`, from 0.01 to 100, that maximizes the likelihood of `labels` under `softmax(logits / T)` (C.
+/// Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks", 2017, section 4.2). A network
+/// without mistakes gets the lowest.
 ///
 /// The mean loss is convex in `b = 1/T`, and its derivative is the mean of `Σ_k p_k logit_k - logit_label`, so the
 /// temperature is found by bisection.
@@ -46,12 +46,12 @@ pub fn fit_temperature(labels: &[u8], logits: &[f32]) -> f32 {
 ///
 /// # Panics
 /// If `images` doesn't hold whole images.
-pub fn fit_threshold(network: &Network, images: &[u8], fraction: f64) -> f32 {
-    let blurred: Vec<u8> = images.as_chunks().0.iter().flat_map(image::blur).collect();
+pub fn fit_rejection_threshold(network: &Network, images: &[u8], fraction: f64) -> f32 {
+    let blurred: Vec<u8> = images.as_chunks().0.iter().flat_map(image::blur_as_upscaled).collect();
     let (sharp, blurred) = (network.probabilities(images), network.probabilities(&blurred));
     let pairs = sharp.as_chunks().0.iter().zip(blurred.as_chunks().0);
-    let probabilities =
-        pairs.map(|(first, second)| geometric_mean(digit_probability(first), digit_probability(second)));
+    let probabilities = pairs
+        .map(|(first, second)| geometric_mean(any_digit_probability(first), any_digit_probability(second)));
     quantile(probabilities.collect(), fraction)
 }
 

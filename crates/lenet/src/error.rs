@@ -33,7 +33,7 @@ pub enum Error {
         found: usize,
     },
     /// An IDX file holds images of another size than expected, or of a size that has no pixels or overflows.
-    #[error("image size: expected {}, found {rows}x{columns}", size(*expected))]
+    #[error("image size: expected {}, found {rows}x{columns}", format_image_size(*expected))]
     ImageSize {
         /// The expected rows and columns; `None` if any size with pixels is valid.
         expected: Option<(usize, usize)>,
@@ -295,6 +295,6 @@ pub(crate) fn ensure_setting(
     Err(Error::InvalidSetting { name, expected: expected.to_string(), found: found.to_string() })
 }
 
-fn size(expected: Option<(usize, usize)>) -> String {
+fn format_image_size(expected: Option<(usize, usize)>) -> String {
     expected.map_or("at least one pixel".to_owned(), |(rows, columns)| format!("{rows}x{columns} pixels"))
 }

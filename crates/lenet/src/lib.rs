@@ -17,8 +17,8 @@
 //!
 //! # Train
 //!
-//! [`models`] has LeNet-5 and other architectures; this one is defined layer by layer. The crate `lenet-mnist` embeds MNIST, whose
-//! 60,000 images replace the 1,200 drawn ones.
+//! [`models`] has LeNet-5 and other architectures; this one is defined layer by layer. The crate `lenet-mnist` embeds MNIST,
+//! whose 60,000 images replace the 1,200 drawn ones.
 //!
 //! ```
 //! use std::ops::ControlFlow;

@@ -29,7 +29,7 @@ pub(crate) fn deserialize_architecture<'de, D: Deserializer<'de>>(
 
 /// Sets the calibration of a network that was read from a file. In files written before architectures had an outlier class, a
 /// threshold implies one.
-pub(crate) fn calibrate(
+pub(crate) fn restore_calibration(
     network: Network,
     temperature: f32,
     threshold: Option<f32>,
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn architecture_for_dense_prediction_has_labels_instead_of_classes() {
         let input = Shape { channels: 1, height: 8, width: 8 };
-        let architecture = Architecture::dense("dense", input, 2)
+        let architecture = Architecture::dense_prediction("dense", input, 2)
             .layer("conv1", Conv2d::new(1, 4, 4).stride(2).padding(1))
             .layer("conv2", Conv2d::new(4, 8, 3).dilation(2).padding(2))
             .layer("shuffle", PixelShuffle::new(2));

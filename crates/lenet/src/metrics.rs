@@ -1,5 +1,5 @@
-//! Metrics of a classifier: accuracy with a confidence interval, confusion matrix, precision, recall, calibration error. Metrics of the
-//! labels of pixels.
+//! Metrics of a classifier: accuracy with a confidence interval, confusion matrix, precision, recall, calibration error.
+//! Metrics of the labels of pixels.
 
 use std::ops::Range;
 
@@ -40,8 +40,8 @@ pub struct Mistake {
 }
 
 impl Evaluation {
-    /// Compares `labels`, `(batch)`, with `probabilities`, `(batch, classes)`. The prediction is the most probable class, the lowest
-    /// of several.
+    /// Compares `labels`, `(batch)`, with `probabilities`, `(batch, classes)`. The prediction is the most probable class,
+    /// the lowest of several.
     ///
     /// # Errors
     /// [`Error::NoImages`] if there are no labels, [`Error::PredictionCount`] if there is not one row of probabilities for
@@ -113,7 +113,7 @@ impl Evaluation {
     }
 
     /// Returns the fraction of correct predictions in a range of the images, 0 to 1, or 0 if the range is empty.
-    pub fn accuracy_in(&self, images: Range<usize>) -> f64 {
+    pub fn accuracy_in_range(&self, images: Range<usize>) -> f64 {
         let mistakes = self.mistakes.iter().filter(|mistake| images.contains(&mistake.index)).count();
         (images.len() - mistakes) as f64 / images.len().max(1) as f64
     }
@@ -140,7 +140,7 @@ impl Evaluation {
 
     /// Returns the accuracy, 0 to 1, of the most confident predictions: of the fraction `coverage` (0 to 1) of all, and of one at
     /// least.
-    pub fn accuracy_at(&self, coverage: f64) -> f64 {
+    pub fn accuracy_at_coverage(&self, coverage: f64) -> f64 {
         let count = (coverage * self.total() as f64).round().clamp(1.0, self.total() as f64) as usize;
         count_correct(&self.predictions[..count]) / count as f64
     }
@@ -210,7 +210,10 @@ mod tests {
         let evaluation = Evaluation::new(&labels, rows.as_flattened()).unwrap();
 
         assert_eq!((evaluation.correct(), evaluation.total(), evaluation.accuracy()), (3, 6, 0.5));
-        assert_eq!([0..3, 3..6, 2..2].map(|part| evaluation.accuracy_in(part)), [2.0 / 3.0, 1.0 / 3.0, 0.0]);
+        assert_eq!(
+            [0..3, 3..6, 2..2].map(|part| evaluation.accuracy_in_range(part)),
+            [2.0 / 3.0, 1.0 / 3.0, 0.0]
+        );
         let mut confusion_matrix = [[0; CLASSES]; CLASSES];
         (confusion_matrix[3][3], confusion_matrix[3][5]) = (2, 1);
         (confusion_matrix[5][5], confusion_matrix[5][3], confusion_matrix[8][5]) = (1, 1, 1);
@@ -259,7 +262,10 @@ mod tests {
         let evaluation = Evaluation::new(&[3, 5, 4], rows.as_flattened()).unwrap();
         let expected = ((1.0 - 1.82_f64).abs() + (1.0 - 0.55)) / 3.0;
         assert!((evaluation.calibration_error() - expected).abs() < 1e-7);
-        assert_eq!([0.0, 0.5, 0.7, 1.0].map(|c| evaluation.accuracy_at(c)), [0.0, 0.5, 0.5, 2.0 / 3.0]);
+        assert_eq!(
+            [0.0, 0.5, 0.7, 1.0].map(|c| evaluation.accuracy_at_coverage(c)),
+            [0.0, 0.5, 0.5, 2.0 / 3.0]
+        );
         let certain = Evaluation::new(&[3, 5], [row(3, 1.0), row(4, 1.0)].as_flattened()).unwrap();
         assert_eq!(certain.calibration_error(), 0.5);
     }

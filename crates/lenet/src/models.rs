@@ -1,14 +1,14 @@
-//! Architectures by name: the three of the PyTorch tutorial, with its names of layers, two VGG-style networks, and one that tells ink
-//! from rules.
+//! Architectures by name: the three of the PyTorch tutorial, with its names of layers, two VGG-style networks, and one that
+//! tells ink from rules.
 //!
-//! [`ink`] takes parts of pages and returns two logits for each pixel. All others take images `(1, 28, 28)` and return ten logits.
-//! [`by_name`] finds one.
+//! [`ink`] takes parts of pages and returns two logits for each pixel. All others take images `(1, 28, 28)` and return ten
+//! logits. [`by_name`] finds one.
 
 use crate::{
     CLASSES, SIDE,
     data::{
         INPUT_SHAPE,
-        synthetic::page::{self, LABELS},
+        synthetic::page::{self, LABEL_NAMES},
     },
     nn::{
         Architecture, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, PixelShuffle, Shape,
@@ -54,8 +54,8 @@ pub fn cnn() -> Architecture {
         .layer("output", Linear::new(128, 10))
 }
 
-/// Returns LeNet-5 (Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition", 1998,
-/// section II.B): 61,706 parameters.
+/// Returns LeNet-5 (Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
+/// recognition", 1998, section II.B): 61,706 parameters.
 ///
 /// As in most implementations today, and unlike in the paper, each map of the second convolution is connected to all maps of the
 /// first.
@@ -112,7 +112,7 @@ fn vgg_style(name: &str, channels: &[&[usize]]) -> Architecture {
 }
 
 /// Returns a fully convolutional network that tells for each pixel whether it shows ink and whether it shows a rule
-/// ([`LABELS`]): 28,472 parameters, 65 million multiply-adds for a patch of 96x96.
+/// ([`LABEL_NAMES`]): 28,472 parameters, 65 million multiply-adds for a patch of 96x96.
 ///
 /// Its input is the [local contrast](crate::image::local_contrast()) of a page. All layers work at half resolution, which costs a
 /// quarter, and the last one returns the four pixels of each position as channels (sub-pixel convolution: W. Shi et al., 2016,
@@ -120,11 +120,11 @@ fn vgg_style(name: &str, channels: &[&[usize]]) -> Architecture {
 /// [`Network::with_input_size`](crate::nn::Network::with_input_size) runs it on larger parts of a page.
 pub fn ink() -> Architecture {
     const CHANNELS: usize = 24;
-    let input = Shape { channels: 1, height: page::SIDE, width: page::SIDE };
+    let input = Shape { channels: 1, height: page::PATCH_SIDE, width: page::PATCH_SIDE };
     let convolutions = [Conv2d::new(1, CHANNELS, 4).stride(2).padding(1)].into_iter();
     let dilated = [1, 2, 4, 8, 1]
         .map(|dilation| Conv2d::new(CHANNELS, CHANNELS, 3).dilation(dilation).padding(dilation));
-    let mut architecture = Architecture::dense("ink", input, LABELS.len());
+    let mut architecture = Architecture::dense_prediction("ink", input, LABEL_NAMES.len());
     for (number, convolution) in (1..).zip(convolutions.chain(dilated)) {
         architecture = architecture
             .layer(format!("conv{number}"), convolution)
@@ -132,7 +132,7 @@ pub fn ink() -> Architecture {
             .layer(format!("relu{number}"), Layer::ReLU);
     }
     architecture
-        .layer("conv7", Conv2d::new(CHANNELS, 4 * LABELS.len(), 3).padding(1))
+        .layer("conv7", Conv2d::new(CHANNELS, 4 * LABEL_NAMES.len(), 3).padding(1))
         .layer("shuffle", PixelShuffle::new(2))
 }
 

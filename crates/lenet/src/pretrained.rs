@@ -32,15 +32,16 @@ pub fn lenet5() -> (Network, Provenance) {
     load(include_bytes!("../weights/lenet5.safetensors"))
 }
 
-/// Returns [`models::vgg`](crate::models::vgg), trained with its most accurate recipe. It is slower than LeNet-5 and more accurate.
+/// Returns [`models::vgg`](crate::models::vgg), trained with its most accurate recipe. It is slower than LeNet-5 and more
+/// accurate.
 pub fn vgg() -> (Network, Provenance) {
     load(include_bytes!("../weights/vgg.safetensors"))
 }
 
 /// Returns [`models::vgg_wide`](crate::models::vgg_wide), trained for handwriting unlike MNIST's, with an outlier class.
 ///
-/// These are the weights for [`recognize`](crate::recognize). Their accuracy on MNIST is below that of [`vgg`]. Their architecture
-/// has the name `handwriting`, because the file was written before `vgg_wide` had its name.
+/// These are the weights for [`recognize`](crate::recognize). Their accuracy on MNIST is below that of [`vgg`]. Their
+/// architecture has the name `handwriting`, because the file was written before `vgg_wide` had its name.
 pub fn handwriting() -> (Network, Provenance) {
     load(include_bytes!("../weights/handwriting.safetensors"))
 }
@@ -62,7 +63,7 @@ fn load(bytes: &[u8]) -> (Network, Provenance) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{image::LOCAL_CONTRAST_NORMALIZE, models, nn::Architecture};
+    use crate::{image::INK_NETWORK_NORMALIZE, models, nn::Architecture};
 
     #[test]
     fn embedded_weights_have_the_documented_architecture_and_provenance() {
@@ -81,7 +82,7 @@ mod tests {
             );
             assert_eq!(network.temperature() != 1.0, name != "ink", "{name}: classifiers are calibrated");
         }
-        assert_eq!(ink().0.normalize(), LOCAL_CONTRAST_NORMALIZE);
+        assert_eq!(ink().0.normalization(), INK_NETWORK_NORMALIZE);
         assert!(by_name("mlp").is_none());
     }
 }

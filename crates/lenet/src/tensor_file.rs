@@ -14,18 +14,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     Error,
     data::{Task, check_digit_network},
-    nn::{Architecture, Network, Normalize, Tensor},
+    nn::{Architecture, NamedTensor, Network, Normalize},
 };
 
 /// The metadata key.
-const KEY: &str = "lenet";
+const METADATA_KEY: &str = "lenet";
 
 /// Returns a safetensors file of `tensors` as `dtype`, which is `F16` or `F32`, with `metadata` under the key.
 ///
 /// # Errors
 /// [`Error::Unwritable`] if the format cannot hold the tensors.
-pub(crate) fn write(
-    tensors: impl Iterator<Item = Tensor>,
+pub(crate) fn serialize_tensors(
+    tensors: impl Iterator<Item = NamedTensor>,
     dtype: Dtype,
     metadata: &impl Serialize,
 ) -> Result<Vec<u8>, Error> {
@@ -46,7 +46,7 @@ pub(crate) fn write(
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(Error::Unwritable)?;
-    serialize(views, Some(HashMap::from([(KEY.to_owned(), metadata)]))).map_err(Error::Unwritable)
+    serialize(views, Some(HashMap::from([(METADATA_KEY.to_owned(), metadata)]))).map_err(Error::Unwritable)
 }
 
 /// Reads the tensors of a safetensors file and checks that all are used.
@@ -65,7 +65,7 @@ impl<'a> TensorReader<'a> {
     /// [`Error::Safetensors`] if `bytes` are not a whole safetensors file.
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(Error::Safetensors)?;
-        let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).cloned();
+        let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY)).cloned();
         let file = SafeTensors::deserialize(bytes).map_err(Error::Safetensors)?;
         Ok(Self { file, metadata, read: Vec::new() })
     }
@@ -88,8 +88,8 @@ impl<'a> TensorReader<'a> {
     ///
     /// # Errors
     /// [`Error::Network`] if the architecture is invalid, [`Error::NotDigitNetwork`], [`Error::MissingParameters`], or an error of
-    /// [`tensor`](Self::tensor).
-    pub fn network(
+    /// [`read_tensor`](Self::read_tensor).
+    pub fn read_network(
         &mut self,
         prefix: &str,
         architecture: Architecture,
@@ -110,8 +110,8 @@ impl<'a> TensorReader<'a> {
             check_digit_network(&network)?;
         }
         let mut rows = Vec::with_capacity(expected);
-        for (name, shape) in network.architecture().tensors() {
-            rows.extend(self.tensor(format!("{prefix}{name}"), &shape)?);
+        for (name, shape) in network.architecture().tensor_shapes() {
+            rows.extend(self.read_tensor(format!("{prefix}{name}"), &shape)?);
         }
         let parameters = network.to_engine_order(&rows);
         network.parameters_mut().copy_from_slice(&parameters);
@@ -123,7 +123,7 @@ impl<'a> TensorReader<'a> {
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::ShapeMismatch`], [`Error::UnsupportedDtype`], or [`Error::InvalidValue`] if a value
     /// is not finite.
-    pub fn tensor(&mut self, name: String, shape: &[usize]) -> Result<Vec<f32>, Error> {
+    pub fn read_tensor(&mut self, name: String, shape: &[usize]) -> Result<Vec<f32>, Error> {
         let Ok(view) = self.file.tensor(&name) else { return Err(Error::MissingTensor { name }) };
         if view.shape() != shape {
             return Err(Error::ShapeMismatch {
@@ -150,7 +150,7 @@ impl<'a> TensorReader<'a> {
     ///
     /// # Errors
     /// [`Error::UnknownTensors`].
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn ensure_all_read(self) -> Result<(), Error> {
         let mut names = self.file.names();
         // PyTorch counts the batches of a batch normalization, but the count has no effect with its default momentum.
         names.retain(|name| {
@@ -176,7 +176,7 @@ pub(crate) mod tests {
             let len = shape.iter().product::<usize>() * dtype.bitsize() / 8;
             (*name, TensorView::new(*dtype, shape.to_vec(), &zeros[..len]).unwrap())
         });
-        serialize(views, metadata.map(|text| HashMap::from([(KEY.into(), text.into())]))).unwrap()
+        serialize(views, metadata.map(|text| HashMap::from([(METADATA_KEY.into(), text.into())]))).unwrap()
     }
 
     /// Returns the file `bytes` of `F32` tensors after a change of its metadata and of each tensor's name and values. A tensor
@@ -196,8 +196,8 @@ pub(crate) mod tests {
             let len = values.len();
             change_tensor(&mut name, &mut values);
             let shape = if values.len() == len { view.shape().to_vec() } else { vec![values.len()] };
-            Tensor { name, shape, values }
+            NamedTensor { name, shape, values }
         });
-        write(tensors, Dtype::F32, &metadata).unwrap()
+        serialize_tensors(tensors, Dtype::F32, &metadata).unwrap()
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    metadata::{calibrate, default_temperature, deserialize_architecture},
+    metadata::{default_temperature, deserialize_architecture, restore_calibration},
     nn::{Architecture, Network, Normalize},
     tensor_file::{self, TensorReader},
     train::Recipe,
@@ -29,8 +29,8 @@ pub struct Provenance {
     pub seed: u64,
     /// Number of completed epochs.
     pub epochs: usize,
-    /// Fraction of the test images that the network classifies correctly, or of a network that tells ink from rules the F1 score of
-    /// the pixels that show ink; `None` if it was not evaluated on test images.
+    /// Fraction of the test images that the network classifies correctly, or of a network that tells ink from rules the F1
+    /// score of the pixels that show ink; `None` if it was not evaluated on test images.
     pub test_accuracy: Option<f64>,
     /// Metrics on held-out training images; `None` if none were held out.
     #[serde(alias = "validation")]
@@ -73,13 +73,13 @@ struct Metadata {
 pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, Error> {
     let metadata = Metadata {
         architecture: network.architecture().clone(),
-        normalize: network.normalize(),
+        normalize: network.normalization(),
         temperature: network.temperature(),
         threshold: network.rejection_threshold(),
         provenance: provenance.clone(),
     };
     let half = network.parameters().iter().all(|&value| f16::from_f32(value).to_f32() == value);
-    tensor_file::write(network.tensors(), if half { Dtype::F16 } else { Dtype::F32 }, &metadata)
+    tensor_file::serialize_tensors(network.tensors(), if half { Dtype::F16 } else { Dtype::F32 }, &metadata)
 }
 
 /// Reads a network and its provenance from a file that [`to_bytes`] wrote.
@@ -92,9 +92,9 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
 pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
     let mut tensors = TensorReader::new(bytes)?;
     let metadata: Metadata = tensors.metadata("a network's description")?;
-    let network = tensors.network("", metadata.architecture, metadata.normalize)?;
-    tensors.finish()?;
-    let network = calibrate(network, metadata.temperature, metadata.threshold)?;
+    let network = tensors.read_network("", metadata.architecture, metadata.normalize)?;
+    tensors.ensure_all_read()?;
+    let network = restore_calibration(network, metadata.temperature, metadata.threshold)?;
     Ok((network, metadata.provenance))
 }
 
@@ -112,8 +112,8 @@ pub fn from_state_dict(
     if tensors.has_metadata() {
         return Err(Error::UnexpectedMetadata);
     }
-    let network = tensors.network("", architecture, normalize)?;
-    tensors.finish()?;
+    let network = tensors.read_network("", architecture, normalize)?;
+    tensors.ensure_all_read()?;
     Ok(network)
 }
 
@@ -150,7 +150,7 @@ mod tests {
         let (found, from) = from_bytes(&bytes).unwrap();
         assert_eq!(from, provenance());
         assert_eq!(found.architecture(), network().architecture());
-        assert_eq!(found.normalize(), MNIST_NORMALIZE);
+        assert_eq!(found.normalization(), MNIST_NORMALIZE);
         assert_eq!(found.parameters(), network().parameters());
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use lenet::{
-    nn::{Architecture, Network, Tensor},
+    nn::{Architecture, NamedTensor, Network},
     train::Checkpoint,
     weights,
 };
@@ -24,7 +24,7 @@ fn network(metadata: &Value) -> Network {
 }
 
 /// Returns a safetensors file with this metadata.
-fn file(tensors: Vec<Tensor>, metadata: &Value) -> Vec<u8> {
+fn file(tensors: Vec<NamedTensor>, metadata: &Value) -> Vec<u8> {
     let tensors: Vec<_> = tensors
         .into_iter()
         .map(|tensor| {
@@ -57,10 +57,12 @@ fn checkpoint_example_round_trips() {
     let example = &examples()[1];
     let network = network(example);
     let prefixed = |prefix: &'static str| {
-        network.tensors().map(move |tensor| Tensor { name: format!("{prefix}{}", tensor.name), ..tensor })
+        network
+            .tensors()
+            .map(move |tensor| NamedTensor { name: format!("{prefix}{}", tensor.name), ..tensor })
     };
     let parameters = network.parameters().len();
-    let moments = ["first_moment", "second_moment"].map(|name| Tensor {
+    let moments = ["first_moment", "second_moment"].map(|name| NamedTensor {
         name: name.into(),
         shape: vec![parameters],
         values: vec![0.0; parameters],

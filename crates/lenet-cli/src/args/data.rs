@@ -23,7 +23,7 @@ pub struct DataArgs {
 
 impl DataArgs {
     /// Reads one split, which has at least one image.
-    pub fn load(&self, split: Split) -> anyhow::Result<Dataset> {
-        self.data.clone().unwrap_or_default().load(split)
+    pub fn load_split(&self, split: Split) -> anyhow::Result<Dataset> {
+        self.data.clone().unwrap_or_default().load_split(split)
     }
 }

@@ -2,7 +2,7 @@
 
 use lenet::{nn::Normalize, train::Recipe};
 
-use crate::{catalog::ArchitectureName, recipe::Source};
+use crate::{catalog::ArchitectureName, recipe::RecipeSource};
 
 /// The options `--recipe`, `--epochs` and `--batch-size`.
 #[derive(clap::Args)]
@@ -20,7 +20,7 @@ pub struct RecipeArgs {
     /// - A file has the format that --print-recipe prints. The optional fields `warmup` (fraction of the steps),
     ///   `label_smoothing` and `ema` (decay of the moving average of the weights) default to 0, which disables the feature.
     #[arg(long, value_name = "NAME|FILE.toml", default_value = "default")]
-    recipe: Source,
+    recipe: RecipeSource,
     /// Number of epochs [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,

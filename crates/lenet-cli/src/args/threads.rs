@@ -12,12 +12,12 @@ pub struct ThreadArgs {
 
 impl ThreadArgs {
     /// Starts the global thread pool.
-    pub fn start(&self) -> anyhow::Result<()> {
-        start_threads(self.threads.map_or(0, usize::from))
+    pub fn start_thread_pool(&self) -> anyhow::Result<()> {
+        start_thread_pool(self.threads.map_or(0, usize::from))
     }
 }
 
 /// Starts the global thread pool with `count` threads, or one for each core if `count` is 0.
-pub fn start_threads(count: usize) -> anyhow::Result<()> {
+pub fn start_thread_pool(count: usize) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("threads could not be started")
 }

@@ -3,7 +3,7 @@
 use std::{fs::File, path::PathBuf, time::Duration};
 
 use crate::{
-    data::known::{FILES, KnownDataset},
+    data::known_datasets::{IDX_FILE_NAMES, KnownDataset},
     download::Downloader,
     output::{create_folder, print},
 };
@@ -47,8 +47,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
     let downloader = Downloader::new(Duration::from_secs(args.timeout), args.retries, Duration::from_secs(1));
     let mut downloaded = 0;
-    for (file, checksum) in FILES.iter().zip(args.dataset.checksums()) {
-        downloaded += usize::from(downloader.fetch(&mirrors, &folder.join(file), checksum)?);
+    for (file, checksum) in IDX_FILE_NAMES.iter().zip(args.dataset.checksums()) {
+        downloaded += usize::from(downloader.download_if_missing(&mirrors, &folder.join(file), checksum)?);
     }
-    print(format_args!("{}: {} files verified, {downloaded} downloaded\n", folder.display(), FILES.len()))
+    print(format_args!(
+        "{}: {} files verified, {downloaded} downloaded\n",
+        folder.display(),
+        IDX_FILE_NAMES.len()
+    ))
 }

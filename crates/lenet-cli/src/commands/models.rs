@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use lenet::weights;
 
 use crate::{
-    catalog::{ArchitectureName, totals},
-    format::{percent_or_dash, thousands},
+    catalog::{ArchitectureName, model_complexity},
+    format::{percent_or_dash, with_thousands_separators},
     output::print,
 };
 
@@ -22,13 +22,16 @@ pub fn run(Args {}: Args) -> anyhow::Result<()> {
         "architecture", "parameters", "multiply-adds", "weights", "bytes", "test accuracy", "trained with"
     );
     for &name in ArchitectureName::value_variants() {
-        let totals = totals(&name.architecture())?;
-        let (parameters, multiply_adds) = (thousands(totals.parameters), thousands(totals.multiply_adds));
+        let model_complexity = model_complexity(&name.architecture())?;
+        let (parameters, multiply_adds) = (
+            with_thousands_separators(model_complexity.parameters),
+            with_thousands_separators(model_complexity.multiply_adds),
+        );
         let _ = write!(text, "{:<12} {parameters:>10} {multiply_adds:>13}  ", name.as_str());
         let _ = match name.pretrained() {
             Some(pretrained) => {
                 let (network, provenance) = pretrained.load();
-                let bytes = thousands(weights::to_bytes(&network, &provenance)?.len());
+                let bytes = with_thousands_separators(weights::to_bytes(&network, &provenance)?.len());
                 let accuracy = percent_or_dash(provenance.test_accuracy);
                 let (recipe, epochs, seed) = (&provenance.recipe.name, provenance.epochs, provenance.seed);
                 let remark = if name == ArchitectureName::Ink { " (F1 of ink)" } else { "" };

@@ -6,7 +6,7 @@ use lenet::{CLASSES, nn::argmax};
 use serde_json::json;
 
 use crate::{
-    args::WeightsArgs,
+    args::StateDictArgs,
     data,
     output::{print, write_atomically},
 };
@@ -17,7 +17,7 @@ pub struct Args {
     /// Trained weights: a built-in name (see `lenet models`) or a .safetensors file
     weights: PathBuf,
     #[command(flatten)]
-    weights_args: WeightsArgs,
+    state_dict_args: StateDictArgs,
     /// Images: a .csv file with the columns of Kaggle's test.csv (pixel0,...,pixel783), or an IDX file, raw or .gz
     images: PathBuf,
     /// Where to write the predictions [default: stdout]
@@ -30,8 +30,8 @@ pub struct Args {
 
 /// Writes a prediction for each image. Image ids count from 1, as Kaggle's do.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let network = args.weights_args.load(&args.weights)?;
-    let logits = network.logits(&data::read_images(&args.images)?);
+    let network = args.state_dict_args.load_network(&args.weights)?;
+    let logits = network.logits(&data::read_unlabeled_images(&args.images)?);
     let mut text = if args.json { String::new() } else { "ImageId,Label\n".to_owned() };
     for (id, logits) in (1..).zip(logits.chunks_exact(CLASSES)) {
         let label = argmax(logits);

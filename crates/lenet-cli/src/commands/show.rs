@@ -13,7 +13,7 @@ use crate::{
     data::Split,
     figure::{self, CaptionedImage},
     output::print,
-    terminal::{self, GrayLevels},
+    terminal::{self, ColorSupport},
 };
 
 /// Show the shapes of a dataset, how often each digit occurs, and its first images
@@ -46,36 +46,36 @@ pub struct Args {
 
 /// Prints shapes and counts, and draws the images if stdout is a terminal.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let (train, test) = (args.data.load(Split::Train)?, args.data.load(Split::Test)?);
+    let (train, test) = (args.data.load_split(Split::Train)?, args.data.load_split(Split::Test)?);
     let split = match args.split {
         Split::Train => &train,
         Split::Test => &test,
     };
     let last = split.len() - 1;
     ensure!(args.index <= last, "index: expected 0 to {last}, found {}", args.index);
-    print(describe(&train, &test))?;
+    print(dataset_statistics(&train, &test))?;
 
     let (count, columns) = (usize::from(args.rows) * usize::from(args.columns), usize::from(args.columns));
     let mut shown = split.slice(args.index..split.len().min(args.index + count));
     if args.augment {
-        shown = augmented(&shown, count, args.seed)?;
+        shown = augmented_copies(&shown, count, args.seed)?;
     }
     let images: Vec<_> = (0..shown.len())
-        .map(|index| CaptionedImage::digit(shown.image(index), shown.labels()[index].to_string()))
+        .map(|index| CaptionedImage::from_digit(shown.image(index), shown.labels()[index].to_string()))
         .collect();
     if std::io::stdout().is_terminal() {
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
-        print(terminal::draw(&images, columns, width, GrayLevels::from_environment()))?;
+        print(terminal::draw(&images, columns, width, ColorSupport::from_environment()))?;
     }
     if let Some(path) = &args.out {
-        figure::sheet("", &images, columns).save(path)?;
+        figure::image_grid("", &images, columns).save(path)?;
         print(format_args!("\n{} images written to {}\n", images.len(), path.display()))?;
     }
     Ok(())
 }
 
 /// Formats the shapes of the four arrays, and the number of images of each digit.
-fn describe(train: &Dataset, test: &Dataset) -> String {
+fn dataset_statistics(train: &Dataset, test: &Dataset) -> String {
     let shapes = |dataset: &Dataset| format!("({0}, {SIDE}, {SIDE}) ({0},)", dataset.len());
     let mut text = format!("{} {}\n\ndigit", shapes(train), shapes(test));
     for digit in 0..CLASSES {
@@ -91,11 +91,11 @@ fn describe(train: &Dataset, test: &Dataset) -> String {
 }
 
 /// Returns the first image of `dataset` and augmentations of it, `count` images in all.
-fn augmented(dataset: &Dataset, count: usize, seed: u64) -> anyhow::Result<Dataset> {
+fn augmented_copies(dataset: &Dataset, count: usize, seed: u64) -> anyhow::Result<Dataset> {
     let mut augmenter = Augmenter::new(Augmentation::default())?;
     let mut images = dataset.image(0).repeat(count);
     for (index, image) in images.chunks_exact_mut(PIXELS).enumerate().skip(1) {
-        augmenter.warp(dataset.image(0), seed ^ ((index as u64) << 32), image);
+        augmenter.augment(dataset.image(0), seed ^ ((index as u64) << 32), image);
     }
     Ok(Dataset::new(images, vec![dataset.labels()[0]; count])?)
 }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use lenet::nn::Architecture;
 
 use crate::{
-    catalog::{ArchitectureName, totals},
-    format::thousands,
+    catalog::{ArchitectureName, model_complexity},
+    format::with_thousands_separators,
     output::print,
 };
 
@@ -19,11 +19,11 @@ pub struct Args {
 
 /// Prints the table.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    print(table(&args.architecture.architecture())?)
+    print(layer_table(&args.architecture.architecture())?)
 }
 
 /// Formats one line for each layer and one for the totals. Shapes and multiply-adds are those of one image.
-fn table(architecture: &Architecture) -> anyhow::Result<String> {
+fn layer_table(architecture: &Architecture) -> anyhow::Result<String> {
     let mut text = format!(
         "{}\n\n{:<9} {:<10} {:>12} {:>11} {:>14}\n",
         architecture.name(),
@@ -33,7 +33,7 @@ fn table(architecture: &Architecture) -> anyhow::Result<String> {
         "parameters",
         "multiply-adds"
     );
-    let count = |number: usize| if number == 0 { String::new() } else { thousands(number) };
+    let count = |number: usize| if number == 0 { String::new() } else { with_thousands_separators(number) };
     let mut line = |name: &str, kind: &str, output: &str, parameters, multiply_adds| {
         let (parameters, multiply_adds) = (count(parameters), count(multiply_adds));
         // A long type takes the space of the output.
@@ -41,11 +41,11 @@ fn table(architecture: &Architecture) -> anyhow::Result<String> {
         let line = format!("{name:<9} {kind:<11}{output:>width$} {parameters:>11} {multiply_adds:>14}");
         let _ = writeln!(text, "{}", line.trim_end());
     };
-    line("input", "", &architecture.input().to_string(), 0, 0);
+    line("input", "", &architecture.input_shape().to_string(), 0, 0);
     for row in &architecture.summary()? {
         line(row.name, row.layer.type_name(), &row.output.to_string(), row.parameters, row.multiply_adds);
     }
-    let totals = totals(architecture)?;
-    line("total", "", "", totals.parameters, totals.multiply_adds);
+    let model_complexity = model_complexity(architecture)?;
+    line("total", "", "", model_complexity.parameters, model_complexity.multiply_adds);
     Ok(text)
 }

@@ -28,7 +28,7 @@ pub struct Args {
 }
 
 /// Printed at the end.
-const MISTAKES_OF_THE_TUTORIAL: &str = "\
+const TUTORIAL_ERRATA: &str = "\
 The tutorial creates its test set with train=True, so its published accuracies
 are those on the training images. The last column has the accuracy on the test
 images.
@@ -40,8 +40,8 @@ of percentage points from seed to seed.
 
 /// Trains the networks and prints one line an epoch.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    args.threads.start()?;
-    let (train, test) = (args.data.load(Split::Train)?, args.data.load(Split::Test)?);
+    args.threads.start_thread_pool()?;
+    let (train, test) = (args.data.load_split(Split::Train)?, args.data.load_split(Split::Test)?);
     let networks =
         if args.networks.is_empty() { TutorialNetwork::value_variants() } else { &args.networks[..] };
     for &network in networks {
@@ -52,7 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             print("\n")?;
         }
     }
-    print(MISTAKES_OF_THE_TUTORIAL)
+    print(TUTORIAL_ERRATA)
 }
 
 /// Trains one network like the tutorial. "Model accuracy" is measured on the training images because the tutorial does so.

@@ -7,7 +7,7 @@ use lenet::{PIXELS, data::idx};
 
 /// Whether a CSV file has labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Labels {
+pub enum LabelColumn {
     /// A first column `label`, as in train.csv.
     First,
     /// Pixels only, as in test.csv.
@@ -20,11 +20,11 @@ const MAX_LINE_BYTES: u64 = 16 << 10;
 /// Parses a file and returns the labels (image), which are empty if the file has none, and the pixels (image, row, column).
 ///
 /// # Errors
-/// If the header is not `label,pixel0,...,pixel783` (without `label` for [`Labels::Absent`]), a line has another number of
+/// If the header is not `label,pixel0,...,pixel783` (without `label` for [`LabelColumn::Absent`]), a line has another number of
 /// cells, a cell is no number from 0 to 255, or there are more than [`idx::MAX_IMAGES`] images.
-pub fn parse(mut file: impl BufRead, labels: Labels) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+pub fn parse(mut file: impl BufRead, labels: LabelColumn) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let mut columns: Vec<_> = (0..PIXELS).map(|pixel| format!("pixel{pixel}")).collect();
-    if labels == Labels::First {
+    if labels == LabelColumn::First {
         columns.insert(0, "label".to_owned());
     }
 

@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 use lenet::{CLASSES, Dataset, PIXELS, pretrained, recognize::Recognizer};
 use rayon::prelude::*;
 
-use super::{Split, test_len};
+use super::{Split, test_split_len};
 use crate::{decode, format::joined, output::warn, terminal::image_files_bar};
 
 /// Returns whether `folder` has a subfolder for a digit.
@@ -19,12 +19,15 @@ pub(super) fn has_digit_folders(folder: &Path) -> bool {
 ///
 /// A warning is printed for each file that can't be decoded or has no ink, and the file is left out.
 pub(super) fn read(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
-    let files = list(folder, split);
+    let files = list_labeled_files(folder, split);
     let bar = image_files_bar(files.len());
     // Any network will do, because only the normalized image of the digit is used, not the prediction.
     let recognizer = Recognizer::new(pretrained::lenet5().0)?;
-    let images: Vec<_> =
-        files.par_iter().map(|(_, path)| normalized(&recognizer, path)).inspect(|_| bar.inc(1)).collect();
+    let images: Vec<_> = files
+        .par_iter()
+        .map(|(_, path)| decode_and_normalize(&recognizer, path))
+        .inspect(|_| bar.inc(1))
+        .collect();
     bar.finish_and_clear();
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for ((digit, path), image) in files.iter().zip(images) {
@@ -47,13 +50,13 @@ pub(super) fn read(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
 /// Lists the labels and the files of a split.
 ///
 /// The files of each digit are spread evenly over the list, so that the last ones, which may be held out, are of all digits.
-fn list(folder: &Path, split: Split) -> Vec<(u8, PathBuf)> {
+fn list_labeled_files(folder: &Path, split: Split) -> Vec<(u8, PathBuf)> {
     // Position in the list, as a fraction of its length; digit; file.
     let mut entries = Vec::new();
     for digit in 0..CLASSES as u8 {
         let folder = folder.join(digit.to_string());
         let mut files = if folder.is_dir() { decode::list_files(&folder) } else { Vec::new() };
-        let train_len = (files.len() - test_len(files.len())).max(1);
+        let train_len = (files.len() - test_split_len(files.len())).max(1);
         match split {
             Split::Train => files.truncate(train_len),
             Split::Test => drop(files.drain(..train_len.min(files.len()))),
@@ -66,8 +69,8 @@ fn list(folder: &Path, split: Split) -> Vec<(u8, PathBuf)> {
 }
 
 /// Decodes a file and returns all ink in it as one normalized digit (row, column).
-fn normalized(recognizer: &Recognizer, path: &Path) -> anyhow::Result<[u8; PIXELS]> {
-    let decoded = decode::open(path, decode::DEFAULT_MAX_MEGAPIXELS)?;
+fn decode_and_normalize(recognizer: &Recognizer, path: &Path) -> anyhow::Result<[u8; PIXELS]> {
+    let decoded = decode::decode_file(path, decode::DEFAULT_MAX_MEGAPIXELS)?;
     let reading = recognizer.read_single(&decoded.view()?);
     match reading.digits.first() {
         Some(digit) => Ok(digit.normalized),

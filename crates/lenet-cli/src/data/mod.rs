@@ -14,12 +14,12 @@ use lenet::{Dataset, SIDE, data::idx};
 
 pub mod csv;
 mod image_folder;
-pub(crate) mod known;
-pub mod labels;
+pub(crate) mod known_datasets;
+pub mod labels_tsv;
 #[cfg(test)]
 mod tests;
 
-use known::KnownDataset;
+use known_datasets::KnownDataset;
 
 /// A part of a dataset. The two parts have no image in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,10 +55,10 @@ impl From<OsString> for Source {
 
 impl Source {
     /// Reads one split, which has at least one image.
-    pub(crate) fn load(&self, split: Split) -> anyhow::Result<Dataset> {
+    pub(crate) fn load_split(&self, split: Split) -> anyhow::Result<Dataset> {
         match self {
             Self::BuiltInMnist => Ok(built_in_mnist(split)),
-            Self::Known(dataset) => match dataset.downloaded_to()? {
+            Self::Known(dataset) => match dataset.downloaded_folder()? {
                 Some(folder) => read_idx_folder(&folder, split),
                 None if *dataset == KnownDataset::Mnist => Ok(built_in_mnist(split)),
                 None => bail!(
@@ -92,8 +92,9 @@ fn read_idx_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
     };
     let images = find_idx_file(folder, &format!("{prefix}-images-idx3-ubyte"))?;
     let labels = find_idx_file(folder, &format!("{prefix}-labels-idx1-ubyte"))?;
-    let pixels = read_images(&images)?;
-    Dataset::new(pixels, read_idx(&labels, idx::read_labels)?).with_context(|| labels.display().to_string())
+    let pixels = read_unlabeled_images(&images)?;
+    Dataset::new(pixels, read_idx_file(&labels, idx::read_labels)?)
+        .with_context(|| labels.display().to_string())
 }
 
 /// Returns the path of the IDX file `name`, raw or with the suffix .gz. Some archives have `.idx` in the name instead of
@@ -112,7 +113,7 @@ fn find_idx_file(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
 
 /// Reads an IDX file, which is decompressed if it begins with the magic number of gzip. The reader stops at the length that
 /// the header gives, so that a compressed file can't expand without limit.
-pub(crate) fn read_idx<T>(
+pub(crate) fn read_idx_file<T>(
     path: &Path,
     read: fn(Box<dyn Read>) -> Result<T, lenet::Error>,
 ) -> anyhow::Result<T> {
@@ -130,11 +131,11 @@ pub(crate) fn read_idx<T>(
 ///
 /// # Errors
 /// If the file has no image or can't be parsed.
-pub(crate) fn read_images(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read_unlabeled_images(path: &Path) -> anyhow::Result<Vec<u8>> {
     let pixels = if is_csv(path) {
-        read_csv(path, csv::Labels::Absent)?.1
+        read_csv(path, csv::LabelColumn::Absent)?.1
     } else {
-        read_idx(path, |bytes| idx::read_images(bytes, SIDE, SIDE))?
+        read_idx_file(path, |bytes| idx::read_images(bytes, SIDE, SIDE))?
     };
     ensure!(!pixels.is_empty(), "{}: images: expected at least 1, found 0", path.display());
     Ok(pixels)
@@ -142,9 +143,9 @@ pub(crate) fn read_images(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// Reads a CSV file with labels, such as Kaggle's train.csv. The last sixth is the test split, the rest the training split.
 fn read_labeled_csv(path: &Path, split: Split) -> anyhow::Result<Dataset> {
-    let (labels, pixels) = read_csv(path, csv::Labels::First)?;
+    let (labels, pixels) = read_csv(path, csv::LabelColumn::First)?;
     let all = Dataset::new(pixels, labels).with_context(|| path.display().to_string())?;
-    let train_len = all.len() - test_len(all.len());
+    let train_len = all.len() - test_split_len(all.len());
     ensure!(train_len > 0, "{}: images: expected at least 2, found {}", path.display(), all.len());
     Ok(all.slice(match split {
         Split::Train => 0..train_len,
@@ -154,12 +155,12 @@ fn read_labeled_csv(path: &Path, split: Split) -> anyhow::Result<Dataset> {
 
 /// Returns the size of the test split of a dataset without one of its own: a sixth, because MNIST has 10,000 test images to
 /// 60,000 training images.
-fn test_len(len: usize) -> usize {
+fn test_split_len(len: usize) -> usize {
     len.div_ceil(6)
 }
 
 /// Reads a CSV file: labels (image) and pixels (image, row, column).
-fn read_csv(path: &Path, labels: csv::Labels) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+fn read_csv(path: &Path, labels: csv::LabelColumn) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let file = File::open(path).with_context(|| format!("{}: could not be read", path.display()))?;
     csv::parse(BufReader::new(file), labels).with_context(|| path.display().to_string())
 }

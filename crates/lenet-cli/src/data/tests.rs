@@ -24,7 +24,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn load(path: &Path, split: Split) -> anyhow::Result<Dataset> {
-    Source::from(path.as_os_str().to_owned()).load(split)
+    Source::from(path.as_os_str().to_owned()).load_split(split)
 }
 
 /// Returns the message of an error without the path of the folder.
@@ -200,10 +200,10 @@ fn reads_unlabeled_images_from_csv_or_idx() {
         ("none.csv", csv_file(false, &[])),
     ]);
     for name in ["test.csv", "windows.csv", "raw", "zipped.gz"] {
-        assert_eq!(read_images(&folder.path().join(name)).unwrap(), pixels, "{name}");
+        assert_eq!(read_unlabeled_images(&folder.path().join(name)).unwrap(), pixels, "{name}");
     }
     for name in ["none", "none.csv"] {
-        let error = error_message(&folder, read_images(&folder.path().join(name)));
+        let error = error_message(&folder, read_unlabeled_images(&folder.path().join(name)));
         assert_eq!(error, format!("{name}: images: expected at least 1, found 0"));
     }
 }

@@ -6,8 +6,8 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, Imag
 use lenet::image::ImageView;
 
 use super::{
-    foreign::ForeignFormat,
     pages::{TiffPage, tiff_pages},
+    unsupported::UnsupportedFormat,
 };
 
 /// An upright image with 8 bits a channel.
@@ -21,7 +21,7 @@ pub enum Error {
     UnknownFormat,
     /// The file has a known format that is not decoded.
     #[error("format: {0}")]
-    ForeignFormat(ForeignFormat),
+    UnsupportedFormat(UnsupportedFormat),
     /// The file has no such page.
     #[error("page: expected a number below {count}, found {page}")]
     NoSuchPage {
@@ -87,9 +87,9 @@ impl Decoded {
 }
 
 /// Bytes that decoding may allocate for each pixel: four channels of 16 bits, and 2 more.
-const MAX_BYTES_PER_PIXEL: u64 = 10;
-/// Bytes that decoding may allocate beyond [`MAX_BYTES_PER_PIXEL`].
-const MAX_EXTRA_BYTES: u64 = 256 << 20;
+const MAX_ALLOC_BYTES_PER_PIXEL: u64 = 10;
+/// Bytes that decoding may allocate beyond [`MAX_ALLOC_BYTES_PER_PIXEL`].
+const MAX_FIXED_ALLOC_BYTES: u64 = 256 << 20;
 
 /// An image file. A TIFF file has one or more pages, any other file has one: animations are still images of their first frame.
 #[derive(Debug)]
@@ -106,8 +106,8 @@ impl<R: BufRead + Seek> ImageFile<R> {
     /// # Errors
     /// If the format is unknown, or the bytes can't be read.
     pub fn new(mut bytes: R) -> Result<Self, Error> {
-        if let Some(format) = ForeignFormat::identify(bytes.fill_buf()?) {
-            return Err(Error::ForeignFormat(format));
+        if let Some(format) = UnsupportedFormat::identify(bytes.fill_buf()?) {
+            return Err(Error::UnsupportedFormat(format));
         }
         let reader = ImageReader::new(bytes).with_guessed_format()?;
         let format = reader.format().ok_or(Error::UnknownFormat)?;
@@ -171,7 +171,7 @@ fn decode_image(
     if pixels > limit {
         return Err(Error::TooManyPixels { max_megapixels, width, height });
     }
-    let memory = MAX_BYTES_PER_PIXEL * pixels + MAX_EXTRA_BYTES;
+    let memory = MAX_ALLOC_BYTES_PER_PIXEL * pixels + MAX_FIXED_ALLOC_BYTES;
     // The TIFF decoder decodes into one buffer and copies to another.
     let (found, max) = (decoder.total_bytes(), if format == ImageFormat::Tiff { memory / 2 } else { memory });
     if found > max {

@@ -8,16 +8,16 @@ use std::{
 
 use anyhow::Context;
 
-use crate::input::read_stream;
+use crate::bounded_read::read_stream;
 
 mod bytes;
-mod foreign;
+mod unsupported;
 mod pages;
 
 pub(crate) use bytes::pixel_count;
 pub use {
     bytes::{Decoded, Error, ImageFile, decode},
-    foreign::ForeignFormat,
+    unsupported::UnsupportedFormat,
 };
 
 /// Default of `--max-megapixels`: the maximum size of an image in millions of pixels.
@@ -45,7 +45,7 @@ pub(crate) trait SeekableBytes: BufRead + Seek {}
 impl<T: BufRead + Seek> SeekableBytes for T {}
 
 /// Decodes the first page of an image file, of at most `max_megapixels` million pixels.
-pub(crate) fn open(path: &Path, max_megapixels: u32) -> anyhow::Result<Decoded> {
+pub(crate) fn decode_file(path: &Path, max_megapixels: u32) -> anyhow::Result<Decoded> {
     Ok(open_pages(path)?.decode_page(0, max_megapixels)?)
 }
 
@@ -56,12 +56,12 @@ pub(crate) fn open_pages(path: &Path) -> anyhow::Result<ImageFile<Box<dyn Seekab
         let bytes: Box<dyn SeekableBytes> = Box::new(BufReader::new(file));
         Ok(ImageFile::new(bytes)?)
     } else {
-        read_pages(file)
+        open_stream(file)
     }
 }
 
 /// Reads an image file from a stream that can't seek, such as a pipe.
-pub(crate) fn read_pages(stream: impl Read) -> anyhow::Result<ImageFile<Box<dyn SeekableBytes>>> {
+pub(crate) fn open_stream(stream: impl Read) -> anyhow::Result<ImageFile<Box<dyn SeekableBytes>>> {
     let bytes: Box<dyn SeekableBytes> = Box::new(Cursor::new(read_stream(stream)?));
     Ok(ImageFile::new(bytes)?)
 }

@@ -7,7 +7,7 @@ const MAX_PAGES: usize = 4096;
 /// Tag of the kind of an image (NewSubfileType; TIFF 6.0, page 36).
 const SUBFILE_TYPE: u64 = 254;
 /// Bits of [`SUBFILE_TYPE`] of images that are no pages: a reduced copy of another image, and a transparency mask.
-const NO_PAGE: u64 = 0b101;
+const NON_PAGE_FLAGS: u64 = 0b101;
 
 /// The layout of a TIFF file, classic or BigTIFF.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ impl Layout {
     }
 
     /// Returns the position of the offset of the first directory.
-    fn first_offset(self) -> u64 {
+    fn first_offset_position(self) -> u64 {
         self.offset_len() as u64
     }
 
@@ -59,12 +59,12 @@ pub(super) fn tiff_pages(mut file: impl Read + Seek) -> io::Result<Vec<u64>> {
     let Some(layout) = file.read_exact(&mut magic).ok().and_then(|()| Layout::parse(magic)) else {
         return Ok(Vec::new());
     };
-    file.seek(SeekFrom::Start(layout.first_offset()))?;
+    file.seek(SeekFrom::Start(layout.first_offset_position()))?;
     let mut pages = Vec::new();
     let mut visited = std::collections::HashSet::new();
     let mut next = layout.read_integer(&mut file, layout.offset_len()).unwrap_or(0);
     while next > 0 && visited.len() < MAX_PAGES && visited.insert(next) {
-        let Ok((is_page, following)) = read_directory(&mut file, next, layout) else { break };
+        let Ok((is_page, following)) = read_ifd(&mut file, next, layout) else { break };
         if is_page || pages.is_empty() {
             pages.push(next);
         }
@@ -74,7 +74,7 @@ pub(super) fn tiff_pages(mut file: impl Read + Seek) -> io::Result<Vec<u64>> {
 }
 
 /// Reads the directory at an offset. Returns whether it is that of a page, and the offset of the next directory.
-fn read_directory(file: &mut (impl Read + Seek), offset: u64, layout: Layout) -> io::Result<(bool, u64)> {
+fn read_ifd(file: &mut (impl Read + Seek), offset: u64, layout: Layout) -> io::Result<(bool, u64)> {
     file.seek(SeekFrom::Start(offset))?;
     let count = layout.read_integer(file, if layout.is_big { 8 } else { 2 })?;
     if count > u64::from(u16::MAX) {
@@ -89,7 +89,7 @@ fn read_directory(file: &mut (impl Read + Seek), offset: u64, layout: Layout) ->
         let value_len = if kind == 3 { 2 } else { 4 };
         let value = layout.read_integer(file, value_len)?;
         io::copy(&mut file.take((layout.offset_len() - value_len) as u64), &mut io::sink())?;
-        is_page &= tag != SUBFILE_TYPE || value & NO_PAGE == 0;
+        is_page &= tag != SUBFILE_TYPE || value & NON_PAGE_FLAGS == 0;
     }
     Ok((is_page, layout.read_integer(file, layout.offset_len())?))
 }
@@ -118,7 +118,7 @@ impl<R: Read + Seek> TiffPage<R> {
             directory.to_le_bytes()[..len].to_vec()
         };
         file.rewind()?;
-        Ok(Self { file, position: 0, patch_start: layout.first_offset(), patch })
+        Ok(Self { file, position: 0, patch_start: layout.first_offset_position(), patch })
     }
 }
 

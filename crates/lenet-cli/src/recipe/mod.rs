@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use lenet::train::Recipe;
 
-use crate::{catalog::ArchitectureName, input::read_file};
+use crate::{bounded_read::read_file, catalog::ArchitectureName};
 
 mod parse;
 pub(crate) mod pytorch_tutorial;
@@ -17,7 +17,7 @@ pub use parse::parse;
 
 /// A value of `--recipe`.
 #[derive(Debug, Clone)]
-pub(crate) enum Source {
+pub(crate) enum RecipeSource {
     Default,
     Fast,
     Best,
@@ -25,7 +25,7 @@ pub(crate) enum Source {
     File(PathBuf),
 }
 
-impl From<OsString> for Source {
+impl From<OsString> for RecipeSource {
     fn from(value: OsString) -> Self {
         match value.to_str() {
             Some("default") => Self::Default,
@@ -37,7 +37,7 @@ impl From<OsString> for Source {
     }
 }
 
-impl Source {
+impl RecipeSource {
     /// Returns whether the recipe is a file of the user.
     pub(crate) fn is_file(&self) -> bool {
         matches!(self, Self::File(_))

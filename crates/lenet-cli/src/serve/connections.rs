@@ -44,7 +44,7 @@ const READ_BUFFER_BYTES: usize = 64 << 10;
 /// Maximum number of connections that the operating system holds until the server accepts them.
 const LISTEN_BACKLOG: u32 = 1024;
 /// Time at shutdown during which responses carry `Connection: close`, before idle connections are closed.
-const DRAIN_DELAY: Duration = Duration::from_millis(500);
+const SHUTDOWN_DELAY: Duration = Duration::from_millis(500);
 /// Pause after a failed `accept`. The usual cause is too many open files, which passes when connections close.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
@@ -104,7 +104,7 @@ impl ConnectionLimiter {
     }
 
     /// Returns the permit of a new connection. Returns `None` if the limit is reached and no connection is idle.
-    async fn acquire(&mut self) -> Option<OwnedSemaphorePermit> {
+    async fn try_acquire(&mut self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Some(permit);
         }
@@ -141,7 +141,7 @@ pub async fn serve(
     let mut limiter = ConnectionLimiter::new(limits.max_connections.get());
     let shutdown = GracefulShutdown::new();
     let mut spawn_connection = async |(stream, peer_address): (TcpStream, SocketAddr)| {
-        let Some(permit) = limiter.acquire().await else {
+        let Some(permit) = limiter.try_acquire().await else {
             // A failure to write is ignored, because waiting for the client would block other connections.
             let _ = stream.try_write(OVERLOADED_RESPONSE);
             return;
@@ -171,7 +171,7 @@ pub async fn serve(
         spawn_connection(connection).await;
     }
     drop(listener);
-    time::sleep(DRAIN_DELAY).await;
+    time::sleep(SHUTDOWN_DELAY).await;
     let _ = time::timeout(timeout, shutdown.shutdown()).await;
 }
 

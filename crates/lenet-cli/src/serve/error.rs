@@ -77,7 +77,7 @@ impl From<decode::Error> for ApiError {
     fn from(error: decode::Error) -> Self {
         let constructor = match &error {
             decode::Error::UnknownFormat
-            | decode::Error::ForeignFormat(_)
+            | decode::Error::UnsupportedFormat(_)
             | decode::Error::Malformed(ImageError::Unsupported(_)) => Self::unsupported_media_type,
             decode::Error::TooManyPixels { .. }
             | decode::Error::TooManyBytes { .. }

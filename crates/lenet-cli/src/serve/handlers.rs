@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    body,
     error::ApiError,
     inference::{Input, RecognizeParams},
     metrics::Metrics,
+    request_body,
     state::AppState,
 };
 
@@ -34,9 +34,9 @@ pub async fn recognize(
     request: Request,
 ) -> Result<Json<Box<RawValue>>, ApiError> {
     let Query(params) = params.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    let (request, _body_permits) = body::buffer(&state, request).await?;
-    let input = if body::has_media_type(&request, "multipart/form-data") {
-        let mut files = body::multipart_files(request, MAX_BATCH_FILES).await?;
+    let (request, _body_permits) = request_body::buffer(&state, request).await?;
+    let input = if request_body::has_media_type(&request, "multipart/form-data") {
+        let mut files = request_body::multipart_files(request, MAX_BATCH_FILES).await?;
         if files.len() > 1 {
             return Err(ApiError::bad_request(format!(
                 "form: expected one file, found {}; send several files to /v1/recognize/batch",
@@ -44,8 +44,8 @@ pub async fn recognize(
             )));
         }
         Input::Image(files.remove(0).1)
-    } else if body::has_media_type(&request, "application/json") {
-        Input::drawing(request.into_body())?
+    } else if request_body::has_media_type(&request, "application/json") {
+        Input::from_drawing_json(request.into_body())?
     } else {
         Input::Image(request.into_body())
     };
@@ -76,8 +76,8 @@ pub async fn recognize_batch(
         // Details are many times as long as the request, so a batch of them would take unbounded memory.
         return Err(ApiError::bad_request("details: only supported by /v1/recognize, for one image"));
     }
-    let (request, _body_permits) = body::buffer(&state, request).await?;
-    let files = body::multipart_files(request, MAX_BATCH_FILES).await?;
+    let (request, _body_permits) = request_body::buffer(&state, request).await?;
+    let files = request_body::multipart_files(request, MAX_BATCH_FILES).await?;
     let mut inputs = Vec::new();
     for (name, bytes) in files {
         match state.inference.page_count(bytes.clone()).await {
@@ -114,16 +114,16 @@ pub async fn metrics(State(state): State<Arc<AppState>>) -> Response {
 
 /// `GET /openapi.json`: returns the OpenAPI description of the API.
 pub async fn openapi() -> Response {
-    file("application/json", OPENAPI)
+    file_response("application/json", OPENAPI)
 }
 
 /// `GET /weights.safetensors`: returns the weights that the server recognizes with.
 pub async fn weights(State(state): State<Arc<AppState>>) -> Response {
-    file("application/octet-stream", state.weights.clone())
+    file_response("application/octet-stream", state.weights.clone())
 }
 
 /// Returns a file that browsers revalidate before each use.
-pub fn file(media_type: &'static str, bytes: impl Into<Bytes>) -> Response {
+pub fn file_response(media_type: &'static str, bytes: impl Into<Bytes>) -> Response {
     let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")];
     (headers, bytes.into()).into_response()
 }

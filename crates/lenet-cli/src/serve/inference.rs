@@ -55,7 +55,7 @@ pub struct InferencePool {
 const LARGE_FILE_BYTES: usize = 64 << 10;
 const LARGE_IMAGE_PIXELS: u64 = 1 << 20;
 /// Maximum size of a drawing, in bytes of JSON.
-const MAX_DRAWING_BYTES: usize = 1 << 20;
+const MAX_DRAWING_JSON_BYTES: usize = 1 << 20;
 
 impl InferencePool {
     /// Returns a pool with the workers and the queue depth of `limits`.
@@ -141,7 +141,7 @@ impl InferencePool {
         };
         self.metrics.record_reading(&reading);
         let json = if params.details {
-            serde_json::value::to_raw_value(&self.recognizer.details(reading))
+            serde_json::value::to_raw_value(&self.recognizer.add_activations(reading))
         } else {
             serde_json::value::to_raw_value(&reading)
         };
@@ -153,11 +153,11 @@ impl Input {
     /// Returns a drawing.
     ///
     /// # Errors
-    /// Status 413 if it is longer than [`MAX_DRAWING_BYTES`].
-    pub fn drawing(json: Bytes) -> Result<Self, ApiError> {
-        if json.len() > MAX_DRAWING_BYTES {
+    /// Status 413 if it is longer than [`MAX_DRAWING_JSON_BYTES`].
+    pub fn from_drawing_json(json: Bytes) -> Result<Self, ApiError> {
+        if json.len() > MAX_DRAWING_JSON_BYTES {
             let message =
-                format!("drawing: expected at most {MAX_DRAWING_BYTES} bytes, found {}", json.len());
+                format!("drawing: expected at most {MAX_DRAWING_JSON_BYTES} bytes, found {}", json.len());
             return Err(ApiError::payload_too_large(message));
         }
         Ok(Self::Drawing(json))

@@ -37,17 +37,17 @@ struct RouteLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DigitLabels {
-    result: DigitResult,
+    result: DigitAcceptance,
 }
 
 /// Whether a candidate was accepted as a digit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum DigitResult {
+enum DigitAcceptance {
     Accepted,
     Rejected,
 }
 
-impl EncodeLabelValue for DigitResult {
+impl EncodeLabelValue for DigitAcceptance {
     fn encode(
         &self,
         encoder: &mut prometheus_client::encoding::LabelValueEncoder,
@@ -83,7 +83,7 @@ impl Metrics {
         registry.register("readings", "Images and drawings recognized", readings.clone());
         registry.register("digits", "Digits accepted and candidates rejected", digits.clone());
         // Both series exist from the start, because Prometheus can't compute a rate over a series that appears later.
-        for result in [DigitResult::Accepted, DigitResult::Rejected] {
+        for result in [DigitAcceptance::Accepted, DigitAcceptance::Rejected] {
             drop(digits.get_or_create(&DigitLabels { result }));
         }
         Self { registry, requests, request_durations, readings, digits }
@@ -101,7 +101,7 @@ impl Metrics {
     pub fn record_reading(&self, reading: &Reading) {
         self.readings.inc();
         for digit in &reading.digits {
-            let result = if digit.rejected { DigitResult::Rejected } else { DigitResult::Accepted };
+            let result = if digit.rejected { DigitAcceptance::Rejected } else { DigitAcceptance::Accepted };
             self.digits.get_or_create(&DigitLabels { result }).inc();
         }
     }

@@ -1,8 +1,8 @@
 //! `lenet serve`: a page to draw digits on, and an HTTP API that recognizes digits in images.
 //!
 //! A request passes through these modules in order: `connections` accepts the connection, `middleware` wraps the response,
-//! `router` selects a function of `handlers`, `body` buffers the request, `inference` runs the recognizer on a thread of its
-//! own. `error` turns failures into responses, `metrics` counts, and `state` holds what all requests share.
+//! `router` selects a function of `handlers`, `request_body` buffers the request, `inference` runs the recognizer on a
+//! thread of its own. `error` turns failures into responses, `metrics` counts, and `state` holds what all requests share.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -20,14 +20,14 @@ use tokio::{runtime, signal};
 use limits::Limits;
 use state::AppState;
 
-use crate::{args::WeightsArgs, catalog::DEFAULT_RECOGNIZER, output::print};
+use crate::{args::StateDictArgs, catalog::DEFAULT_RECOGNIZER, output::print};
 
 mod limits;
 mod connections;
 mod middleware;
 mod router;
 mod handlers;
-mod body;
+mod request_body;
 mod inference;
 mod error;
 mod metrics;
@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, alias = "model", value_name = "WEIGHTS", default_value = DEFAULT_RECOGNIZER)]
     weights: PathBuf,
     #[command(flatten)]
-    weights_args: WeightsArgs,
+    state_dict_args: StateDictArgs,
     #[command(flatten)]
     limits: Limits,
     /// Do not log requests to stderr
@@ -56,7 +56,7 @@ pub struct Args {
 
 /// Serves until Ctrl-C or SIGTERM.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let network = args.weights_args.load(&args.weights)?;
+    let network = args.state_dict_args.load_network(&args.weights)?;
     // The page downloads the weights, so that its results equal those of the API.
     let weights = weights::to_bytes(&network, &Provenance::default())?;
     if !args.quiet {

@@ -31,20 +31,21 @@ pub fn router(state: Arc<AppState>) -> Router {
     for (path, methods) in api_routes() {
         router = router.route(path, methods);
     }
-    for file in lenet_web::page_files() {
-        router = router.route(file.path, get(async move || handlers::file(file.media_type, file.bytes)));
+    for file in lenet_web::assets() {
+        router =
+            router.route(file.path, get(async move || handlers::file_response(file.media_type, file.bytes)));
     }
     router
         .fallback(async || ApiError::not_found("path: expected one of those in /openapi.json"))
         .method_not_allowed_fallback(async || {
             ApiError::method_not_allowed("method: expected one of those in the header Allow")
         })
-        // `body::buffer` limits the size instead, because it also limits the sum over all requests.
+        // `request_body::buffer` limits the size instead, because it also limits the sum over all requests.
         .layer(DefaultBodyLimit::disable())
         // From the innermost to the outermost.
         .layer(from_fn_with_state(state.clone(), middleware::request_timeout))
         .layer(from_fn(middleware::security_headers))
-        .layer(from_fn(middleware::connection_state))
+        .layer(from_fn(middleware::update_connection_state))
         .layer(from_fn_with_state(state.clone(), middleware::record_request))
         .with_state(state)
 }

@@ -30,7 +30,7 @@ fn downloader() -> Downloader {
 /// Downloads from one server that sends `responses`. Returns the result and the received requests.
 fn fetch(path: &Path, responses: &'static [Response]) -> (anyhow::Result<bool>, Vec<String>) {
     let server = MockServer::start(responses);
-    let result = downloader().fetch(std::slice::from_ref(&server.url), path, MD5);
+    let result = downloader().download_if_missing(std::slice::from_ref(&server.url), path, MD5);
     (result, server.requests())
 }
 
@@ -105,7 +105,7 @@ fn continues_with_the_next_mirror() {
         MockServer::start(&[Response::Range(BODY)]),
     ];
     let urls = mirrors.each_ref().map(|mirror| mirror.url.clone());
-    assert!(downloader().fetch(&urls, &path, MD5).unwrap());
+    assert!(downloader().download_if_missing(&urls, &path, MD5).unwrap());
     assert_eq!(fs::read(&path).unwrap(), BODY);
     assert_eq!(mirrors[3].requests(), ["/file.gz bytes=10-"]);
 }
@@ -115,7 +115,7 @@ fn error_names_the_failure_of_each_mirror() {
     let (_folder, path) = folder();
     let mirrors = [MockServer::start(&[Response::Status(404)]), MockServer::start(&[Response::Status(410)])];
     let urls = mirrors.each_ref().map(|mirror| mirror.url.clone());
-    let error = downloader().fetch(&urls, &path, MD5).unwrap_err().to_string();
+    let error = downloader().download_if_missing(&urls, &path, MD5).unwrap_err().to_string();
     let [first, second] = &urls;
     assert!(error.ends_with(&format!(
         "found {first}file.gz: expected status 200, found 404; {second}file.gz: expected status 200, found 410"
@@ -127,7 +127,7 @@ fn does_not_download_a_verified_file_again() {
     let (_folder, path) = folder();
     fs::write(&path, BODY).unwrap();
     for checksum in [MD5, SHA256] {
-        assert!(!downloader().fetch(&[], &path, checksum).unwrap());
+        assert!(!downloader().download_if_missing(&[], &path, checksum).unwrap());
     }
 }
 
@@ -156,7 +156,7 @@ fn resumes_or_discards_the_part_of_an_earlier_call() {
         } else {
             &[Response::Range(BODY)]
         });
-        assert!(downloader().fetch(std::slice::from_ref(&server.url), &path, MD5).unwrap());
+        assert!(downloader().download_if_missing(std::slice::from_ref(&server.url), &path, MD5).unwrap());
         assert_eq!(server.requests(), *expected);
         assert_eq!(fs::read(&path).unwrap(), BODY);
     }

@@ -159,10 +159,10 @@ fn init_starts_from_the_weights_also_after_resuming() {
 fn init_determines_architecture_and_normalization() {
     let folder = folder_with_images();
     train(folder.path(), "mlp --recipe tutorial --epochs 1 --out unit").assert().success();
-    assert_eq!(network(folder.path(), "unit").0.normalize(), lenet::nn::Normalize::UNIT);
+    assert_eq!(network(folder.path(), "unit").0.normalization(), lenet::nn::Normalize::UNIT);
     train(folder.path(), "--init unit --epochs 1 --out more").assert().success();
     let (more, provenance) = network(folder.path(), "more");
-    assert_eq!((more.architecture().name(), more.normalize()), ("mlp", lenet::nn::Normalize::UNIT));
+    assert_eq!((more.architecture().name(), more.normalization()), ("mlp", lenet::nn::Normalize::UNIT));
     assert_eq!(
         (provenance.recipe.name.as_str(), provenance.recipe.normalize),
         ("default", lenet::nn::Normalize::UNIT)

@@ -132,7 +132,7 @@ fn renders_a_training_evaluated_once_and_without_mistakes() {
         labels[8..].fill(1);
         fs::write(path, labels).unwrap();
     }
-    let (result, page) = report(folder.path(), "--epochs 20 --eval last");
+    let (result, page) = report(folder.path(), "--epochs 20 --eval-schedule last");
     assert_eq!(result["test_accuracy"], 1.0);
     assert!(page.contains("There are none."));
     assert_eq!(page.matches("<circle class=\"measured\"").count(), 1);

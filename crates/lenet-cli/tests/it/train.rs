@@ -68,7 +68,7 @@ fn json_has_an_object_for_each_epoch_and_one_for_the_result() {
         })
     );
     let (network, _) = weights::from_bytes(&fs::read(folder.path().join("some.file")).unwrap()).unwrap();
-    assert_eq!(network.normalize().std, 128.0);
+    assert_eq!(network.normalization().std, 128.0);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use fearless_simd::{Level, Select, Simd};
 
 use crate::{
     Shape,
+    activation_layout::Lanes,
     error::LayerError,
-    layout::Lanes,
     operator::{Activation, LayerContext, LayerSpec, Operator, SingleSampleOp},
     simd::{Vector, kernel},
 };
@@ -31,7 +31,7 @@ impl LayerSpec for ReLU {
         Ok(input)
     }
 
-    fn activation(&self) -> Option<Activation> {
+    fn as_activation(&self) -> Option<Activation> {
         Some(Activation::Relu)
     }
 
@@ -39,7 +39,7 @@ impl LayerSpec for ReLU {
         None
     }
 
-    fn single_sample(
+    fn single_sample_op(
         &self,
         _level: Level,
         _context: LayerContext,
@@ -58,7 +58,7 @@ impl LayerSpec for Tanh {
         Ok(input)
     }
 
-    fn activation(&self) -> Option<Activation> {
+    fn as_activation(&self) -> Option<Activation> {
         Some(Activation::Tanh)
     }
 
@@ -66,7 +66,7 @@ impl LayerSpec for Tanh {
         None
     }
 
-    fn single_sample(
+    fn single_sample_op(
         &self,
         _level: Level,
         _context: LayerContext,
@@ -81,7 +81,7 @@ impl SingleSampleOp for Activation {
         Activation::forward(*self, level, x);
     }
 
-    fn in_place(&self) -> bool {
+    fn is_in_place(&self) -> bool {
         true
     }
 }
@@ -111,28 +111,28 @@ pub(crate) trait Derivative {
 }
 
 /// An element-wise function.
-trait Function: Derivative {
+trait ActivationFunction: Derivative {
     /// Returns `f(x)`.
-    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V;
+    fn apply<S: Simd, V: Vector<S>>(simd: S, x: V) -> V;
 
     /// Returns `f` of two vectors, which may share a slow operation.
     #[inline(always)]
-    fn of_two<S: Simd, V: Vector<S>>(simd: S, one: V, other: V) -> (V, V) {
-        (Self::of(simd, one), Self::of(simd, other))
+    fn apply_pair<S: Simd, V: Vector<S>>(simd: S, one: V, other: V) -> (V, V) {
+        (Self::apply(simd, one), Self::apply(simd, other))
     }
 }
 
 #[inline(always)]
-fn forward<S: Simd, V: Vector<S>, F: Function>(simd: S, y: &mut [Lanes]) {
+fn forward<S: Simd, V: Vector<S>, F: ActivationFunction>(simd: S, y: &mut [Lanes]) {
     let mut pairs = y.chunks_exact_mut(2 * V::ELEMENTS);
     for pair in &mut pairs {
         let (one, other) = pair.split_at_mut(V::ELEMENTS);
-        let (a, b) = F::of_two(simd, V::load(simd, one), V::load(simd, other));
+        let (a, b) = F::apply_pair(simd, V::load(simd, one), V::load(simd, other));
         a.store(one);
         b.store(other);
     }
     for y in pairs.into_remainder() {
-        y.store(F::of(simd, y.load(simd)));
+        y.store(F::apply(simd, y.load(simd)));
     }
 }
 
@@ -148,18 +148,18 @@ fn backward<S: Simd, V: Vector<S>, F: Derivative>(simd: S, y: &[Lanes], dy: &mut
 }
 
 /// `f(x) = x`
-pub(crate) struct Identity;
+pub(crate) struct NoActivation;
 
-impl Derivative for Identity {
+impl Derivative for NoActivation {
     #[inline(always)]
     fn gradient<S: Simd, V: Vector<S>>(_simd: S, _y: V, dy: V) -> V {
         dy
     }
 }
 
-impl Function for ReLU {
+impl ActivationFunction for ReLU {
     #[inline(always)]
-    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
+    fn apply<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
         x.max(V::splat(simd, 0.0))
     }
 }
@@ -176,7 +176,7 @@ impl Derivative for ReLU {
 impl Tanh {
     /// Returns the numerator and the denominator of the fraction.
     #[inline(always)]
-    fn fraction<S: Simd, V: Vector<S>>(simd: S, x: V) -> (V, V) {
+    fn rational_approximation<S: Simd, V: Vector<S>>(simd: S, x: V) -> (V, V) {
         const BOUND: f32 = 7.905_311;
         const P: [f32; 7] = [
             4.893_524_6e-3,
@@ -202,16 +202,17 @@ impl Tanh {
     }
 }
 
-impl Function for Tanh {
+impl ActivationFunction for Tanh {
     #[inline(always)]
-    fn of<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
-        let (p, q) = Self::fraction(simd, x);
+    fn apply<S: Simd, V: Vector<S>>(simd: S, x: V) -> V {
+        let (p, q) = Self::rational_approximation(simd, x);
         p / q
     }
 
     #[inline(always)]
-    fn of_two<S: Simd, V: Vector<S>>(simd: S, one: V, other: V) -> (V, V) {
-        let ((a, q), (b, r)) = (Self::fraction(simd, one), Self::fraction(simd, other));
+    fn apply_pair<S: Simd, V: Vector<S>>(simd: S, one: V, other: V) -> (V, V) {
+        let ((a, q), (b, r)) =
+            (Self::rational_approximation(simd, one), Self::rational_approximation(simd, other));
         let inverse = V::splat(simd, 1.0) / (q * r);
         (a * r * inverse, b * q * inverse)
     }

@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Shape,
+    activation_layout::{AlignedBuffer, Lanes, to_channel_groups},
     error::LayerError,
-    layout::{Buffer, Lanes, channel_groups},
     operator::{
-        BUFFERS, BatchStatistics, Direction, LayerContext, LayerSpec, Operator, Pass, SingleSampleOp,
+        BUFFER_NAMES, BatchStatistics, Direction, LayerContext, LayerSpec, Operator, PassContext,
+        SingleSampleOp,
     },
     simd::{Vector, kernel},
 };
@@ -58,27 +59,29 @@ impl LayerSpec for BatchNorm2d {
     }
 
     fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
-        ["weight", "bias", BUFFERS[0], BUFFERS[1]].map(|name| (name, vec![self.num_features])).into()
+        ["weight", "bias", BUFFER_NAMES[0], BUFFER_NAMES[1]]
+            .map(|name| (name, vec![self.num_features]))
+            .into()
     }
 
     fn constant_init(&self, param_name: &str) -> Option<f32> {
-        Some(if param_name == "weight" || param_name == BUFFERS[1] { 1.0 } else { 0.0 })
+        Some(if param_name == "weight" || param_name == BUFFER_NAMES[1] { 1.0 } else { 0.0 })
     }
 
     fn operator(&self, context: LayerContext) -> Option<Box<dyn Operator>> {
         Some(Box::new(BatchNormOp::new(context.input)))
     }
 
-    fn single_sample(
+    fn single_sample_op(
         &self,
         _level: Level,
         LayerContext { input, .. }: LayerContext,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
         let (scale, shift): (Vec<f32>, Vec<f32>) =
-            (0..self.num_features).map(|channel| running_scale(parameters, channel)).unzip();
-        let [scale, shift] = [scale, shift].map(|values| channel_groups(&values, 1));
-        Some(Box::new(SingleSampleScale { scale, shift, plane: input.height * input.width }))
+            (0..self.num_features).map(|channel| inference_scale_and_shift(parameters, channel)).unzip();
+        let [scale, shift] = [scale, shift].map(|values| to_channel_groups(&values, 1));
+        Some(Box::new(SingleSampleBatchNorm { scale, shift, plane: input.height * input.width }))
     }
 }
 
@@ -91,14 +94,14 @@ const MOMENTUM: f64 = 0.1;
 /// Sums over pixels and samples, in one piece of memory: the number of pixels summed, and for each channel the sums of `x` and
 /// `x^2`, or of `dy` and `dy * x`.
 #[derive(Debug, Clone)]
-struct Sums(Vec<f64>);
+struct ChannelSums(Vec<f64>);
 
-impl Sums {
+impl ChannelSums {
     fn new(channels: usize) -> Self {
         Self(vec![0.0; 1 + 2 * channels])
     }
 
-    fn pixels(&self) -> f64 {
+    fn pixel_count(&self) -> f64 {
         self.0[0]
     }
 
@@ -111,58 +114,59 @@ impl Sums {
 pub(super) struct BatchNormOp {
     shape: Shape,
     /// Sums over this thread's slice of the batch, for each direction.
-    local: [Sums; 2],
+    local: [ChannelSums; 2],
     /// Sums over the whole batch.
-    batch: [Sums; 2],
+    batch: [ChannelSums; 2],
 }
 
 impl BatchNormOp {
     /// Allocates the sums of maps of `shape`.
     pub fn new(shape: Shape) -> Self {
-        let sums = || [Sums::new(shape.channels), Sums::new(shape.channels)];
+        let sums = || [ChannelSums::new(shape.channels), ChannelSums::new(shape.channels)];
         Self { shape, local: sums(), batch: sums() }
     }
 
     /// Returns mean and variance of a channel over the batch.
-    fn moments(&self, channel: usize) -> (f64, f64) {
+    fn batch_mean_and_var(&self, channel: usize) -> (f64, f64) {
         let sums = &self.batch[Direction::Forward as usize];
-        let (pixels, [sum, squares]) = (sums.pixels(), sums.channel(channel));
+        let (pixels, [sum, squares]) = (sums.pixel_count(), sums.channel(channel));
         let mean = sum / pixels;
         (mean, (squares / pixels - mean * mean).max(0.0))
     }
 }
 
 impl BatchStatistics for BatchNormOp {
-    fn accumulate(&mut self, pass: Pass, x: &[Lanes], dy: Option<&[Lanes]>) {
+    fn accumulate_blocks(&mut self, pass: PassContext, x: &[Lanes], dy: Option<&[Lanes]>) {
         let plane = self.shape.height * self.shape.width;
         let direction = if dy.is_some() { Direction::Backward } else { Direction::Forward };
-        let Sums(sums) = &mut self.local[direction as usize];
+        let ChannelSums(sums) = &mut self.local[direction as usize];
         sums[0] += (pass.samples * plane) as f64;
         let planes = x.chunks_exact(plane).zip(dy.unwrap_or(x).chunks_exact(plane));
         for (i, (x, dy)) in planes.enumerate() {
             let (block, channel) = (i / self.shape.channels, i % self.shape.channels);
             let mut totals = [Lanes::default(); 2];
-            kernel!(pass.level, sum_products(dy, x, &mut totals));
+            kernel!(pass.level, sum_and_dot_product(dy, x, &mut totals));
             for (sum, lanes) in sums[1 + 2 * channel..].iter_mut().zip(totals) {
-                *sum += lanes.0[..pass.filled(block)].iter().map(|&value| f64::from(value)).sum::<f64>();
+                *sum +=
+                    lanes.0[..pass.filled_lanes(block)].iter().map(|&value| f64::from(value)).sum::<f64>();
             }
         }
     }
 
-    fn sums(&mut self, direction: Direction) -> (&[f64], &mut [f64]) {
+    fn local_and_batch_sums(&mut self, direction: Direction) -> (&[f64], &mut [f64]) {
         (&self.local[direction as usize].0, &mut self.batch[direction as usize].0)
     }
 
     /// Mean, and unbiased variance, with [`MOMENTUM`].
-    fn update_running(&self, parameters: &mut [f32]) {
-        let pixels = self.batch[Direction::Forward as usize].pixels();
+    fn update_running_stats(&self, parameters: &mut [f32]) {
+        let pixels = self.batch[Direction::Forward as usize].pixel_count();
         if pixels == 0.0 {
             return;
         }
         let (_, running) = parameters.split_at_mut(2 * self.shape.channels);
         let (means, vars) = running.split_at_mut(self.shape.channels);
         for (channel, (running_mean, running_var)) in means.iter_mut().zip(vars).enumerate() {
-            let (mean, var) = self.moments(channel);
+            let (mean, var) = self.batch_mean_and_var(channel);
             let unbiased = var * pixels / (pixels - 1.0).max(1.0);
             *running_mean += (MOMENTUM * (mean - f64::from(*running_mean))) as f32;
             *running_var += (MOMENTUM * (unbiased - f64::from(*running_var))) as f32;
@@ -172,13 +176,13 @@ impl BatchStatistics for BatchNormOp {
 
 /// Returns `(scale, shift)` of a channel in inference, where `y = scale * x + shift`. `parameters` are weight, bias, running mean
 /// and running variance.
-fn running_scale(parameters: &[f32], channel: usize) -> (f32, f32) {
+fn inference_scale_and_shift(parameters: &[f32], channel: usize) -> (f32, f32) {
     let [.., mean, var] = channel_parameters(parameters, channel);
-    scale_by(parameters, channel, (mean, var.max(0.0)))
+    scale_and_shift(parameters, channel, (mean, var.max(0.0)))
 }
 
 /// Returns `(scale, shift)` of a channel for a mean and a variance.
-fn scale_by(parameters: &[f32], channel: usize, (mean, var): (f64, f64)) -> (f32, f32) {
+fn scale_and_shift(parameters: &[f32], channel: usize, (mean, var): (f64, f64)) -> (f32, f32) {
     let [weight, bias, ..] = channel_parameters(parameters, channel);
     let scale = weight / (var + EPS).sqrt();
     (scale as f32, (bias - mean * scale) as f32)
@@ -191,7 +195,7 @@ fn channel_parameters(parameters: &[f32], channel: usize) -> [f64; 4] {
 
 /// Writes the sums of `dy` and of `dy * x` over a plane, for each lane, to `totals`.
 #[inline(always)]
-fn sum_products<S: Simd, V: Vector<S>>(simd: S, dy: &[Lanes], x: &[Lanes], totals: &mut [Lanes; 2]) {
+fn sum_and_dot_product<S: Simd, V: Vector<S>>(simd: S, dy: &[Lanes], x: &[Lanes], totals: &mut [Lanes; 2]) {
     // Several independent sums, because each addition would wait for the one before it.
     const SUMS: usize = 4;
     let mut sums = [[V::splat(simd, 0.0); 2]; SUMS];
@@ -204,17 +208,22 @@ fn sum_products<S: Simd, V: Vector<S>>(simd: S, dy: &[Lanes], x: &[Lanes], total
         }
     }
     for (dy, x) in rests {
-        let dy = V::load_first(simd, dy);
-        sums[0] = [sums[0][0] + dy, dy.mul_add(V::load_first(simd, x), sums[0][1])];
+        let dy = V::load_zero_padded(simd, dy);
+        sums[0] = [sums[0][0] + dy, dy.mul_add(V::load_zero_padded(simd, x), sums[0][1])];
     }
     for (part, total) in totals.iter_mut().enumerate() {
-        total.store(((sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part])).sum_elements());
+        total.store(((sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part])).sum_to_f32x8());
     }
 }
 
 /// Computes `y = scale * x + shift`.
 #[inline(always)]
-fn scale_plane<S: Simd, V: Vector<S>>(simd: S, (scale, shift): (f32, f32), x: &[Lanes], y: &mut [Lanes]) {
+fn scale_and_shift_plane<S: Simd, V: Vector<S>>(
+    simd: S,
+    (scale, shift): (f32, f32),
+    x: &[Lanes],
+    y: &mut [Lanes],
+) {
     let (scale, shift) = (V::splat(simd, scale), V::splat(simd, shift));
     let (xs, mut ys) = (x.chunks_exact(V::ELEMENTS), y.chunks_exact_mut(V::ELEMENTS));
     let rest = xs.remainder();
@@ -222,13 +231,13 @@ fn scale_plane<S: Simd, V: Vector<S>>(simd: S, (scale, shift): (f32, f32), x: &[
         scale.mul_add(V::load(simd, x), shift).store(y);
     }
     for (x, y) in rest.iter().zip(ys.into_remainder()) {
-        y.store(scale.element(0).mul_add(x.load(simd), shift.element(0)));
+        y.store(scale.extract_f32x8(0).mul_add(x.load(simd), shift.extract_f32x8(0)));
     }
 }
 
 /// Computes `dx = a * dy + b * x + c` in the filled lanes, 0 in the others.
 #[inline(always)]
-fn gradient_plane<S: Simd, V: Vector<S>>(
+fn backward_plane<S: Simd, V: Vector<S>>(
     simd: S,
     factors: [f32; 3],
     filled: usize,
@@ -247,32 +256,32 @@ fn gradient_plane<S: Simd, V: Vector<S>>(
         a.mul_add(V::load(simd, dy), b.mul_add(V::load(simd, x), c)).store(dx);
     }
     for ((x, dy), dx) in rests.zip(dxs.into_remainder()) {
-        let (a, b, c) = (a.element(0), b.element(0), c.element(0));
+        let (a, b, c) = (a.extract_f32x8(0), b.extract_f32x8(0), c.extract_f32x8(0));
         dx.store(a.mul_add(dy.load(simd), b.mul_add(x.load(simd), c)));
     }
 }
 
 /// [`BatchNorm2d`] on one sample, in place: `x = scale (group) * x + shift (group)`.
-struct SingleSampleScale {
-    scale: Buffer,
-    shift: Buffer,
+struct SingleSampleBatchNorm {
+    scale: AlignedBuffer,
+    shift: AlignedBuffer,
     plane: usize,
 }
 
-impl SingleSampleOp for SingleSampleScale {
+impl SingleSampleOp for SingleSampleBatchNorm {
     fn forward(&mut self, level: Level, _parameters: &[f32], x: &mut [Lanes], _y: &mut [Lanes]) {
         let Self { scale, shift, plane } = self;
-        dispatch!(level, simd => scale_groups(simd, scale, shift, *plane, x));
+        dispatch!(level, simd => scale_and_shift_groups(simd, scale, shift, *plane, x));
     }
 
-    fn in_place(&self) -> bool {
+    fn is_in_place(&self) -> bool {
         true
     }
 }
 
 /// Computes `x = scale (group) * x + shift (group)`.
 #[inline(always)]
-fn scale_groups<S: Simd>(simd: S, scale: &[Lanes], shift: &[Lanes], plane: usize, x: &mut [Lanes]) {
+fn scale_and_shift_groups<S: Simd>(simd: S, scale: &[Lanes], shift: &[Lanes], plane: usize, x: &mut [Lanes]) {
     for ((x, scale), shift) in x.chunks_exact_mut(plane).zip(scale).zip(shift) {
         let (scale, shift) = (scale.load(simd), shift.load(simd));
         for x in x {
@@ -286,26 +295,26 @@ impl Operator for BatchNormOp {
         Some(self)
     }
 
-    fn prepare(&mut self, _level: Level, _parameters: &[f32]) {
-        self.local.iter_mut().chain(&mut self.batch).for_each(|Sums(sums)| sums.fill(0.0));
+    fn prepare_parameters(&mut self, _level: Level, _parameters: &[f32]) {
+        self.local.iter_mut().chain(&mut self.batch).for_each(|ChannelSums(sums)| sums.fill(0.0));
     }
 
-    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+    fn forward(&mut self, pass: PassContext, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         let plane = self.shape.height * self.shape.width;
         for (i, (x, y)) in x.chunks_exact(plane).zip(y.chunks_exact_mut(plane)).enumerate() {
             let channel = i % self.shape.channels;
             let (scale, shift) = if pass.training {
-                scale_by(parameters, channel, self.moments(channel))
+                scale_and_shift(parameters, channel, self.batch_mean_and_var(channel))
             } else {
-                running_scale(parameters, channel)
+                inference_scale_and_shift(parameters, channel)
             };
-            kernel!(pass.level, scale_plane((scale, shift), x, y));
+            kernel!(pass.level, scale_and_shift_plane((scale, shift), x, y));
         }
     }
 
     fn backward(
         &mut self,
-        pass: Pass,
+        pass: PassContext,
         parameters: &[f32],
         x: &[Lanes],
         dy: &[Lanes],
@@ -317,27 +326,27 @@ impl Operator for BatchNormOp {
         let planes = x.chunks_exact(plane).zip(dy.chunks_exact(plane)).zip(dx.chunks_exact_mut(plane));
         for (i, ((x, dy), dx)) in planes.enumerate() {
             let (block, channel) = (i / self.shape.channels, i % self.shape.channels);
-            let (mean, var) = self.moments(channel);
+            let (mean, var) = self.batch_mean_and_var(channel);
             let sums = &self.batch[Direction::Backward as usize];
-            let (pixels, [sum_dy, sum_dy_x]) = (sums.pixels(), sums.channel(channel));
+            let (pixels, [sum_dy, sum_dy_x]) = (sums.pixel_count(), sums.channel(channel));
             let inverse = 1.0 / (var + EPS).sqrt();
             let scale = f64::from(parameters[channel]) * inverse;
             let mean_dy = sum_dy / pixels;
             let mean_dy_n = inverse * (sum_dy_x / pixels - mean * mean_dy);
             let slope = -scale * inverse * mean_dy_n;
             let factors = [scale, slope, -scale * mean_dy - slope * mean].map(|factor| factor as f32);
-            let filled = pass.filled(block);
-            kernel!(pass.level, gradient_plane(factors, filled, x, dy, dx));
+            let filled = pass.filled_lanes(block);
+            kernel!(pass.level, backward_plane(factors, filled, x, dy, dx));
         }
     }
 
-    fn reduce_gradient(&mut self, _level: Level, gradient: &mut [f32]) {
-        if self.batch[Direction::Forward as usize].pixels() == 0.0 {
+    fn write_accumulated_gradient(&mut self, _level: Level, gradient: &mut [f32]) {
+        if self.batch[Direction::Forward as usize].pixel_count() == 0.0 {
             return;
         }
         let (weight, bias) = gradient.split_at_mut(self.shape.channels);
         for channel in 0..self.shape.channels {
-            let (mean, var) = self.moments(channel);
+            let (mean, var) = self.batch_mean_and_var(channel);
             let [dy, dy_x] = self.local[Direction::Backward as usize].channel(channel);
             weight[channel] = ((dy_x - mean * dy) / (var + EPS).sqrt()) as f32;
             bias[channel] = dy as f32;

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Shape,
+    activation_layout::Lanes,
     error::LayerError,
-    layout::Lanes,
-    operator::{LayerContext, LayerSpec, Operator, Pass, SingleSampleOp},
+    operator::{LayerContext, LayerSpec, Operator, PassContext, SingleSampleOp},
     simd::{Vector, kernel},
 };
 
@@ -55,7 +55,7 @@ impl LayerSpec for Dropout {
         Some(Box::new(DropoutOp::new(*self, context)))
     }
 
-    fn single_sample(
+    fn single_sample_op(
         &self,
         _level: Level,
         _context: LayerContext,
@@ -81,14 +81,14 @@ impl DropoutOp {
     }
 
     /// Multiplies activations, or their gradients, by the mask, in place.
-    pub fn apply(&self, pass: Pass, values: &mut [Lanes]) {
+    pub fn apply(&self, pass: PassContext, values: &mut [Lanes]) {
         let Some(key) = pass.dropout_key else { return };
         // Layers have different masks. The first one uses the key as it is.
         let key = key ^ self.stream.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for (block, values) in values.chunks_exact_mut(self.len).enumerate() {
             let seeds = seeds(key, pass.first_block + block);
             let p = self.p;
-            kernel!(pass.level, drop_block(p, seeds, values));
+            kernel!(pass.level, dropout_block(p, seeds, values));
         }
     }
 }
@@ -104,24 +104,24 @@ fn seeds(key: u64, block: usize) -> [Lanes; GENERATORS] {
 
 /// Applies dropout to one block.
 #[inline(always)]
-fn drop_block<S: Simd, V: Vector<S>>(simd: S, p: f32, seeds: [Lanes; GENERATORS], values: &mut [Lanes]) {
+fn dropout_block<S: Simd, V: Vector<S>>(simd: S, p: f32, seeds: [Lanes; GENERATORS], values: &mut [Lanes]) {
     let mut states = [V::splat(simd, 0.0).to_bits(); GENERATORS];
     for (seeds, state) in seeds.chunks_exact(V::ELEMENTS).zip(&mut states) {
         *state = V::load(simd, seeds).to_bits();
     }
     let (whole, rest) = values.as_chunks_mut();
     for values in whole {
-        drop_elements::<S, V>(simd, p, &mut states, values);
+        dropout_elements::<S, V>(simd, p, &mut states, values);
     }
     let mut last = [Lanes::default(); GENERATORS];
     last[..rest.len()].copy_from_slice(rest);
-    drop_elements::<S, V>(simd, p, &mut states, &mut last);
+    dropout_elements::<S, V>(simd, p, &mut states, &mut last);
     rest.copy_from_slice(&last[..rest.len()]);
 }
 
 /// Applies dropout to an element for each generator. The generators are xorshift32 (Marsaglia 2003), one for each lane.
 #[inline(always)]
-fn drop_elements<S: Simd, V: Vector<S>>(
+fn dropout_elements<S: Simd, V: Vector<S>>(
     simd: S,
     p: f32,
     states: &mut [V::Bits; GENERATORS],
@@ -143,14 +143,14 @@ fn drop_elements<S: Simd, V: Vector<S>>(
 
 /// Dropout that can't work in place on the output of the operator before it, because that one's backward pass needs it.
 impl Operator for DropoutOp {
-    fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+    fn forward(&mut self, pass: PassContext, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         y.copy_from_slice(x);
         self.apply(pass, y);
     }
 
     fn backward(
         &mut self,
-        pass: Pass,
+        pass: PassContext,
         _parameters: &[f32],
         _x: &[Lanes],
         dy: &[Lanes],

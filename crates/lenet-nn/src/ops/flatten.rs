@@ -7,8 +7,8 @@ use fearless_simd::Level;
 
 use crate::{
     Shape,
+    activation_layout::{LANES, Lanes},
     error::LayerError,
-    layout::{LANES, Lanes},
     operator::{LayerContext, LayerSpec, Operator, SingleSampleOp},
 };
 
@@ -28,7 +28,7 @@ impl LayerSpec for Flatten {
         None
     }
 
-    fn single_sample(
+    fn single_sample_op(
         &self,
         _level: Level,
         LayerContext { input, .. }: LayerContext,

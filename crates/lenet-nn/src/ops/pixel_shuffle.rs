@@ -6,12 +6,12 @@
 use fearless_simd::Level;
 use serde::{Deserialize, Serialize};
 
-use super::window::check_dimension;
+use super::window::check_dimension_range;
 use crate::{
     Shape,
+    activation_layout::{LANES, Lanes},
     error::LayerError,
-    layout::{LANES, Lanes},
-    operator::{LayerContext, LayerSpec, Operator, Pass, SingleSampleOp},
+    operator::{LayerContext, LayerSpec, Operator, PassContext, SingleSampleOp},
 };
 
 /// Rearranges groups of `upscale_factor * upscale_factor` channels to squares of pixels.
@@ -43,7 +43,7 @@ impl LayerSpec for PixelShuffle {
 
     fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
         let upscale_factor = self.upscale_factor;
-        check_dimension("upscale_factor", upscale_factor)?;
+        check_dimension_range("upscale_factor", upscale_factor)?;
         let Shape { channels, height, width } = input;
         // The square of the largest dimension may not fit in a word of 32 bits.
         let channels_of_square = upscale_factor.saturating_mul(upscale_factor);
@@ -61,7 +61,7 @@ impl LayerSpec for PixelShuffle {
         Some(Box::new(PixelShuffleOp { output, upscale_factor: self.upscale_factor }))
     }
 
-    fn single_sample(
+    fn single_sample_op(
         &self,
         _level: Level,
         LayerContext { output, .. }: LayerContext,
@@ -100,7 +100,7 @@ impl PixelShuffleOp {
 }
 
 impl Operator for PixelShuffleOp {
-    fn forward(&mut self, _pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+    fn forward(&mut self, _pass: PassContext, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         let (len, width) = (self.output.len(), self.output.width);
         for (x, y) in x.chunks_exact(len).zip(y.chunks_exact_mut(len)) {
             for (row, y) in y.chunks_exact_mut(width).enumerate() {
@@ -114,7 +114,7 @@ impl Operator for PixelShuffleOp {
 
     fn backward(
         &mut self,
-        _pass: Pass,
+        _pass: PassContext,
         _parameters: &[f32],
         _x: &[Lanes],
         dy: &[Lanes],

@@ -2,8 +2,9 @@
 //!
 //! `y[c, i, j] = max or mean over u, v < K of x[c, i*T + u, j*T + v]`, `H' = (H - K) / T + 1`
 //!
-//! The gradient of a maximum goes to the first largest pixel in row-major order, as in PyTorch. The backward pass is fused with
-//! that of the activation function before it where this saves a pass over the larger map: see [`PoolOp::fuse_activation`].
+//! The gradient of a maximum goes to the first largest pixel in row-major order, as in PyTorch. The backward pass is fused
+//! with that of the activation function before it where this saves a pass over the larger map: see
+//! [`PoolOp::fuse_activation_backward`].
 
 use std::ops::Range;
 
@@ -11,14 +12,14 @@ use fearless_simd::{Select, Simd, SimdBase, f32x8};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    activation::{Derivative, Identity, ReLU, Tanh},
+    activation::{Derivative, NoActivation, ReLU, Tanh},
     window,
 };
 use crate::{
     Shape,
+    activation_layout::Lanes,
     error::LayerError,
-    layout::Lanes,
-    operator::{Activation, LayerContext, LayerSpec, Operator, Pass},
+    operator::{Activation, LayerContext, LayerSpec, Operator, PassContext},
     simd::{Vector, kernel},
 };
 
@@ -86,7 +87,7 @@ macro_rules! pool_spec {
             }
 
             fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
-                window::check_dimension("kernel_size", self.kernel_size)?;
+                window::check_dimension_range("kernel_size", self.kernel_size)?;
                 window::output_shape(input, input.channels, self.kernel_size, self.stride, 0)
             }
 
@@ -126,13 +127,13 @@ pub(crate) struct PoolOp {
 impl PoolOp {
     /// Returns height and width of a window: the constant `K`, so that loops unroll, or the setting if `K` is 0.
     #[inline(always)]
-    fn size<const K: usize>(&self) -> usize {
+    fn window_side<const K: usize>(&self) -> usize {
         if K == 0 { self.kernel_size } else { K }
     }
 
     /// Returns the distance between windows: the constant `T`, or the setting if `T` is 0.
     #[inline(always)]
-    fn distance<const T: usize>(&self) -> usize {
+    fn window_stride<const T: usize>(&self) -> usize {
         if T == 0 { self.stride } else { T }
     }
 
@@ -144,8 +145,8 @@ impl PoolOp {
         u: usize,
         count: usize,
     ) -> Range<usize> {
-        let start = (i * self.distance::<T>() + u) * self.input.width + j * self.distance::<T>();
-        start..start + self.size::<K>() + (count - 1) * self.distance::<T>()
+        let start = (i * self.window_stride::<T>() + u) * self.input.width + j * self.window_stride::<T>();
+        start..start + self.window_side::<K>() + (count - 1) * self.window_stride::<T>()
     }
 
     /// Returns the weight of one pixel in the mean of its window.
@@ -154,14 +155,14 @@ impl PoolOp {
     }
 
     /// Returns whether each pixel is in exactly one window.
-    fn is_partition(&self) -> bool {
+    fn windows_partition_input(&self) -> bool {
         let Shape { height, width, .. } = self.output;
         self.stride == self.kernel_size
             && [height * self.stride, width * self.stride] == [self.input.height, self.input.width]
     }
 
     /// Returns `(x, dy, dx)` of each plane.
-    fn planes<'a>(
+    fn zip_planes<'a>(
         &self,
         x: &'a [Lanes],
         dy: &'a [Lanes],
@@ -173,25 +174,30 @@ impl PoolOp {
     }
 
     /// Returns whether [`backward_overlapping`] applies.
-    fn is_overlapping(&self) -> bool {
+    fn is_max_2x2_stride_1(&self) -> bool {
         (self.kind, self.kernel_size, self.stride) == (PoolKind::Max, 2, 1)
     }
 
     /// Returns pixel `v` of `row` and the pixels at distances of the stride after it.
     #[inline(always)]
-    fn pixels<S: Simd, V: Vector<S>, const T: usize>(&self, simd: S, row: &[Lanes], v: usize) -> V {
+    fn load_strided_pixels<S: Simd, V: Vector<S>, const T: usize>(
+        &self,
+        simd: S,
+        row: &[Lanes],
+        v: usize,
+    ) -> V {
         if T == 1 {
             return V::load(simd, &row[v..]);
         }
-        V::from_elements(
+        V::from_f32x8s(
             #[inline(always)]
-            |i| row[v + i * self.distance::<T>()].load(simd),
+            |i| row[v + i * self.window_stride::<T>()].load(simd),
         )
     }
 
     /// Returns the maximum, or the sum, of the windows of output `at` and its neighbors.
     #[inline(always)]
-    fn fold<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
+    fn max_or_sum<S: Simd, V: Vector<S>, const K: usize, const T: usize>(
         &self,
         simd: S,
         plane: &[Lanes],
@@ -199,10 +205,10 @@ impl PoolOp {
     ) -> V {
         let is_max = self.kind == PoolKind::Max;
         let mut total = V::splat(simd, if is_max { f32::NEG_INFINITY } else { 0.0 });
-        for u in 0..self.size::<K>() {
+        for u in 0..self.window_side::<K>() {
             let row = &plane[self.window_row::<K, T>(at, u, V::ELEMENTS)];
-            for v in 0..self.size::<K>() {
-                let x = self.pixels::<S, V, T>(simd, row, v);
+            for v in 0..self.window_side::<K>() {
+                let x = self.load_strided_pixels::<S, V, T>(simd, row, v);
                 total = if is_max { x.max(total) } else { total + x };
             }
         }
@@ -217,14 +223,14 @@ impl PoolOp {
         plane: &[Lanes],
         at: (usize, usize),
     ) -> V {
-        let total = self.fold::<S, V, K, T>(simd, plane, at);
+        let total = self.max_or_sum::<S, V, K, T>(simd, plane, at);
         if self.kind == PoolKind::Max { total } else { total * self.pixel_weight() }
     }
 
-    /// Distributes the gradient `dy` of neighboring outputs to the pixels of their windows: to the first largest pixel, or evenly.
-    /// It is added to `dx` unless each pixel is in exactly one window.
+    /// Distributes the gradient `dy` of neighboring outputs to the pixels of their windows: to the first largest pixel, or
+    /// evenly. It is added to `dx` unless each pixel is in exactly one window.
     #[inline(always)]
-    fn backward_outputs<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize>(
+    fn backward_windows<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize>(
         &self,
         simd: S,
         plane: &[Lanes],
@@ -236,17 +242,17 @@ impl PoolOp {
         let zero = V::splat(simd, 0.0);
         let (gradient_each, max) = match self.kind {
             PoolKind::Max => {
-                let max = self.fold::<S, V, K, T>(simd, plane, at);
+                let max = self.max_or_sum::<S, V, K, T>(simd, plane, at);
                 (F::gradient(simd, max, dy), max)
             }
             PoolKind::Mean => (dy * self.pixel_weight(), zero),
         };
         let mut unassigned = gradient_each;
-        for u in 0..self.size::<K>() {
+        for u in 0..self.window_side::<K>() {
             let row = self.window_row::<K, T>(at, u, V::ELEMENTS);
             let (x, dx) = (&plane[row.clone()], &mut dx[row]);
-            for v in 0..self.size::<K>() {
-                let (x, mut gradient) = (self.pixels::<S, V, T>(simd, x, v), gradient_each);
+            for v in 0..self.window_side::<K>() {
+                let (x, mut gradient) = (self.load_strided_pixels::<S, V, T>(simd, x, v), gradient_each);
                 if self.kind == PoolKind::Max {
                     let is_max = x.simd_eq(max);
                     gradient = is_max.select(unassigned, zero);
@@ -256,7 +262,8 @@ impl PoolOp {
                 }
                 // Element by element, because a vector load of two recent stores could not be forwarded.
                 for i in 0..V::ELEMENTS {
-                    let (dx, gradient) = (&mut dx[v + i * self.distance::<T>()], gradient.element(i));
+                    let (dx, gradient) =
+                        (&mut dx[v + i * self.window_stride::<T>()], gradient.extract_f32x8(i));
                     dx.store(if is_partition { gradient } else { dx.load(simd) + gradient });
                 }
             }
@@ -296,19 +303,19 @@ fn backward<S: Simd, V: Vector<S>, F: Derivative, const K: usize, const T: usize
 ) {
     let width = pool.output.width;
     let whole = width / V::ELEMENTS * V::ELEMENTS;
-    let is_partition = pool.is_partition();
+    let is_partition = pool.windows_partition_input();
     if !is_partition {
         dx.fill(Lanes::default());
     }
-    for (plane, dy, dx) in pool.planes(x, dy, dx) {
+    for (plane, dy, dx) in pool.zip_planes(x, dy, dx) {
         for (i, dy) in dy.chunks_exact(width).enumerate() {
             for j in (0..whole).step_by(V::ELEMENTS) {
                 let dy = V::load(simd, &dy[j..]);
-                pool.backward_outputs::<S, V, F, K, T>(simd, plane, dy, dx, (i, j), is_partition);
+                pool.backward_windows::<S, V, F, K, T>(simd, plane, dy, dx, (i, j), is_partition);
             }
             if V::WIDE && whole < width {
                 let last = dy[whole].load(simd);
-                pool.backward_outputs::<S, f32x8<S>, F, K, T>(
+                pool.backward_windows::<S, f32x8<S>, F, K, T>(
                     simd,
                     plane,
                     last,
@@ -335,16 +342,17 @@ fn backward_overlapping<S: Simd, V: Vector<S>, F: Derivative>(
 ) {
     let (width, row) = (pool.output.width, pool.input.width);
     let whole = width / V::ELEMENTS * V::ELEMENTS;
-    for (plane, dy, dx) in pool.planes(x, dy, dx) {
+    for (plane, dy, dx) in pool.zip_planes(x, dy, dx) {
         dx[..row].fill(Lanes::default());
         for (i, dy) in dy.chunks_exact(width).enumerate() {
             let (x, dx) = (&plane[i * row..][..2 * row], &mut dx[i * row..][..2 * row]);
             let mut right = [f32x8::splat(simd, 0.0); 2];
             for j in (0..whole).step_by(V::ELEMENTS) {
-                right = windows_backward::<S, V, F>(simd, x, &dy[j..], dx, j, right);
+                right = backward_overlapping_windows::<S, V, F>(simd, x, &dy[j..], dx, j, right);
             }
             if V::WIDE && whole < width {
-                right = windows_backward::<S, f32x8<S>, F>(simd, x, &dy[whole..], dx, whole, right);
+                right =
+                    backward_overlapping_windows::<S, f32x8<S>, F>(simd, x, &dy[whole..], dx, whole, right);
             }
             dx[width].store(dx[width].load(simd) + right[0]);
             dx[row + width].store(right[1]);
@@ -355,7 +363,7 @@ fn backward_overlapping<S: Simd, V: Vector<S>, F: Derivative>(
 /// Distributes the gradient `dy` of neighboring windows, the first of which is in column `j`, to two rows of pixels. `right` is
 /// the gradient that the window before them assigned to its upper and lower right pixels. Returns that of the last window.
 #[inline(always)]
-fn windows_backward<S: Simd, V: Vector<S>, F: Derivative>(
+fn backward_overlapping_windows<S: Simd, V: Vector<S>, F: Derivative>(
     simd: S,
     x: &[Lanes],
     dy: &[Lanes],
@@ -382,9 +390,9 @@ fn windows_backward<S: Simd, V: Vector<S>, F: Derivative>(
     );
     let d = unassigned;
     let shifted = |right: f32x8<S>, gradient: V| {
-        V::from_elements(
+        V::from_f32x8s(
             #[inline(always)]
-            |i| if i == 0 { right } else { gradient.element(i - 1) },
+            |i| if i == 0 { right } else { gradient.extract_f32x8(i - 1) },
         )
     };
     let (upper, lower) = dx.split_at_mut(x.len() / 2);
@@ -392,12 +400,12 @@ fn windows_backward<S: Simd, V: Vector<S>, F: Derivative>(
     (c + shifted(right[1], d)).store(&mut lower[j..]);
     [b, d].map(
         #[inline(always)]
-        |gradient| gradient.element(V::ELEMENTS - 1),
+        |gradient| gradient.extract_f32x8(V::ELEMENTS - 1),
     )
 }
 
 impl Operator for PoolOp {
-    fn forward(&mut self, pass: Pass, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+    fn forward(&mut self, pass: PassContext, _parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         match (self.kernel_size, self.stride) {
             (2, 1) => kernel!(pass.level, forward[2, 1](self, x, y)),
             (2, 2) => kernel!(pass.level, forward[2, 2](self, x, y)),
@@ -407,7 +415,7 @@ impl Operator for PoolOp {
 
     fn backward(
         &mut self,
-        pass: Pass,
+        pass: PassContext,
         _parameters: &[f32],
         x: &[Lanes],
         dy: &[Lanes],
@@ -415,22 +423,22 @@ impl Operator for PoolOp {
         _gradient: &mut [f32],
     ) {
         let Some(dx) = dx else { return };
-        match (self.is_overlapping(), self.kernel_size, self.stride, self.fused) {
-            (true, .., None) => kernel!(pass.level, backward_overlapping[Identity](self, x, dy, dx)),
+        match (self.is_max_2x2_stride_1(), self.kernel_size, self.stride, self.fused) {
+            (true, .., None) => kernel!(pass.level, backward_overlapping[NoActivation](self, x, dy, dx)),
             (true, .., Some(_)) => kernel!(pass.level, backward_overlapping[ReLU](self, x, dy, dx)),
-            (_, 2, 2, None) => kernel!(pass.level, backward[Identity, 2, 2](self, x, dy, dx)),
+            (_, 2, 2, None) => kernel!(pass.level, backward[NoActivation, 2, 2](self, x, dy, dx)),
             (_, 2, 2, Some(Activation::Relu)) => kernel!(pass.level, backward[ReLU, 2, 2](self, x, dy, dx)),
             (_, 2, 2, Some(Activation::Tanh)) => kernel!(pass.level, backward[Tanh, 2, 2](self, x, dy, dx)),
-            _ => kernel!(pass.level, backward[Identity, 0, 0](self, x, dy, dx)),
+            _ => kernel!(pass.level, backward[NoActivation, 0, 0](self, x, dy, dx)),
         }
     }
 
     /// The derivative is applied to each gradient before it is written. This is right if each pixel is written once, or if the
     /// derivative is 0 or 1 for all gradients of a pixel, as that of ReLU.
-    fn fuse_activation(&mut self, activation: Activation) -> bool {
+    fn fuse_activation_backward(&mut self, activation: Activation) -> bool {
         let fuses = match activation {
-            Activation::Relu if self.is_overlapping() => true,
-            _ => self.kernel_size == 2 && self.is_partition(),
+            Activation::Relu if self.is_max_2x2_stride_1() => true,
+            _ => self.kernel_size == 2 && self.windows_partition_input(),
         };
         self.fused = fuses.then_some(activation);
         fuses

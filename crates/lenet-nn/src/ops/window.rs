@@ -3,7 +3,7 @@
 use crate::{Shape, error::LayerError, operator::MAX_DIMENSION};
 
 /// Checks that a dimension of a layer is neither 0 nor too large.
-pub(crate) fn check_dimension(name: &'static str, found: usize) -> Result<(), LayerError> {
+pub(crate) fn check_dimension_range(name: &'static str, found: usize) -> Result<(), LayerError> {
     match found {
         1..=MAX_DIMENSION => Ok(()),
         _ => Err(LayerError::Dimension { name, max: MAX_DIMENSION, found }),
@@ -19,7 +19,7 @@ pub(crate) fn output_shape(
     stride: usize,
     padding: usize,
 ) -> Result<Shape, LayerError> {
-    check_dimension("stride", stride)?;
+    check_dimension_range("stride", stride)?;
     if padding >= extent {
         return Err(LayerError::Padding { extent, padding });
     }

@@ -2,12 +2,12 @@
 
 use super::{F32_TOLERANCE, WINOGRAD_TOLERANCE, assert_close, levels, naive, to_f64, to_lanes, to_rows};
 use crate::{
-    Architecture, Batch, BatchNorm2d, Conv2d, DataParallel, Error, Layer, LayerError, Linear, Network,
-    Normalize, PixelShuffle, Prediction, Shape, Targets,
-    layout::zeros,
+    Architecture, BatchContext, BatchNorm2d, Conv2d, DataParallel, Error, Layer, LayerError, Linear, Network,
+    Normalize, PixelShuffle, PredictionKind, Shape, Targets,
+    activation_layout::zeros,
     loss::Loss,
     optim::{Optimizer, OptimizerState},
-    single_sample::SingleSample,
+    single_sample::SingleSampleWorkspace,
     workspace::{Mode, Workspace},
 };
 
@@ -15,7 +15,7 @@ const LABELS: usize = 2;
 
 /// Returns a network of all layers of dense prediction. Its maps have half the height and width of the input.
 fn network(height: usize, width: usize) -> Network {
-    let architecture = Architecture::dense("dense", Shape { channels: 1, height, width }, LABELS)
+    let architecture = Architecture::dense_prediction("dense", Shape { channels: 1, height, width }, LABELS)
         .layer("conv1", Conv2d::new(1, 11, 4).stride(2).padding(1))
         .layer("bn1", BatchNorm2d::new(11))
         .layer("relu1", Layer::ReLU)
@@ -65,7 +65,7 @@ fn binary_cross_entropy_matches_naive_loss() {
     let (expected, gradient) = naive::binary_cross_entropy(&logits, &to_f64(&targets));
     let mut found = zeros(2 * LEN);
     let loss = Loss {
-        prediction: Prediction::Dense { labels: 1 },
+        prediction: PredictionKind::Dense { labels: 1 },
         targets: &targets,
         total: SAMPLES,
         row: &mut [0.0; LEN],
@@ -81,7 +81,7 @@ fn binary_cross_entropy_matches_naive_loss() {
 fn binary_cross_entropy_of_extreme_logits_is_finite() {
     let logits = [1e4, -1e4, f64::from(f32::MAX), -f64::from(f32::MAX)];
     let targets = [0.0, 1.0, 1.0, 0.0];
-    let prediction = Prediction::Dense { labels: 1 };
+    let prediction = PredictionKind::Dense { labels: 1 };
     let mut gradient = zeros(4);
     let loss = Loss { prediction, targets: &targets, total: 1, row: &mut [0.0; 4] };
     let metrics = loss.backward(&to_lanes(&logits, 4), &mut gradient);
@@ -93,12 +93,12 @@ fn binary_cross_entropy_of_extreme_logits_is_finite() {
 fn gradient_passes_a_finite_difference_check() {
     let (mut network, (images, targets)) = (network(12, 16), samples(9, 12, 16));
     let targets = Targets::Probabilities(&targets);
-    let (_, gradient) = network.gradient(&images, targets);
+    let (_, gradient) = network.loss_and_gradient(&images, targets);
     let scale = gradient.iter().fold(0.0, |max: f32, value| max.max(value.abs()));
     for index in (0..gradient.len()).step_by(29) {
         let mut loss_at = |step: f32| {
             network.parameters_mut()[index] += step;
-            let (loss, _) = network.gradient(&images, targets);
+            let (loss, _) = network.loss_and_gradient(&images, targets);
             network.parameters_mut()[index] -= step;
             loss
         };
@@ -122,16 +122,16 @@ fn single_samples_of_large_maps_match_blocks() {
 fn check_single_samples<const HEIGHT: usize, const WIDTH: usize>() {
     let (network, (images, _)) = (network(HEIGHT, WIDTH), samples(9, HEIGHT, WIDTH));
     let mut workspace = Workspace::new(&network, 9, Mode::Inference);
-    workspace.prepare(&network);
-    workspace.load(network.normalize(), images.chunks_exact(HEIGHT * WIDTH));
+    workspace.prepare_parameters(&network);
+    workspace.load_images(network.normalization(), images.chunks_exact(HEIGHT * WIDTH));
     let block = to_rows(workspace.infer(&network), LABELS * HEIGHT * WIDTH, 9);
     for level in levels() {
-        let mut single = SingleSample::new(&network, level);
+        let mut single = SingleSampleWorkspace::new(&network, level);
         let mut logits = vec![0.0; LABELS * HEIGHT * WIDTH];
         let images = images.chunks_exact(HEIGHT * WIDTH);
         // The second image fails if state of the first is left over.
         for (image, expected) in images.zip(block.chunks_exact(logits.len())).take(2) {
-            single.logits(&network, image, &mut logits);
+            single.infer(&network, image, &mut logits);
             assert_close(&format!("{level:?}"), WINOGRAD_TOLERANCE, expected, &to_f64(&logits));
         }
     }
@@ -146,7 +146,7 @@ fn other_input_sizes_give_the_same_logits_far_from_the_border() {
     let small = network(80, 80);
     let large = small.with_input_size(96, 120).unwrap();
     assert_eq!(large.tensors().collect::<Vec<_>>(), small.tensors().collect::<Vec<_>>());
-    assert_eq!(large.architecture().output(), Shape { channels: LABELS, height: 96, width: 120 });
+    assert_eq!(large.architecture().output_shape(), Shape { channels: LABELS, height: 96, width: 120 });
     let (image, _) = samples(1, 96, 120);
     // The small image begins at an even row and column of the large one.
     let (top, left) = (10, 20);
@@ -206,20 +206,20 @@ fn learns_rows_and_columns() {
     let mut state = OptimizerState::new(optimizer, network.parameters().len(), Vec::new());
     let mut data_parallel = DataParallel::new(&network, SAMPLES, 2);
     for _ in 0..200 {
-        let batch = Batch { len: SAMPLES, dropout_key: None };
-        data_parallel.step(&network, batch, &mut [(); 2], |samples, worker, ()| {
+        let batch = BatchContext { len: SAMPLES, dropout_key: None };
+        data_parallel.compute_gradients(&network, batch, &mut [(); 2], |samples, worker, ()| {
             let images = images[samples.start * len..samples.end * len].chunks_exact(len);
-            worker.load(
+            worker.load_samples(
                 &network,
                 images,
                 targets.chunks_exact(LABELS * len).skip(samples.start).take(samples.len()),
             );
         });
-        data_parallel.update_running(network.parameters_mut());
-        let level = network.level();
-        data_parallel.update(level, state.step(optimizer.lr(), network.parameters_mut(), None));
+        data_parallel.update_running_stats(network.parameters_mut());
+        let level = network.simd_level();
+        data_parallel.update(level, state.begin_step(optimizer.lr(), network.parameters_mut(), None));
     }
-    let correct = data_parallel.metrics().correct / SAMPLES as f64;
+    let correct = data_parallel.last_batch_metrics().correct / SAMPLES as f64;
     assert!(correct > 0.99, "{correct}");
     let probabilities = network.probabilities(&images);
     let right = probabilities.iter().zip(&targets).filter(|&(p, t)| (*p >= 0.5) == (*t >= 0.5)).count();
@@ -237,5 +237,5 @@ fn has_no_outlier_class() {
 #[test]
 #[should_panic(expected = "expected probabilities as targets of dense prediction")]
 fn gradient_panics_on_labels() {
-    network(8, 8).gradient(&[0; 64], Targets::Labels(&[0]));
+    network(8, 8).loss_and_gradient(&[0; 64], Targets::Labels(&[0]));
 }

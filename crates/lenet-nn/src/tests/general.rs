@@ -2,7 +2,7 @@
 
 use super::fixtures::{CLASSES, PIXELS, digits};
 use crate::{
-    Architecture, Batch, BatchNorm2d, Conv2d, DataParallel, Dropout, Error, Layer, Linear, MaxPool2d,
+    Architecture, BatchContext, BatchNorm2d, Conv2d, DataParallel, Dropout, Error, Layer, Linear, MaxPool2d,
     Network, Normalize, Shape, Targets, argmax,
     optim::{Optimizer, OptimizerState},
 };
@@ -40,12 +40,12 @@ fn rgb_images(samples: usize) -> (Vec<u8>, Vec<u8>) {
 
 /// Asserts that elements of the gradient agree with central differences of the loss.
 fn check_gradient(network: &mut Network, images: &[u8], targets: Targets) {
-    let (_, gradient) = network.gradient(images, targets);
+    let (_, gradient) = network.loss_and_gradient(images, targets);
     let scale = gradient.iter().fold(0.0, |max: f32, value| max.max(value.abs()));
     for index in (0..gradient.len()).step_by(13) {
         let mut loss_at = |step: f32| {
             network.parameters_mut()[index] += step;
-            let (loss, _) = network.gradient(images, targets);
+            let (loss, _) = network.loss_and_gradient(images, targets);
             network.parameters_mut()[index] -= step;
             loss
         };
@@ -79,21 +79,21 @@ fn learns_images_of_other_shapes() {
     let mut state = OptimizerState::new(optimizer, network.parameters().len(), Vec::new());
     let mut data_parallel = DataParallel::new(&network, 40, 2);
     for step in 0..30 {
-        let batch = Batch { len: 40, dropout_key: Some(step) };
-        data_parallel.step(&network, batch, &mut [(); 2], |samples, worker, ()| {
+        let batch = BatchContext { len: 40, dropout_key: Some(step) };
+        data_parallel.compute_gradients(&network, batch, &mut [(); 2], |samples, worker, ()| {
             let pixels = images[samples.start * RGB.len()..samples.end * RGB.len()].chunks_exact(RGB.len());
             let targets = samples.map(|sample| {
                 let mut row = [0.0; 4];
                 Targets::Labels(&labels).write_row(sample, &mut row);
                 row
             });
-            worker.load(&network, pixels, targets);
+            worker.load_samples(&network, pixels, targets);
         });
-        data_parallel.update_running(network.parameters_mut());
-        let level = network.level();
-        data_parallel.update(level, state.step(optimizer.lr(), network.parameters_mut(), None));
+        data_parallel.update_running_stats(network.parameters_mut());
+        let level = network.simd_level();
+        data_parallel.update(level, state.begin_step(optimizer.lr(), network.parameters_mut(), None));
     }
-    assert_eq!(data_parallel.metrics().correct, 40.0);
+    assert_eq!(data_parallel.last_batch_metrics().correct, 40.0);
     for (row, &label) in network.probabilities(&images).chunks_exact(4).zip(&labels) {
         assert_eq!(argmax(row), label);
     }
@@ -107,7 +107,10 @@ fn gradient_includes_the_outlier_class() {
     let targets = Targets::Probabilities(&targets);
     let mut network = rgb_network().with_implicit_outlier_class();
     check_gradient(&mut network, &images, targets);
-    assert_ne!(network.gradient(&images, targets).0, rgb_network().gradient(&images, targets).0);
+    assert_ne!(
+        network.loss_and_gradient(&images, targets).0,
+        rgb_network().loss_and_gradient(&images, targets).0
+    );
 }
 
 #[test]
@@ -138,11 +141,11 @@ fn dropout_layers_have_different_masks() {
             Network::new(architecture.layer("fc", Linear::new(PIXELS, CLASSES)), Normalize::UNIT, 0).unwrap();
         network.parameters_mut().fill(1.0);
         let mut data_parallel = DataParallel::new(&network, 1, 1);
-        let batch = Batch { len: 1, dropout_key: Some(7) };
-        data_parallel.step(&network, batch, &mut [()], |_, worker, ()| {
-            worker.load(&network, [&[255; PIXELS][..]].into_iter(), [target].into_iter());
+        let batch = BatchContext { len: 1, dropout_key: Some(7) };
+        data_parallel.compute_gradients(&network, batch, &mut [()], |_, worker, ()| {
+            worker.load_samples(&network, [&[255; PIXELS][..]].into_iter(), [target].into_iter());
         });
-        data_parallel.gradient(&network)
+        data_parallel.last_batch_gradient(&network)
     };
     let half = Layer::from(Dropout::new(0.5));
     // The gradient of a weight is 0 where its input was dropped.
@@ -154,7 +157,7 @@ fn dropout_layers_have_different_masks() {
 #[test]
 #[should_panic(expected = "sample 2: expected a label below 4, found 4")]
 fn gradient_panics_on_label_beyond_classes() {
-    rgb_network().gradient(&rgb_images(3).0, Targets::Labels(&[0, 3, 4]));
+    rgb_network().loss_and_gradient(&rgb_images(3).0, Targets::Labels(&[0, 3, 4]));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     self as nn, Architecture, DataParallel, Network, Normalize, Targets,
-    layout::blocks,
+    activation_layout::block_count,
     optim::{Optimizer, OptimizerState, Schedule},
     worker::BatchSlice,
 };
@@ -329,7 +329,7 @@ fn networks_match_pytorch() {
         check(&format!("{name}/logits"), ENGINE_TOLERANCE, &network.logits(&images()));
         let one_at_a_time: Vec<_> = images().chunks(PIXELS).flat_map(|image| network.logits(image)).collect();
         check(&format!("{name}/logits"), ENGINE_TOLERANCE, &one_at_a_time);
-        let (loss, gradient) = network.gradient(&images(), Targets::Labels(&labels()));
+        let (loss, gradient) = network.loss_and_gradient(&images(), Targets::Labels(&labels()));
         check(&format!("{name}/loss"), ENGINE_TOLERANCE, &[loss]);
         network.parameters_mut().copy_from_slice(&gradient);
         for tensor in network.tensors() {
@@ -364,17 +364,26 @@ fn check_training(
 
     let samples = targets.len();
     let first = samples * 2 / 3;
-    let mut data_parallel = DataParallel::with_capacities(&network, &[first, samples - first]);
-    data_parallel.step_slices(&network, &mut [0..first, first..samples], |i, worker, samples| {
-        let slice = BatchSlice { total: targets.len(), dropout_key: None, first_block: i * blocks(first) };
-        let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
-        worker.set_slice(slice);
-        worker.load(&network, pixels.chunks_exact(PIXELS), targets[samples.clone()].iter());
-    });
-    check(&format!("{name}/loss"), ENGINE_TOLERANCE, &[data_parallel.metrics().loss / samples as f64]);
-    data_parallel.update_running(network.parameters_mut());
+    let mut data_parallel = DataParallel::with_worker_capacities(&network, &[first, samples - first]);
+    data_parallel.compute_gradients_of_slices(
+        &network,
+        &mut [0..first, first..samples],
+        |i, worker, samples| {
+            let slice =
+                BatchSlice { total: targets.len(), dropout_key: None, first_block: i * block_count(first) };
+            let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
+            worker.set_slice(slice);
+            worker.load_samples(&network, pixels.chunks_exact(PIXELS), targets[samples.clone()].iter());
+        },
+    );
+    check(
+        &format!("{name}/loss"),
+        ENGINE_TOLERANCE,
+        &[data_parallel.last_batch_metrics().loss / samples as f64],
+    );
+    data_parallel.update_running_stats(network.parameters_mut());
     let mut gradient = network.clone();
-    gradient.parameters_mut().copy_from_slice(&data_parallel.gradient(&network));
+    gradient.parameters_mut().copy_from_slice(&data_parallel.last_batch_gradient(&network));
     for (tensor, gradient) in network.tensors().zip(gradient.tensors()) {
         if tensor.name.contains("running") {
             check(&format!("{name}/running/{}", tensor.name), ENGINE_TOLERANCE, &tensor.values);
@@ -417,7 +426,7 @@ fn batch_norm_matches_pytorch() {
 
 #[test]
 fn dense_prediction_matches_pytorch() {
-    let architecture = Architecture::dense("test", INPUT, 1)
+    let architecture = Architecture::dense_prediction("test", INPUT, 1)
         .layer("conv1", nn::Conv2d::new(1, 5, 4).stride(2).padding(1))
         .layer("bn1", nn::BatchNorm2d::new(5))
         .layer("relu1", nn::Layer::ReLU)
@@ -448,7 +457,7 @@ fn optimizers_match_pytorch() {
         check_optimizer(name, 1e-5, |p, g| {
             let to_f32 = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
             let mut parameters = to_f32(p);
-            state.step(optimizer.lr(), &mut parameters, None).apply(Level::new(), &mut to_f32(g));
+            state.begin_step(optimizer.lr(), &mut parameters, None).apply(Level::new(), &mut to_f32(g));
             p.iter_mut().zip(parameters).for_each(|(p, value)| *p = f64::from(value));
         });
     }

@@ -6,9 +6,9 @@ use super::{
     golden, naive, to_f64, to_lanes, to_rows,
 };
 use crate::{
-    AvgPool2d, Conv2d, DataParallel, Dropout, Layer, Linear, MaxPool2d, Network, Normalize, Prediction,
+    AvgPool2d, Conv2d, DataParallel, Dropout, Layer, Linear, MaxPool2d, Network, Normalize, PredictionKind,
     Targets,
-    layout::{LANES, zeros},
+    activation_layout::{LANES, zeros},
     loss::{Loss, smooth_targets},
     worker::BatchSlice,
 };
@@ -27,11 +27,11 @@ fn consecutive_activations_pass_a_finite_difference_check() {
         .layer("fc2", Linear::new(12, 10));
     let mut network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
     let (images, labels) = (golden::images(), golden::labels());
-    let (_, gradient) = network.gradient(&images, Targets::Labels(&labels));
+    let (_, gradient) = network.loss_and_gradient(&images, Targets::Labels(&labels));
     for index in [0, 5 * 784 + 300, 784 * 12 + 3, 784 * 12 + 12 + 7] {
         let mut loss_at = |step: f32| {
             network.parameters_mut()[index] += step;
-            let (loss, _) = network.gradient(&images, Targets::Labels(&labels));
+            let (loss, _) = network.loss_and_gradient(&images, Targets::Labels(&labels));
             network.parameters_mut()[index] -= step;
             f64::from(loss)
         };
@@ -58,14 +58,14 @@ fn dropout_in_place_matches_dropout_of_a_copy() {
             architecture.layer("flatten", Layer::Flatten).layer("fc", Linear::new(3 * 24 * 24, 10));
         let network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
         let samples = labels.len();
-        let mut data_parallel = DataParallel::with_capacities(&network, &[samples]);
+        let mut data_parallel = DataParallel::with_worker_capacities(&network, &[samples]);
         let slice = BatchSlice { total: samples, dropout_key: Some(7), first_block: 0 };
-        data_parallel.step_slices(&network, &mut [()], |_, worker, ()| {
+        data_parallel.compute_gradients_of_slices(&network, &mut [()], |_, worker, ()| {
             let rows = (0..samples).map(|i| target_row(Targets::Labels(&labels), i));
             worker.set_slice(slice);
-            worker.load(&network, images.chunks_exact(PIXELS), rows);
+            worker.load_samples(&network, images.chunks_exact(PIXELS), rows);
         });
-        (data_parallel.metrics().loss, data_parallel.gradient(&network))
+        (data_parallel.last_batch_metrics().loss, data_parallel.last_batch_gradient(&network))
     };
     let [half, all] = [0.5, 0.0].map(|p| Layer::from(Dropout::new(p)));
     for (before, after) in [
@@ -104,7 +104,7 @@ fn pooling_fused_with_activation_matches_separate_layers() {
                     .layer("flatten", Layer::Flatten)
                     .layer("fc", Linear::new(3 * side * side, 10));
                 let network = Network::new(architecture, Normalize::UNIT, 1).unwrap();
-                network.gradient(&images, Targets::Labels(&labels))
+                network.loss_and_gradient(&images, Targets::Labels(&labels))
             });
             assert_eq!(fused, separate, "{activation:?} {pool:?}");
         }
@@ -126,28 +126,32 @@ fn deferred_weight_gradients_do_not_depend_on_the_workers() {
     let samples = 13;
     let (images, labels) = (golden::images(), golden::labels());
     let (images, targets) = (&images[..samples * PIXELS], Targets::Labels(&labels[..samples]));
-    let (loss, expected) = network.gradient(images, targets);
+    let (loss, expected) = network.loss_and_gradient(images, targets);
 
-    let mut data_parallel = DataParallel::with_capacities(&network, &[LANES; 3]);
+    let mut data_parallel = DataParallel::with_worker_capacities(&network, &[LANES; 3]);
     // The later steps fail if state of an earlier one is left over.
     for threads in 1..=3 {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| {
-            data_parallel.step_slices(&network, &mut [0..8, 8..13, 13..13], |i, worker, samples| {
-                let slice = BatchSlice { total: 13, dropout_key: None, first_block: i };
-                let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
-                let rows = samples.clone().map(|i| target_row(targets, i));
-                worker.set_slice(slice);
-                worker.load(&network, pixels.chunks_exact(PIXELS), rows);
-            });
-            data_parallel.gradient(&network)
+            data_parallel.compute_gradients_of_slices(
+                &network,
+                &mut [0..8, 8..13, 13..13],
+                |i, worker, samples| {
+                    let slice = BatchSlice { total: 13, dropout_key: None, first_block: i };
+                    let pixels = &images[samples.start * PIXELS..samples.end * PIXELS];
+                    let rows = samples.clone().map(|i| target_row(targets, i));
+                    worker.set_slice(slice);
+                    worker.load_samples(&network, pixels.chunks_exact(PIXELS), rows);
+                },
+            );
+            data_parallel.last_batch_gradient(&network)
         });
         assert_close("gradient", F32_TOLERANCE, &to_f64(&expected), &to_f64(&found));
         assert_close(
             "loss",
             F32_TOLERANCE,
             &[f64::from(loss)],
-            &[data_parallel.metrics().loss / samples as f64],
+            &[data_parallel.last_batch_metrics().loss / samples as f64],
         );
     }
 }
@@ -191,7 +195,7 @@ fn cross_entropy_matches_naive_loss() {
             })
             .collect::<Vec<f32>>();
         let mut found = zeros(2 * CLASSES);
-        let prediction = Prediction::Class { classes: CLASSES, outlier_class };
+        let prediction = PredictionKind::Class { classes: CLASSES, outlier_class };
         let loss = Loss { prediction, targets: &rows, total: golden::IMAGES, row: &mut [0.0; CLASSES] };
         let total = loss.backward(&to_lanes(&logits, CLASSES), &mut found).loss;
         assert_close("loss", F32_TOLERANCE, &[expected], &[total / golden::IMAGES as f64]);

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, PixelShuffle, Shape,
-    layout::{LANES, Lanes, blocks, zeros},
-    operator::{Activation, Direction, LayerContext, Pass},
+    activation_layout::{LANES, Lanes, block_count, zeros},
+    operator::{Activation, Direction, LayerContext, PassContext},
 };
 
 /// Returns the engine's layer for a naive one.
@@ -73,33 +73,34 @@ fn check_layer(
     let mut gradient = vec![f32::NAN; parameters.len()];
     let (x_lanes, dy_lanes) = (to_lanes(&x.data, input.len()), to_lanes(&dy.data, output.len()));
     let (mut y_lanes, mut dx_lanes);
-    let pass = Pass { level, training: true, dropout_key: None, first_block: 0, samples };
-    if let Some(activation) = layer.activation() {
+    let pass = PassContext { level, training: true, dropout_key: None, first_block: 0, samples };
+    if let Some(activation) = layer.as_activation() {
         (y_lanes, dx_lanes) = (x_lanes, dy_lanes);
         activation.forward(level, &mut y_lanes);
         activation.backward(level, &y_lanes, &mut dx_lanes);
     } else {
         let mut operator = layer
-            .operator(LayerContext { input, output, max_blocks: blocks(samples), random_stream: 0 })
+            .operator(LayerContext { input, output, max_blocks: block_count(samples), random_stream: 0 })
             .unwrap();
         (y_lanes, dx_lanes) = (zeros(dy_lanes.len()), zeros(x_lanes.len()));
         dx_lanes.fill(Lanes([f32::NAN; LANES]));
-        let blocks_per_call = if operator.takes_whole_batch() { blocks(samples) } else { random.usize(1..3) };
+        let blocks_per_call =
+            if operator.takes_whole_batch() { block_count(samples) } else { random.usize(1..3) };
         let (inputs, outputs) = (blocks_per_call * input.len(), blocks_per_call * output.len());
         let passes = || {
-            (0..).step_by(blocks_per_call * LANES).map(|first| Pass {
+            (0..).step_by(blocks_per_call * LANES).map(|first| PassContext {
                 samples: samples.saturating_sub(first).min(blocks_per_call * LANES),
                 ..pass
             })
         };
         // The second step fails if state of the first is left over.
         for _ in 0..2 {
-            operator.prepare(level, &parameters);
+            operator.prepare_parameters(level, &parameters);
             if let Some(statistics) = operator.batch_statistics() {
                 for (pass, x) in passes().zip(x_lanes.chunks(inputs)) {
-                    statistics.accumulate(pass, x, None);
+                    statistics.accumulate_blocks(pass, x, None);
                 }
-                let (local, batch) = statistics.sums(Direction::Forward);
+                let (local, batch) = statistics.local_and_batch_sums(Direction::Forward);
                 batch.copy_from_slice(local);
             }
             for (pass, (x, y)) in passes().zip(x_lanes.chunks(inputs).zip(y_lanes.chunks_mut(outputs))) {
@@ -107,16 +108,16 @@ fn check_layer(
             }
             if let Some(statistics) = operator.batch_statistics() {
                 for (pass, (x, dy)) in passes().zip(x_lanes.chunks(inputs).zip(dy_lanes.chunks(outputs))) {
-                    statistics.accumulate(pass, x, Some(dy));
+                    statistics.accumulate_blocks(pass, x, Some(dy));
                 }
-                let (local, batch) = statistics.sums(Direction::Backward);
+                let (local, batch) = statistics.local_and_batch_sums(Direction::Backward);
                 batch.copy_from_slice(local);
             }
             let xs = x_lanes.chunks(inputs).zip(dx_lanes.chunks_mut(inputs));
             for (pass, ((x, dx), dy)) in passes().zip(xs.zip(dy_lanes.chunks(outputs))) {
                 operator.backward(pass, &parameters, x, dy, Some(dx), &mut gradient);
             }
-            operator.reduce_gradient(level, &mut gradient);
+            operator.write_accumulated_gradient(level, &mut gradient);
         }
         let idle =
             dx_lanes.iter().skip(samples / LANES * input.len()).flat_map(|lanes| &lanes.0[samples % LANES..]);
@@ -258,7 +259,7 @@ fn dropout_keeps_the_mean_and_repeats_its_mask_backward() {
         .unwrap();
     let ones = vec![Lanes([1.0; LANES]); 3000];
     for level in levels() {
-        let pass = Pass { level, training: true, dropout_key: Some(7), first_block: 4, samples: 24 };
+        let pass = PassContext { level, training: true, dropout_key: Some(7), first_block: 4, samples: 24 };
         let (mut y, mut dx) = (zeros(3000), zeros(3000));
         operator.forward(pass, &[], &ones, &mut y);
         operator.backward(pass, &[], &ones, &ones, Some(&mut dx), &mut []);
@@ -271,10 +272,10 @@ fn dropout_keeps_the_mean_and_repeats_its_mask_backward() {
 
         // The mask of a block depends on its index in the batch, not on the call.
         let mut last = zeros(1000);
-        operator.forward(Pass { first_block: 6, ..pass }, &[], &ones[..1000], &mut last);
+        operator.forward(PassContext { first_block: 6, ..pass }, &[], &ones[..1000], &mut last);
         assert_eq!(last[..], y[2000..]);
 
-        operator.forward(Pass { dropout_key: None, ..pass }, &[], &ones, &mut y);
+        operator.forward(PassContext { dropout_key: None, ..pass }, &[], &ones, &mut y);
         assert_eq!(y[..], ones[..]);
     }
 }

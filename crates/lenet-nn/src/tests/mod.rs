@@ -15,7 +15,7 @@ mod validation; // rejected architectures
 
 use fearless_simd::Level;
 
-use crate::layout::{Buffer, LANES, Lanes, blocks, zeros};
+use crate::activation_layout::{AlignedBuffer, LANES, Lanes, block_count, zeros};
 
 /// Returns the SIMD levels that this machine supports: the best one, those below it that exist on x86-64, the one that the
 /// target guarantees, and portable code.
@@ -31,8 +31,8 @@ fn levels() -> Vec<Level> {
 }
 
 /// Converts `(sample, element)` to `(block, element)` with samples in the lanes.
-fn to_lanes(rows: &[f64], elements: usize) -> Buffer {
-    let mut lanes = zeros(blocks(rows.len() / elements) * elements);
+fn to_lanes(rows: &[f64], elements: usize) -> AlignedBuffer {
+    let mut lanes = zeros(block_count(rows.len() / elements) * elements);
     for (i, &value) in rows.iter().enumerate() {
         let (sample, element) = (i / elements, i % elements);
         lanes[sample / LANES * elements + element].0[sample % LANES] = value as f32;

@@ -21,8 +21,8 @@ pub struct Parameters {
 
 #[derive(Clone, Debug)]
 pub enum Layer {
-    /// `y[o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] x[c, i stride + u dilation - padding, j stride + v dilation -
-    /// padding]`, where `x` is zero outside.
+    /// `y[o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] x[c, i stride + u dilation - padding, j stride + v
+    /// dilation - padding]`, where `x` is zero outside.
     Conv2d { inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize, dilation: usize },
     /// `y = weight x + bias`, where `x` is a flattened sample.
     Linear { inputs: usize, outputs: usize },

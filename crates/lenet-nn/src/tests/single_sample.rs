@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, Network, Normalize, Shape,
-    single_sample::SingleSample,
+    single_sample::SingleSampleWorkspace,
 };
 
 /// Returns a network with random layers in random order. Layers that do not accept the output of the layer before are left out.
@@ -95,12 +95,12 @@ fn check_single_sample(network: &Network) {
     let images = golden::images();
     let block = network.logits(&images);
     for level in levels() {
-        let mut single = SingleSample::new(network, level);
+        let mut single = SingleSampleWorkspace::new(network, level);
         // The second image fails if state of the first is left over.
         for (image, expected) in images.chunks_exact(PIXELS).zip(block.chunks_exact(CLASSES)).take(2) {
             let case = format!("{:?}, {level:?}", network.architecture());
             let mut logits = [0.0; CLASSES];
-            single.logits(network, image, &mut logits);
+            single.infer(network, image, &mut logits);
             assert_close(&case, WINOGRAD_TOLERANCE, &to_f64(expected), &logits.map(f64::from));
         }
     }
@@ -136,7 +136,7 @@ fn feature_maps_match_naive_layers() {
         };
         let maps = network.feature_maps(image);
         assert_eq!(maps.iter().map(|maps| maps.layer.as_str()).collect::<Vec<_>>(), names);
-        let Normalize { mean, std } = network.normalize();
+        let Normalize { mean, std } = network.normalization();
         let pixels = image.iter().map(|&pixel| f64::from((f32::from(pixel) / 255.0 - mean) / std));
         let mut x = Tensor { shape: [1, 1, SIDE, SIDE], data: pixels.collect() };
         // The first two convolutions. In vgg no pooling is before them; in lenet5 an average pooling is between them.

@@ -14,7 +14,7 @@ use crate::Error;
 pub const MAX_IMAGES: usize = 1_000_000;
 
 /// Magic number of unsigned bytes, before the number of dimensions is added.
-const UNSIGNED_BYTE: u32 = 0x0800;
+const UNSIGNED_BYTE_MAGIC: u32 = 0x0800;
 
 /// Bytes of the first allocation of a reader; later ones double what has arrived.
 const FIRST_ALLOCATION: usize = 1 << 20;
@@ -30,19 +30,19 @@ pub fn read_images(mut bytes: impl Read, rows: usize, columns: usize) -> Result<
         let expected = Some((rows, columns));
         return Err(Error::ImageSize { expected, rows: found_rows, columns: found_columns });
     }
-    read_values("pixels", count * rows * columns, bytes)
+    read_last_section("pixels", count * rows * columns, bytes)
 }
 
 /// Reads a file of images of any size. Returns their width, their height and the pixels `(image, row, column)`.
 ///
 /// # Errors
 /// As [`read_images`], with [`Error::ImageSize`] only if an image has no pixels or the size overflows.
-pub fn read_any_images(mut bytes: impl Read) -> Result<(usize, usize, Vec<u8>), Error> {
+pub fn read_images_of_any_size(mut bytes: impl Read) -> Result<(usize, usize, Vec<u8>), Error> {
     let [count, rows, columns] = read_header(&mut bytes)?;
     let len = rows.checked_mul(columns).and_then(|pixels| pixels.checked_mul(count));
     let len = len.filter(|_| rows > 0 && columns > 0);
     let len = len.ok_or(Error::ImageSize { expected: None, rows, columns })?;
-    Ok((columns, rows, read_values("pixels", len, bytes)?))
+    Ok((columns, rows, read_last_section("pixels", len, bytes)?))
 }
 
 /// Reads a file of labels: `(image)`, each 0 to 255.
@@ -52,7 +52,7 @@ pub fn read_any_images(mut bytes: impl Read) -> Result<(usize, usize, Vec<u8>), 
 /// exactly such a file, and [`Error::Read`] if `bytes` fails.
 pub fn read_labels(mut bytes: impl Read) -> Result<Vec<u8>, Error> {
     let [count] = read_header(&mut bytes)?;
-    read_values("labels", count, bytes)
+    read_last_section("labels", count, bytes)
 }
 
 /// Returns the file of the images `pixels` `(image, row, column)` of `rows` x `columns` pixels.
@@ -62,19 +62,19 @@ pub fn read_labels(mut bytes: impl Read) -> Result<Vec<u8>, Error> {
 pub fn write_images(pixels: &[u8], rows: usize, columns: usize) -> Vec<u8> {
     let image = rows * columns;
     assert!(image > 0 && pixels.len().is_multiple_of(image), "whole images of {rows}x{columns} pixels");
-    write([pixels.len() / image, rows, columns], pixels)
+    encode_idx([pixels.len() / image, rows, columns], pixels)
 }
 
 /// Returns the file of `labels` `(image)`.
 pub fn write_labels(labels: &[u8]) -> Vec<u8> {
-    write([labels.len()], labels)
+    encode_idx([labels.len()], labels)
 }
 
 /// Reads the magic number and the lengths of `N` dimensions. The first length is at most [`MAX_IMAGES`].
 fn read_header<const N: usize>(bytes: &mut impl Read) -> Result<[usize; N], Error> {
     let header = read_exactly("header", 4 + 4 * N, bytes)?;
     let (words, _) = header.as_chunks();
-    let (expected, found) = (UNSIGNED_BYTE + N as u32, u32::from_be_bytes(words[0]));
+    let (expected, found) = (UNSIGNED_BYTE_MAGIC + N as u32, u32::from_be_bytes(words[0]));
     if found != expected {
         return Err(Error::InvalidMagic { expected, found });
     }
@@ -86,7 +86,7 @@ fn read_header<const N: usize>(bytes: &mut impl Read) -> Result<[usize; N], Erro
 }
 
 /// Reads a last section of exactly `expected` bytes.
-fn read_values(section: &'static str, expected: usize, mut bytes: impl Read) -> Result<Vec<u8>, Error> {
+fn read_last_section(section: &'static str, expected: usize, mut bytes: impl Read) -> Result<Vec<u8>, Error> {
     let values = read_exactly(section, expected, &mut bytes)?;
     match bytes.take(1).read_to_end(&mut Vec::new()) {
         Ok(0) => Ok(values),
@@ -111,9 +111,9 @@ fn read_exactly(section: &'static str, expected: usize, bytes: &mut impl Read) -
     Ok(values)
 }
 
-fn write<const N: usize>(lengths: [usize; N], values: &[u8]) -> Vec<u8> {
+fn encode_idx<const N: usize>(lengths: [usize; N], values: &[u8]) -> Vec<u8> {
     let lengths = lengths.map(|length| u32::try_from(length).expect("a length below 2^32"));
-    let mut bytes = (UNSIGNED_BYTE + N as u32).to_be_bytes().to_vec();
+    let mut bytes = (UNSIGNED_BYTE_MAGIC + N as u32).to_be_bytes().to_vec();
     bytes.extend(lengths.into_iter().flat_map(u32::to_be_bytes));
     bytes.extend_from_slice(values);
     bytes

@@ -1,9 +1,9 @@
 //! The tasks of networks.
 
-use super::{CLASSES, INPUT_SHAPE, synthetic::page::LABELS};
+use super::{CLASSES, INPUT_SHAPE, synthetic::page::LABEL_NAMES};
 use crate::{
     Error,
-    nn::{Network, Prediction, Shape},
+    nn::{Network, PredictionKind, Shape},
 };
 
 /// What a network of this crate does.
@@ -11,7 +11,7 @@ use crate::{
 pub enum Task {
     /// Classifies images of [`INPUT_SHAPE`] into [`CLASSES`].
     Digits,
-    /// Tells for each pixel of a page whether it shows ink, and whether it shows a rule ([`LABELS`]). The input is the
+    /// Tells for each pixel of a page whether it shows ink, and whether it shows a rule ([`LABEL_NAMES`]). The input is the
     /// [local contrast](crate::image::local_contrast()) of the page.
     Ink,
 }
@@ -20,12 +20,14 @@ impl Task {
     /// Returns the task of a network, or `None` if it is neither.
     pub fn of(network: &Network) -> Option<Self> {
         let architecture = network.architecture();
-        let (input, output) = (architecture.input(), architecture.output());
-        match architecture.prediction() {
-            Prediction::Class { .. } if (input, output) == (INPUT_SHAPE, Shape::flat(CLASSES)) => {
+        let (input, output) = (architecture.input_shape(), architecture.output_shape());
+        match architecture.prediction_kind() {
+            PredictionKind::Class { .. } if (input, output) == (INPUT_SHAPE, Shape::flat(CLASSES)) => {
                 Some(Self::Digits)
             }
-            Prediction::Dense { labels } if (input.channels, labels) == (1, LABELS.len()) => Some(Self::Ink),
+            PredictionKind::Dense { labels } if (input.channels, labels) == (1, LABEL_NAMES.len()) => {
+                Some(Self::Ink)
+            }
             _ => None,
         }
     }
@@ -40,7 +42,7 @@ pub fn check_digit_network(network: &Network) -> Result<(), Error> {
         return Ok(());
     }
     let architecture = network.architecture();
-    Err(Error::NotDigitNetwork { input: architecture.input(), output: architecture.output() })
+    Err(Error::NotDigitNetwork { input: architecture.input_shape(), output: architecture.output_shape() })
 }
 
 /// Checks that a network tells ink from rules.
@@ -52,5 +54,5 @@ pub fn check_ink_network(network: &Network) -> Result<(), Error> {
         return Ok(());
     }
     let architecture = network.architecture();
-    Err(Error::NotInkNetwork { input: architecture.input(), output: architecture.output() })
+    Err(Error::NotInkNetwork { input: architecture.input_shape(), output: architecture.output_shape() })
 }

@@ -3,7 +3,7 @@
 use super::{GrayImage, Stage, Stages, close, dilate, erode};
 
 /// The ink level at the edge of a stroke, halfway between paper (0) and the ink of a wide stroke (255).
-pub const EDGE_LEVEL: u8 = 128;
+pub const STROKE_EDGE_LEVEL: u8 = 128;
 
 /// Which of writing and paper is darker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Default for BinarizeParams {
 /// The result of [`binarize`].
 #[derive(Debug, Clone)]
 pub struct InkMap {
-    /// The ink map: 0 is paper, whatever its color and brightness, 255 is full ink, and [`EDGE_LEVEL`] is the edge of a
+    /// The ink map: 0 is paper, whatever its color and brightness, 255 is full ink, and [`STROKE_EDGE_LEVEL`] is the edge of a
     /// stroke. Edges keep their gray levels, because the digits are normalized from this map.
     pub ink: GrayImage,
     /// Whether the writing is light on dark.
@@ -79,20 +79,20 @@ pub struct InkMap {
 ///    around them.
 /// 2. Light: the paper's brightness is the morphological closing of a reduced copy; ink is darkness relative to it.
 /// 3. Noise: a noisy map is smoothed by a 3x3 mean.
-/// 4. Contrast: levels are stretched so that paper is 0 and edges of strokes are [`EDGE_LEVEL`].
+/// 4. Contrast: levels are stretched so that paper is 0 and edges of strokes are [`STROKE_EDGE_LEVEL`].
 pub fn binarize(gray: &GrayImage, params: &BinarizeParams, stages: Stages) -> Option<InkMap> {
-    let coarse = gray.reduce(gray.width.max(gray.height).div_ceil(params.coarse_side_px));
+    let coarse = gray.downscale(gray.width.max(gray.height).div_ceil(params.coarse_side_px));
     let inverted = match params.polarity {
         Some(polarity) => polarity == Polarity::LightOnDark,
         None => stages.contains(Stage::Polarity) && is_light_on_dark(&coarse, params),
     };
     let mut ink = relative_darkness(gray, &coarse, inverted, params, stages);
-    let mut contrast = Contrast::estimate(&ink, params)?;
+    let mut contrast = ContrastLevels::estimate(&ink, params)?;
     if stages.contains(Stage::Noise) && contrast.noise > params.max_noise * (contrast.edge - contrast.paper) {
         ink = box_blur(&ink);
-        contrast = Contrast::estimate(&ink, params)?;
+        contrast = ContrastLevels::estimate(&ink, params)?;
     }
-    let scale = f32::from(EDGE_LEVEL) / (contrast.edge - contrast.paper);
+    let scale = f32::from(STROKE_EDGE_LEVEL) / (contrast.edge - contrast.paper);
     let stretched: [u8; 256] =
         std::array::from_fn(|value| ((value as f32 - contrast.paper) * scale).round() as u8);
     ink.values.iter_mut().for_each(|value| *value = stretched[usize::from(*value)]);
@@ -181,7 +181,7 @@ fn box_blur(gray: &GrayImage) -> GrayImage {
 }
 
 /// Levels in a map of darkness.
-struct Contrast {
+struct ContrastLevels {
     /// Level of paper.
     paper: f32,
     /// Mean level at the edges of strokes.
@@ -193,7 +193,7 @@ struct Contrast {
 /// Half of the absolute differences of independent normal values are below this many of their standard deviations.
 const MEDIAN_NORMAL_DIFFERENCE: f32 = 0.954;
 
-impl Contrast {
+impl ContrastLevels {
     /// Estimates the levels. Each difference of neighboring pixels that is too large for noise votes for the mean of the two,
     /// weighted by the difference (Kittler, Illingworth and Föglein, "Threshold selection based on a simple image statistic",
     /// 1985). If edges are too soft for such differences, a reduced copy is tried. Returns `None` if no edges are found.
@@ -222,7 +222,7 @@ impl Contrast {
             if darkness.width.min(darkness.height) < 2 * params.min_side_px {
                 return None;
             }
-            darkness = darkness.reduce(2);
+            darkness = darkness.downscale(2);
         }
     }
 }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     fn is_ink(binarized: &InkMap) -> Vec<bool> {
-        binarized.ink.values.iter().map(|&value| value >= EDGE_LEVEL).collect()
+        binarized.ink.values.iter().map(|&value| value >= STROKE_EDGE_LEVEL).collect()
     }
 
     fn default_binarize(gray: &GrayImage) -> Option<InkMap> {

@@ -4,7 +4,7 @@ use super::{GrayImage, resample::FloatImage};
 
 /// Crops the ink of a map, resizes it and thresholds it: pixels whose mean ink is at least `threshold` (0 to 1) become 255,
 /// others 0. `size` maps the width and height of the ink to those of the bitmap. Returns a map without ink as it is.
-pub fn bitmap(ink: &GrayImage, size: impl FnOnce([f32; 2]) -> [f32; 2], threshold: f32) -> GrayImage {
+pub fn crop_to_bitmap(ink: &GrayImage, size: impl FnOnce([f32; 2]) -> [f32; 2], threshold: f32) -> GrayImage {
     let cropped = FloatImage::from(ink).trim();
     if cropped.values.is_empty() {
         return ink.clone();

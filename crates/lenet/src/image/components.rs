@@ -5,8 +5,8 @@ use super::{GrayImage, Rect};
 /// Parameters of [`components`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ComponentParams {
-    /// The lowest level that counts as ink. It is below [`EDGE_LEVEL`](super::EDGE_LEVEL), because thin strokes are faint
-    /// and would break. Empirically chosen.
+    /// The lowest level that counts as ink. It is below [`STROKE_EDGE_LEVEL`](super::STROKE_EDGE_LEVEL), because thin
+    /// strokes are faint and would break. Empirically chosen.
     pub min_ink_level: u8,
 }
 

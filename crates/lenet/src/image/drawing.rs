@@ -8,7 +8,7 @@ use crate::{Error, error::ensure_setting};
 /// Handwriting as strokes, rasterized dark on white. The size and the pen are fitted to recognition, whatever the units of the
 /// strokes. In JSON it is `{"strokes": [[[x, y], ...], ...]}`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Strokes")]
+#[serde(try_from = "DrawingJson")]
 pub struct Drawing {
     /// The raster: gray levels.
     raster: GrayImage,
@@ -24,13 +24,13 @@ const MAX_POINTS: usize = 10_000;
 const MAX_COORDINATE: f32 = 65_536.0;
 /// Longer side of the longest stroke in pixels. Most digits have a stroke as high as the digit, so they get more than twice
 /// the 20 pixels that the network sees.
-const LONGEST_STROKE_PX: f32 = 48.0;
+const TARGET_LONGEST_STROKE_PX: f32 = 48.0;
 /// Radius of the pen: strokes are as wide as MNIST's on average, 2.5 of 20 pixels.
-const PEN_RADIUS_PX: f32 = LONGEST_STROKE_PX / 16.0;
+const PEN_RADIUS_PX: f32 = TARGET_LONGEST_STROKE_PX / 16.0;
 /// Longer side of all strokes together, in longest strokes, at most, so that memory and time are bounded.
-const MAX_EXTENT_IN_STROKES: f32 = 16.0;
+const MAX_EXTENT_STROKE_RATIO: f32 = 16.0;
 /// White border around the strokes.
-const BORDER_PX: f32 = LONGEST_STROKE_PX / 2.0;
+const BORDER_PX: f32 = TARGET_LONGEST_STROKE_PX / 2.0;
 
 impl Drawing {
     /// Rasterizes strokes. Each is a polyline through points `[x, y]`, with x to the right and y down.
@@ -47,8 +47,8 @@ impl Drawing {
         let longest_stroke =
             strokes.iter().filter_map(bounding_box).map(|(_, size)| longer_side(size)).fold(0.0, f32::max);
         let (corner, size) = bounding_box(strokes.iter().flatten()).unwrap_or_default();
-        let stroke_length = longest_stroke.max(longer_side(size) / MAX_EXTENT_IN_STROKES);
-        let scale = if stroke_length > 0.0 { LONGEST_STROKE_PX / stroke_length } else { 1.0 };
+        let stroke_length = longest_stroke.max(longer_side(size) / MAX_EXTENT_STROKE_RATIO);
+        let scale = if stroke_length > 0.0 { TARGET_LONGEST_STROKE_PX / stroke_length } else { 1.0 };
         let origin = corner.map(|coordinate| coordinate - BORDER_PX / scale);
         let [width, height] = size.map(|length| (length * scale + 2.0 * BORDER_PX).ceil() as usize);
         let to_pixels = |&[x, y]: &[f32; 2]| [(x - origin[0]) * scale, (y - origin[1]) * scale];
@@ -64,7 +64,7 @@ impl Drawing {
     }
 
     /// Converts a rectangle of the raster to units of the strokes, rounded outwards.
-    pub fn to_stroke_units(&self, rect: Rect) -> Rect {
+    pub fn to_stroke_coordinates(&self, rect: Rect) -> Rect {
         let convert = |start: usize, end: usize, axis: usize| {
             let coordinate = |pixels: usize| (pixels as f32 / self.scale + self.origin[axis]).max(0.0);
             let (start, end) = (coordinate(start).floor() as usize, coordinate(end).ceil() as usize);
@@ -79,14 +79,14 @@ impl Drawing {
 /// The JSON form of a [`Drawing`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Strokes {
+struct DrawingJson {
     strokes: Vec<Vec<[f32; 2]>>,
 }
 
-impl TryFrom<Strokes> for Drawing {
+impl TryFrom<DrawingJson> for Drawing {
     type Error = Error;
 
-    fn try_from(Strokes { strokes }: Strokes) -> Result<Self, Error> {
+    fn try_from(DrawingJson { strokes }: DrawingJson) -> Result<Self, Error> {
         Self::new(&strokes)
     }
 }
@@ -167,8 +167,8 @@ mod tests {
         let light = |x: usize, y: usize| small.raster.row(y)[x];
         assert_eq!((light(24, 24), light(24, 72), light(24, 13), light(48, 30)), (0, 0, 255, 0));
         let whole = Rect { x: 24, y: 24, width: 24, height: 48 };
-        assert_eq!(large.to_stroke_units(whole), Rect { x: 192, y: 256, width: 256, height: 512 });
-        let beyond = large.to_stroke_units(Rect { x: 0, y: 0, width: 24, height: 24 });
+        assert_eq!(large.to_stroke_coordinates(whole), Rect { x: 192, y: 256, width: 256, height: 512 });
+        let beyond = large.to_stroke_coordinates(Rect { x: 0, y: 0, width: 24, height: 24 });
         assert_eq!(beyond, Rect { x: 0, y: 0, width: 192, height: 256 });
     }
 
@@ -182,7 +182,7 @@ mod tests {
             vec![vec![[0.0, 0.0], [1e-30, 0.0]], vec![[MAX_COORDINATE, 0.0]]],
         ] {
             let GrayImage { width, height, .. } = Drawing::new(&strokes).unwrap().raster;
-            let max = (LONGEST_STROKE_PX * (MAX_EXTENT_IN_STROKES + 1.0)) as usize;
+            let max = (TARGET_LONGEST_STROKE_PX * (MAX_EXTENT_STROKE_RATIO + 1.0)) as usize;
             assert!((1..=max).contains(&width) && (1..=max).contains(&height), "{strokes:?}");
         }
         for invalid in [-1.0, f32::NAN, f32::INFINITY, 2.0 * MAX_COORDINATE] {

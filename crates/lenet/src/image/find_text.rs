@@ -29,7 +29,7 @@ pub struct TextParams {
     /// Fraction of the other components that a frame encloses, at least.
     pub min_framed_components: f64,
     /// Fraction of each side of a component's bounding box along which it has ink, at least, if it is a frame around any others.
-    pub min_outline_coverage: f64,
+    pub min_box_side_coverage: f64,
     /// Height of the highest component inside such a frame, as a fraction of the frame's, at least.
     pub min_framed_height: f64,
     /// Number of components, the largest ones, that may be frames.
@@ -61,7 +61,7 @@ impl Default for TextParams {
             max_components: 4096,
             min_framed_ink: 0.5,
             min_framed_components: 0.5,
-            min_outline_coverage: 0.8,
+            min_box_side_coverage: 0.8,
             min_framed_height: 0.05,
             max_frames: 64,
             min_border_height: 0.6,
@@ -105,20 +105,20 @@ pub fn find_text(
     }
     if stages.contains(Stage::Frames) {
         // Frames come first, because the height of a frame or a grid says nothing about that of the writing.
-        let frames = frames(&components, params);
+        let frames = frame_indices(&components, params);
         let mut index = 0;
         leave_out(&mut components, &mut left_out, LeftOutReason::Frame, |_| {
             index += 1;
             frames.contains(&(index - 1))
         });
     }
-    let mut height = median_height(&components, area_of_bounds);
+    let mut height = median_height(&components, rect_area);
     if stages.contains(Stage::Rules) {
         // Leaving out the longest rules can lower the text height, so that shorter ones are found.
         while leave_out(&mut components, &mut left_out, LeftOutReason::Rule, |component| {
             is_rule(component, height, params)
         }) {
-            height = median_height(&components, area_of_bounds);
+            height = median_height(&components, rect_area);
         }
     }
     if stages.contains(Stage::Specks) {
@@ -138,7 +138,7 @@ pub fn find_text(
                 is_cut_off(component, ink, height, params)
             });
         }
-        let inside = components.iter().filter(|component| !is_beside_border(component, ink, params));
+        let inside = components.iter().filter(|component| !is_in_side_margin(component, ink, params));
         let inside_height = median_height(inside, |bounds| bounds.height);
         leave_out(&mut components, &mut left_out, LeftOutReason::Edge, |component| {
             inside_height > 0 && is_border_bar(component, ink, inside_height, params)
@@ -168,7 +168,7 @@ pub(super) fn median_height<'a>(
     median.map_or(0, |(height, _)| *height)
 }
 
-fn area_of_bounds(bounds: Rect) -> usize {
+fn rect_area(bounds: Rect) -> usize {
     bounds.width * bounds.height
 }
 
@@ -206,9 +206,9 @@ fn is_speck(component: &Component, text_height: usize, params: &TextParams) -> b
 
 /// Returns the indices of the frames: components that enclose most others, if these are more than a loose end in a loop, and
 /// components with ink along their whole outline that enclose others.
-fn frames(components: &[Component], params: &TextParams) -> Vec<usize> {
+fn frame_indices(components: &[Component], params: &TextParams) -> Vec<usize> {
     let mut by_size: Vec<usize> = (0..components.len()).collect();
-    by_size.sort_by_key(|&index| std::cmp::Reverse(area_of_bounds(components[index].bounds())));
+    by_size.sort_by_key(|&index| std::cmp::Reverse(rect_area(components[index].bounds())));
     by_size.truncate(params.max_frames);
     by_size.retain(|&index| is_frame(index, components, params));
     by_size
@@ -229,12 +229,12 @@ fn is_frame(index: usize, components: &[Component], params: &TextParams) -> bool
         && inside as f64 >= params.min_framed_components * (components.len() - 1) as f64;
     let encloses_writing = largest_inside >= params.min_text_height_px
         && largest_inside as f64 >= params.min_framed_height * bounds.height as f64;
-    encloses_most || (encloses_writing && outline_coverage(frame) >= params.min_outline_coverage)
+    encloses_most || (encloses_writing && box_side_coverage(frame) >= params.min_box_side_coverage)
 }
 
 /// Returns the fraction of the least covered side of a component's bounding box along which there is ink. Ink covers a side
 /// from a distance of up to an eighth of the box's shorter side, because boxes are drawn askew.
-fn outline_coverage(component: &Component) -> f64 {
+fn box_side_coverage(component: &Component) -> f64 {
     let bounds = component.bounds();
     let reach = (bounds.width.min(bounds.height) / 8).max(1);
     let (mut top, mut bottom) = (vec![false; bounds.width], vec![false; bounds.width]);
@@ -262,7 +262,7 @@ fn is_cut_off(component: &Component, ink: &GrayImage, text_height: usize, params
 }
 
 /// Returns whether a component lies at the left or right border of the picture.
-fn is_beside_border(component: &Component, ink: &GrayImage, params: &TextParams) -> bool {
+fn is_in_side_margin(component: &Component, ink: &GrayImage, params: &TextParams) -> bool {
     let bounds = component.bounds();
     let margin = (params.border_margin * ink.width as f64) as usize;
     bounds.x <= margin || bounds.right() + margin >= ink.width
@@ -272,7 +272,7 @@ fn is_beside_border(component: &Component, ink: &GrayImage, params: &TextParams)
 /// higher than the components that are not at the border.
 fn is_border_bar(component: &Component, ink: &GrayImage, inside_height: usize, params: &TextParams) -> bool {
     let bounds = component.bounds();
-    is_beside_border(component, ink, params)
+    is_in_side_margin(component, ink, params)
         && f64::from(bounds.aspect_ratio()) < params.max_border_bar_aspect
         && bounds.height as f64 > params.min_border_bar_height * inside_height as f64
 }

@@ -34,7 +34,7 @@ impl GrayImage {
 
     /// Returns a view of the image as a picture.
     pub fn view(&self) -> ImageView<'_> {
-        ImageView::of_gray(self)
+        ImageView::from_gray(self)
     }
 
     /// Reduces the image by an integer `factor`: each value is the mean of a square of `factor * factor` values, or of the
@@ -42,8 +42,8 @@ impl GrayImage {
     ///
     /// # Panics
     /// If `factor` is 0.
-    pub fn reduce(&self, factor: usize) -> Self {
-        let mut reduced = resample::box_reduce(&self.view(), factor);
+    pub fn downscale(&self, factor: usize) -> Self {
+        let mut reduced = resample::downscale_to_gray(&self.view(), factor);
         reduced.scale *= self.scale;
         reduced
     }
@@ -56,8 +56,8 @@ impl GrayImage {
         Self { width: self.height, height: self.width, values, scale: self.scale }
     }
 
-    /// Resizes the image to any size, by area averaging or linear interpolation along each axis. The result has a `scale` of 1, because
-    /// the reduction needs not be an integer.
+    /// Resizes the image to any size, by area averaging or linear interpolation along each axis. The result has a `scale` of
+    /// 1, because the reduction needs not be an integer.
     pub fn resize(&self, width: usize, height: usize) -> Self {
         let resized = resample::FloatImage::from(self).resize(width, height);
         let values = resized.values.iter().map(|&value| (value * 255.0).round() as u8).collect();

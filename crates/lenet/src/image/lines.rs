@@ -114,11 +114,11 @@ fn lines_of_height(
 }
 
 /// Number of components at the end of a line that show where it continues.
-const LINE_END: usize = 3;
+const LINE_END_COMPONENTS: usize = 3;
 
 /// Returns the vertical overlap of a component with the last one of a line, or with the mean of the last ones.
 fn line_overlap(line: &Line, bounds: &Rect) -> f32 {
-    let end = &line.components[line.components.len().saturating_sub(LINE_END)..];
+    let end = &line.components[line.components.len().saturating_sub(LINE_END_COMPONENTS)..];
     let Some(last) = end.last() else { return 0.0 };
     let mean =
         |of: fn(Rect) -> usize| end.iter().map(|component| of(component.bounds())).sum::<usize>() / end.len();

@@ -52,12 +52,12 @@ pub struct LocatedText {
     pub height: usize,
 }
 
-/// Finds the writing of a picture: [`binarize()`], [`components()`] and [`find_text()`], again with a narrower window where shadows
-/// were taken for ink, and again on halved maps while the writing is large. Returns `None` if the picture is blank.
+/// Finds the writing of a picture: [`binarize()`], [`components()`] and [`find_text()`], again with a narrower window where
+/// shadows were taken for ink, and again on halved maps while the writing is large. Returns `None` if the picture is blank.
 pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> Option<LocatedText> {
     let attempt = |paper_window: f64| -> Option<(InkMap, TextComponents)> {
         let binarized = binarize(gray, &BinarizeParams { paper_window, ..params.binarize }, stages)?;
-        let text = find_components(&binarized.ink, params, stages);
+        let text = find_text_components(&binarized.ink, params, stages);
         Some((binarized, text))
     };
     let (mut binarized, mut text) = attempt(params.binarize.paper_window)?;
@@ -66,25 +66,30 @@ pub fn locate_text(gray: &GrayImage, params: &LocateParams, stages: Stages) -> O
         let better = retries.into_iter().find(|(_, text)| !text.is_mostly_left_out);
         (binarized, text) = better.unwrap_or((binarized, text));
     }
-    Some(shrink(binarized, text, params, stages))
+    Some(shrink_large_text(binarized, text, params, stages))
 }
 
 /// Finds the writing of an ink map: [`components()`] and [`find_text()`], again on halved maps while the writing is large.
 pub fn locate_text_in_ink(ink: InkMap, params: &LocateParams, stages: Stages) -> LocatedText {
-    let text = find_components(&ink.ink, params, stages);
-    shrink(ink, text, params, stages)
+    let text = find_text_components(&ink.ink, params, stages);
+    shrink_large_text(ink, text, params, stages)
 }
 
 /// Finds the components of an ink map that can be writing.
-fn find_components(ink: &GrayImage, params: &LocateParams, stages: Stages) -> TextComponents {
+fn find_text_components(ink: &GrayImage, params: &LocateParams, stages: Stages) -> TextComponents {
     find_text(ink, components(ink, &params.components), &params.text, stages)
 }
 
 /// Halves the ink map while the writing is large.
-fn shrink(mut map: InkMap, mut text: TextComponents, params: &LocateParams, stages: Stages) -> LocatedText {
+fn shrink_large_text(
+    mut map: InkMap,
+    mut text: TextComponents,
+    params: &LocateParams,
+    stages: Stages,
+) -> LocatedText {
     while stages.contains(Stage::Shrink) && text.height > params.max_text_height_px {
-        let halved_ink = map.ink.reduce(2);
-        let halved_text = find_components(&halved_ink, params, stages);
+        let halved_ink = map.ink.downscale(2);
+        let halved_text = find_text_components(&halved_ink, params, stages);
         let (halved_area, area) = (total_area(&halved_text.components), total_area(&text.components));
         if (halved_area as f64) < params.min_halved_area * area as f64 {
             break;

@@ -151,15 +151,15 @@ fn is_small_mark(component: &Component, line: &Line, params: &MarkParams) -> boo
 
 /// The shape of a high stroke.
 #[derive(PartialEq)]
-enum Tall {
+enum SlashOrBracket {
     Slash,
-    Opening,
-    Closing,
+    OpeningBracket,
+    ClosingBracket,
 }
 
 fn tall_marks(line: &Line, params: &MarkParams) -> Vec<usize> {
     let shapes: Vec<_> =
-        line.components.iter().map(|component| tall_shape(component, line.height, params)).collect();
+        line.components.iter().map(|component| slash_or_bracket(component, line.height, params)).collect();
     let is_digit = |component: &Component| {
         component.bounds().height as f64 >= params.min_digit_height * line.height as f64
     };
@@ -168,10 +168,10 @@ fn tall_marks(line: &Line, params: &MarkParams) -> Vec<usize> {
     if digits < params.min_digits {
         return Vec::new();
     }
-    let mut marks: Vec<usize> = of_shape(&shapes, &Tall::Slash).collect();
+    let mut marks: Vec<usize> = of_shape(&shapes, &SlashOrBracket::Slash).collect();
     // Brackets count in pairs: a lone one may be a curved 1.
-    let mut closings = of_shape(&shapes, &Tall::Closing).peekable();
-    for opening in of_shape(&shapes, &Tall::Opening) {
+    let mut closings = of_shape(&shapes, &SlashOrBracket::ClosingBracket).peekable();
+    for opening in of_shape(&shapes, &SlashOrBracket::OpeningBracket) {
         while closings.next_if(|&closing| closing < opening).is_some() {}
         if let Some(closing) = closings.next() {
             marks.extend([opening, closing]);
@@ -180,12 +180,19 @@ fn tall_marks(line: &Line, params: &MarkParams) -> Vec<usize> {
     marks
 }
 
-fn of_shape<'a>(shapes: &'a [Option<Tall>], shape: &'a Tall) -> impl Iterator<Item = usize> + 'a {
+fn of_shape<'a>(
+    shapes: &'a [Option<SlashOrBracket>],
+    shape: &'a SlashOrBracket,
+) -> impl Iterator<Item = usize> + 'a {
     (0..shapes.len()).filter(move |&index| shapes[index].as_ref() == Some(shape))
 }
 
 /// Returns the shape of a component that is one stroke from top to bottom, higher than digits, if it is that of a mark.
-fn tall_shape(component: &Component, line_height: usize, params: &MarkParams) -> Option<Tall> {
+fn slash_or_bracket(
+    component: &Component,
+    line_height: usize,
+    params: &MarkParams,
+) -> Option<SlashOrBracket> {
     let (runs, height) = (component.runs(), component.bounds().height);
     let is_one_stroke = runs.len() == height;
     if !is_one_stroke || (height as f64) < params.min_tall_height * line_height as f64 {
@@ -196,10 +203,15 @@ fn tall_shape(component: &Component, line_height: usize, params: &MarkParams) ->
     let (top, middle, bottom) = (center(height / 16), center(height / 2), center(height - 1 - height / 16));
     let bulge = (middle - (top + bottom) / 2.0) / height as f64;
     if bulge.abs() >= params.min_bracket_bulge {
-        return Some(if bulge < 0.0 { Tall::Opening } else { Tall::Closing });
+        return Some(if bulge < 0.0 {
+            SlashOrBracket::OpeningBracket
+        } else {
+            SlashOrBracket::ClosingBracket
+        });
     }
     let slant = (top - bottom) / height as f64;
-    (bulge.abs() <= params.max_slash_bulge && slant >= params.min_slash_slant).then_some(Tall::Slash)
+    (bulge.abs() <= params.max_slash_bulge && slant >= params.min_slash_slant)
+        .then_some(SlashOrBracket::Slash)
 }
 
 #[cfg(test)]

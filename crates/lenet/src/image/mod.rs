@@ -78,14 +78,14 @@ mod bitmap;
 mod drawing;
 
 pub use {
-    binarize::{BinarizeParams, EDGE_LEVEL, InkMap, Polarity, binarize},
+    binarize::{BinarizeParams, InkMap, Polarity, STROKE_EDGE_LEVEL, binarize},
     components::{Component, ComponentParams, Run, components, total_area},
     drawing::Drawing,
     find_text::{TextComponents, TextParams, find_text},
     gray::GrayImage,
     left_out::{LeftOutComponent, LeftOutReason},
     lines::{Line, LineParams, Lines, lines},
-    local_contrast::{LOCAL_CONTRAST_NORMALIZE, local_contrast},
+    local_contrast::{INK_NETWORK_NORMALIZE, local_contrast},
     locate::{LocateParams, LocatedText, locate_text, locate_text_in_ink},
     marks::{MarkParams, find_points, leave_out_marks},
     morphology::{close, dilate, erode},
@@ -95,4 +95,4 @@ pub use {
     stage::{Stage, Stages, UnknownStage},
     view::{ImageView, MAX_GRAY_PIXELS},
 };
-pub(crate) use {bitmap::bitmap, drawing::draw_strokes, normalize::blur};
+pub(crate) use {bitmap::crop_to_bitmap, drawing::draw_strokes, normalize::blur_as_upscaled};

@@ -5,14 +5,14 @@
 
 use std::array::from_fn;
 
-use super::{Component, EDGE_LEVEL, GrayImage, Rect, Stage, Stages, resample::FloatImage};
+use super::{Component, GrayImage, Rect, STROKE_EDGE_LEVEL, Stage, Stages, resample::FloatImage};
 use crate::{PIXELS, SIDE};
 
 /// Side of the box that a normalized digit fits, in pixels: MNIST's.
-const BOX_SIDE: usize = 20;
+const DIGIT_BOX_SIDE: usize = 20;
 
 /// How far the soft edges of strokes reach beyond a component, in pixels.
-const EDGE_REACH_PX: usize = 1;
+const SOFT_EDGE_PX: usize = 1;
 
 /// Parameters of [`normalize_digit`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,35 +58,35 @@ pub fn normalize_digit<'a>(
     let bounds = components.clone().map(Component::bounds).reduce(|a, b| a.union(&b));
     let bounds = bounds.expect("a digit has at least one component");
     assert!(bounds.right() <= ink.width && bounds.bottom() <= ink.height, "components lie in the ink map");
-    let cropped = crop(ink, components, bounds, params).trim();
+    let cropped = crop_components(ink, components, bounds, params).trim();
     let side = cropped.width.max(cropped.height);
     if side == 0 {
         return NormalizedDigit { pixels: [0; PIXELS], bounds, upscaled: true, thickened: false };
     }
-    let scaled = |length: usize| ((length * BOX_SIDE) as f32 / side as f32).round().max(1.0) as usize;
+    let scaled = |length: usize| ((length * DIGIT_BOX_SIDE) as f32 / side as f32).round().max(1.0) as usize;
     let mut digit = cropped.resize(scaled(cropped.width), scaled(cropped.height));
     let thickened = stages.contains(Stage::Thicken) && stroke_width(&digit) < params.min_stroke_width;
     if thickened {
         digit = thicken(&digit, params);
     }
-    NormalizedDigit { pixels: center(&digit), bounds, upscaled: side < BOX_SIDE, thickened }
+    NormalizedDigit { pixels: center_by_mass(&digit), bounds, upscaled: side < DIGIT_BOX_SIDE, thickened }
 }
 
 /// Copies the ink of the components with the soft edges of their strokes, and nothing of other components.
-fn crop<'a>(
+fn crop_components<'a>(
     ink: &GrayImage,
     components: impl Iterator<Item = &'a Component>,
     bounds: Rect,
     params: &DigitNormalizationParams,
 ) -> FloatImage {
-    let (left, top) = (bounds.x.saturating_sub(EDGE_REACH_PX), bounds.y.saturating_sub(EDGE_REACH_PX));
-    let right = (bounds.right() + EDGE_REACH_PX).min(ink.width);
-    let bottom = (bounds.bottom() + EDGE_REACH_PX).min(ink.height);
-    let edge_levels = params.min_edge_level..EDGE_LEVEL;
+    let (left, top) = (bounds.x.saturating_sub(SOFT_EDGE_PX), bounds.y.saturating_sub(SOFT_EDGE_PX));
+    let right = (bounds.right() + SOFT_EDGE_PX).min(ink.width);
+    let bottom = (bounds.bottom() + SOFT_EDGE_PX).min(ink.height);
+    let edge_levels = params.min_edge_level..STROKE_EDGE_LEVEL;
     let mut cropped = FloatImage::zeros(right - left, bottom - top);
     for run in components.flat_map(Component::runs) {
-        for y in run.y.saturating_sub(EDGE_REACH_PX).max(top)..(run.y + EDGE_REACH_PX + 1).min(bottom) {
-            for x in run.x.saturating_sub(EDGE_REACH_PX).max(left)..(run.end + EDGE_REACH_PX).min(right) {
+        for y in run.y.saturating_sub(SOFT_EDGE_PX).max(top)..(run.y + SOFT_EDGE_PX + 1).min(bottom) {
+            for x in run.x.saturating_sub(SOFT_EDGE_PX).max(left)..(run.end + SOFT_EDGE_PX).min(right) {
                 let value = ink.row(y)[x];
                 let is_in_run = y == run.y && (run.x..run.end).contains(&x);
                 if is_in_run || edge_levels.contains(&value) {
@@ -125,7 +125,7 @@ fn thicken(digit: &FloatImage, params: &DigitNormalizationParams) -> FloatImage 
         if stroke_width(&thick) >= params.min_stroke_width {
             break;
         }
-        thick = blur_padded(&thick, BINOMIAL_KERNEL);
+        thick = convolve_full(&thick, BINOMIAL_KERNEL);
         let mut values: Vec<_> = thick.values.iter().copied().filter(|&value| value > MIN_INK).collect();
         values.sort_by(f32::total_cmp);
         // The upper tercile of the ink becomes full ink.
@@ -138,21 +138,21 @@ fn thicken(digit: &FloatImage, params: &DigitNormalizationParams) -> FloatImage 
 /// The binomial kernel of three values.
 const BINOMIAL_KERNEL: [f32; 3] = [0.25, 0.5, 0.25];
 
-/// The kernel of [`blur`]. Its variance, 1/6, is the mean variance of bilinear interpolation.
-const BILINEAR_KERNEL: [f32; 3] = [1.0 / 12.0, 10.0 / 12.0, 1.0 / 12.0];
+/// The kernel of [`blur_as_upscaled`]. Its variance, 1/6, is the mean variance of bilinear interpolation.
+const UPSCALING_BLUR_KERNEL: [f32; 3] = [1.0 / 12.0, 10.0 / 12.0, 1.0 / 12.0];
 
 /// Blurs a normalized digit as much as bilinear enlarging does on the mean.
 ///
 /// Many outliers that a network was trained on had been enlarged and were therefore blurry, so it takes sharp outliers for
 /// digits more often.
-pub fn blur(pixels: &[u8; PIXELS]) -> [u8; PIXELS] {
+pub fn blur_as_upscaled(pixels: &[u8; PIXELS]) -> [u8; PIXELS] {
     let values = pixels.iter().copied().map(f32::from).collect();
-    let blurred = blur_padded(&FloatImage { width: SIDE, height: SIDE, values }, BILINEAR_KERNEL);
+    let blurred = convolve_full(&FloatImage { width: SIDE, height: SIDE, values }, UPSCALING_BLUR_KERNEL);
     from_fn(|pixel| blurred.values[(pixel / SIDE + 1) * blurred.width + pixel % SIDE + 1].round() as u8)
 }
 
 /// Convolves an image with a separable kernel. The result is a pixel wider on each side.
-fn blur_padded(image: &FloatImage, kernel: [f32; 3]) -> FloatImage {
+fn convolve_full(image: &FloatImage, kernel: [f32; 3]) -> FloatImage {
     let mut blurred = FloatImage::zeros(image.width + 2, image.height + 2);
     for (y, row) in image.values.chunks(image.width).enumerate() {
         for (x, value) in row.iter().enumerate() {
@@ -168,7 +168,7 @@ fn blur_padded(image: &FloatImage, kernel: [f32; 3]) -> FloatImage {
 
 /// Places a digit in an image of 28x28, moved by whole pixels so that its center of mass is as near as possible to pixel
 /// (14, 14), where MNIST's is. Ink that would be outside is lost.
-fn center(digit: &FloatImage) -> [u8; PIXELS] {
+fn center_by_mass(digit: &FloatImage) -> [u8; PIXELS] {
     let mass: f32 = digit.values.iter().sum();
     let mean = |coordinate: fn(usize, usize) -> usize| {
         let moment: f32 = digit
@@ -249,7 +249,7 @@ mod tests {
             let rows =
                 (0..SIDE).filter(|y| pixels[y * SIDE..][..SIDE].iter().any(|&value| value > 0)).count();
             let columns = (0..SIDE).filter(|x| (0..SIDE).any(|y| pixels[y * SIDE + x] > 0)).count();
-            assert_eq!(rows.max(columns), BOX_SIDE, "{width} x {height}");
+            assert_eq!(rows.max(columns), DIGIT_BOX_SIDE, "{width} x {height}");
             let (x, y) = center_of_mass(&pixels);
             assert!((x - 14.0).abs() <= 0.51 && (y - 14.0).abs() <= 0.51, "{width} x {height}: {x}, {y}");
         }
@@ -270,7 +270,7 @@ mod tests {
     fn blur_spreads_ink_within_the_image() {
         let mut pixels = [0; PIXELS];
         (pixels[5 * SIDE + 9], pixels[27]) = (144, 144);
-        let blurred = blur(&pixels);
+        let blurred = blur_as_upscaled(&pixels);
         assert_eq!(
             [4, 5, 6].map(|row| blurred[row * SIDE + 8..][..3].to_vec()),
             [[1, 10, 1], [10, 100, 10], [1, 10, 1]]

@@ -53,11 +53,11 @@ pub fn oversegment(component: &Component, params: &OversegmentParams) -> Vec<Com
         }
     }
     cuts.sort_unstable();
-    cuts.windows(2).filter_map(|pair| slice(component, left + pair[0], left + pair[1])).collect()
+    cuts.windows(2).filter_map(|pair| crop_columns(component, left + pair[0], left + pair[1])).collect()
 }
 
 /// Returns the ink of a component in the columns from `start` to before `end`, if there is any.
-fn slice(component: &Component, start: usize, end: usize) -> Option<Component> {
+fn crop_columns(component: &Component, start: usize, end: usize) -> Option<Component> {
     let clip = |run: &Run| Run { x: run.x.max(start), end: run.end.min(end), ..*run };
     Component::new(component.runs().iter().map(clip).filter(|run| run.x < run.end).collect())
 }

@@ -69,9 +69,9 @@ impl Rect {
         Self { x: self.y, y: width - self.right(), width: self.height, height: self.width }
     }
 
-    /// Converts coordinates of `map`, which was made of a copy of `picture` that was enlarged `magnification` times and reduced by the
-    /// map's scale, to pixels of `picture`.
-    pub fn to_picture(&self, map: &GrayImage, magnification: usize, picture: &ImageView) -> Self {
+    /// Converts coordinates of `map`, which was made of a copy of `picture` that was enlarged `magnification` times and
+    /// reduced by the map's scale, to pixels of `picture`.
+    pub fn to_picture_coordinates(&self, map: &GrayImage, magnification: usize, picture: &ImageView) -> Self {
         let (x, y) = (self.x * map.scale / magnification, self.y * map.scale / magnification);
         let right = (self.right() * map.scale).div_ceil(magnification).min(picture.width());
         let bottom = (self.bottom() * map.scale).div_ceil(magnification).min(picture.height());

@@ -1,6 +1,6 @@
 //! Resampling.
 //!
-//! [`box_reduce`] takes means of squares of pixels, in integers and in one pass over the picture. [`FloatImage::resize`]
+//! [`downscale_to_gray`] takes means of squares of pixels, in integers and in one pass over the picture. [`FloatImage::resize`]
 //! resizes to any size: along an axis that becomes shorter each new value is the mean of the interval that it covers
 //! (area averaging), along one that becomes longer values are interpolated linearly.
 
@@ -8,7 +8,7 @@ use super::{GrayImage, ImageView};
 
 /// Converts a picture to gray and reduces it by `factor` along both axes: each value is the rounded mean of a square of
 /// pixels, or of the part of the square inside the picture.
-pub fn box_reduce(picture: &ImageView, factor: usize) -> GrayImage {
+pub fn downscale_to_gray(picture: &ImageView, factor: usize) -> GrayImage {
     let (width, height) = (picture.width(), picture.height());
     let reduced_width = width.div_ceil(factor);
     let mut values = Vec::with_capacity(reduced_width * height.div_ceil(factor));
@@ -17,7 +17,7 @@ pub fn box_reduce(picture: &ImageView, factor: usize) -> GrayImage {
         let rows = top..(top + factor).min(height);
         sums.fill(0);
         for y in rows.clone() {
-            picture.add_row(y, factor, &mut sums);
+            picture.accumulate_gray_row(y, factor, &mut sums);
         }
         values.extend(sums.iter().enumerate().map(|(x, sum)| {
             let area = rows.len() * factor.min(width - x * factor);
@@ -65,15 +65,15 @@ impl FloatImage {
 
     /// Resizes the image by area averaging, or linear interpolation where it becomes larger.
     pub fn resize(&self, width: usize, height: usize) -> Self {
-        let (across, down) = (kernels(self.width, width), kernels(self.height, height));
+        let (across, down) = (resize_weights(self.width, width), resize_weights(self.height, height));
         let mut resized_rows = Self::zeros(width, self.height);
         for (new, old) in resized_rows.values.chunks_mut(width).zip(self.values.chunks(self.width)) {
-            for (value, Kernel { first, weights }) in new.iter_mut().zip(&across) {
+            for (value, ResizeWeights { first, weights }) in new.iter_mut().zip(&across) {
                 *value = weights.iter().zip(&old[*first..]).map(|(weight, value)| weight * value).sum();
             }
         }
         let mut resized = Self::zeros(width, height);
-        for (new, Kernel { first, weights }) in resized.values.chunks_mut(width).zip(&down) {
+        for (new, ResizeWeights { first, weights }) in resized.values.chunks_mut(width).zip(&down) {
             for (weight, old) in weights.iter().zip(resized_rows.values[first * width..].chunks(width)) {
                 for (value, old) in new.iter_mut().zip(old) {
                     *value += weight * old;
@@ -85,7 +85,7 @@ impl FloatImage {
 }
 
 /// What a resized value along one axis is made of: `sum over k of weights[k] * old[first + k]`.
-struct Kernel {
+struct ResizeWeights {
     first: usize,
     /// They add up to 1.
     weights: Vec<f32>,
@@ -95,7 +95,7 @@ struct Kernel {
 ///
 /// With a pitch `p = old / new` the kernel is the trapezoid `clamp((max(p, 1) + 1) / 2 - |distance|, 0, 1)`: for `p >= 1` the
 /// part of each old value that an interval of length `p` covers, for `p <= 1` the triangle of linear interpolation.
-fn kernels(old: usize, new: usize) -> Vec<Kernel> {
+fn resize_weights(old: usize, new: usize) -> Vec<ResizeWeights> {
     let pitch = old as f32 / new as f32;
     let radius = (pitch.max(1.0) + 1.0) / 2.0;
     (0..new)
@@ -106,7 +106,7 @@ fn kernels(old: usize, new: usize) -> Vec<Kernel> {
             let weights: Vec<_> =
                 (first..=last).map(|old| (radius - (old as f32 - center).abs()).clamp(0.0, 1.0)).collect();
             let sum: f32 = weights.iter().sum();
-            Kernel { first, weights: weights.into_iter().map(|weight| weight / sum).collect() }
+            ResizeWeights { first, weights: weights.into_iter().map(|weight| weight / sum).collect() }
         })
         .collect()
 }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn resizing_by_an_integer_takes_means() {
         let image = GrayImage::from_fn(12, 6, |x, y| (x * 7 + y * 31) as u8);
-        let (resized, reduced) = (image.resize(4, 2), image.reduce(3));
+        let (resized, reduced) = (image.resize(4, 2), image.downscale(3));
         assert_eq!((resized.values, reduced.scale), (reduced.values, 3));
     }
 

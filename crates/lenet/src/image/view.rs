@@ -24,10 +24,10 @@ const WHITE: u8 = 255;
 /// Gray level of black paper.
 const BLACK: u8 = 0;
 /// Luma above which a pixel can't be seen on white paper.
-const MIN_FAINT_LUMA: u32 = 180;
-/// Fraction of the visible pixels, as its reciprocal, that are darker than [`MIN_FAINT_LUMA`], at most, if the rest is light
+const MAX_DARK_LUMA: u32 = 180;
+/// Fraction of the visible pixels, as its reciprocal, that are darker than [`MAX_DARK_LUMA`], at most, if the rest is light
 /// writing. Empirically chosen.
-const MAX_DARK_RECIPROCAL: usize = 1000;
+const MIN_VISIBLE_PER_DARK: usize = 1000;
 
 impl<'a> ImageView<'a> {
     /// Makes a view of `bytes` in the order `(row, column, channel)`. The number of bytes for each pixel determines the channels:
@@ -45,7 +45,7 @@ impl<'a> ImageView<'a> {
         }
     }
 
-    pub(super) fn of_gray(image: &'a GrayImage) -> Self {
+    pub(super) fn from_gray(image: &'a GrayImage) -> Self {
         Self { width: image.width, height: image.height, bytes: &image.values, channels: 1, paper: WHITE }
     }
 
@@ -69,7 +69,7 @@ impl<'a> ImageView<'a> {
             factor += 1;
         }
         let paper = if self.is_light_on_transparent() { BLACK } else { WHITE };
-        resample::box_reduce(&Self { paper, ..*self }, factor)
+        resample::downscale_to_gray(&Self { paper, ..*self }, factor)
     }
 
     /// Returns whether the picture has transparent pixels, and all others are light.
@@ -79,19 +79,19 @@ impl<'a> ImageView<'a> {
         let is_visible = |pixel: &&[u8]| pixel.last().is_some_and(|&alpha| alpha >= 128);
         let visible = pixels().filter(is_visible).count();
         let is_dark = |pixel: &&[u8]| match **pixel {
-            [gray, _] => u32::from(gray) < MIN_FAINT_LUMA,
-            [red, green, blue, _] => luma(red, green, blue) < MIN_FAINT_LUMA,
+            [gray, _] => u32::from(gray) < MAX_DARK_LUMA,
+            [red, green, blue, _] => luma(red, green, blue) < MAX_DARK_LUMA,
             _ => false,
         };
         let dark = pixels().filter(is_visible).filter(is_dark).count();
         has_alpha
             && visible > 0
             && visible < self.width * self.height
-            && dark * MAX_DARK_RECIPROCAL <= visible
+            && dark * MIN_VISIBLE_PER_DARK <= visible
     }
 
     /// Adds the gray values of `factor` neighboring columns of row `y` to each of `sums`.
-    pub(super) fn add_row(&self, y: usize, factor: usize, sums: &mut [u32]) {
+    pub(super) fn accumulate_gray_row(&self, y: usize, factor: usize, sums: &mut [u32]) {
         let Self { width, bytes, channels, paper, .. } = *self;
         let row = &bytes[y * width * channels..][..width * channels];
         let gray = |pixel: &[u8]| match *pixel {

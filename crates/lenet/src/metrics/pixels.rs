@@ -5,7 +5,7 @@ use crate::{
     Dataset, Error,
     data::{
         check_ink_network,
-        synthetic::page::{self, LABELS, PagePatch},
+        synthetic::page::{self, LABEL_NAMES, PagePatch},
     },
     nn::Network,
 };
@@ -15,8 +15,8 @@ use crate::{
 /// A pixel has a label if its probability is at least 0.5, in the targets as in the network's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PixelEvaluation {
-    /// Of each of [`LABELS`].
-    counts: [LabelCounts; LABELS.len()],
+    /// Of each of [`LABEL_NAMES`].
+    counts: [LabelCounts; LABEL_NAMES.len()],
 }
 
 /// How often a label is right and wrong.
@@ -41,8 +41,8 @@ impl LabelCounts {
         ratio(self.true_positives, self.true_positives + self.false_negatives)
     }
 
-    /// Returns the harmonic mean of precision and recall, 0 to 1, or `None` if no pixel has the label or is given it. It is also the
-    /// Dice coefficient of the pixels that have the label and those that are given it.
+    /// Returns the harmonic mean of precision and recall, 0 to 1, or `None` if no pixel has the label or is given it. It is
+    /// also the Dice coefficient of the pixels that have the label and those that are given it.
     pub fn f1(&self) -> Option<f64> {
         let Self { true_positives, false_positives, false_negatives } = self;
         ratio(2 * true_positives, 2 * true_positives + false_positives + false_negatives)
@@ -50,7 +50,7 @@ impl LabelCounts {
 }
 
 /// The key of the first patch of an evaluation. Those of a training are random.
-const FIRST_KEY: u64 = 1 << 63;
+const FIRST_PATCH_KEY: u64 = 1 << 63;
 
 impl PixelEvaluation {
     /// Evaluates a network on page patches that are always the same: the first `patches` of a series, with digits of `data`.
@@ -62,15 +62,15 @@ impl PixelEvaluation {
         /// Patches that are drawn before the network runs on them. They bound the memory.
         const BATCH: usize = 64;
         check_ink_network(network)?;
-        let network = network.with_input_size(page::SIDE, page::SIDE)?;
+        let network = network.with_input_size(page::PATCH_SIDE, page::PATCH_SIDE)?;
         let mut evaluation = Self::default();
         for start in (0..patches).step_by(BATCH) {
             let batch: Vec<_> = (start..patches.min(start + BATCH))
-                .map(|patch| PagePatch::draw(FIRST_KEY + patch as u64, data))
+                .map(|patch| PagePatch::draw(FIRST_PATCH_KEY + patch as u64, data))
                 .collect();
             let pixels: Vec<u8> = batch.iter().flat_map(|patch| &patch.pixels).copied().collect();
             let probabilities = network.probabilities(&pixels);
-            let rows = probabilities.chunks_exact(LABELS.len() * page::SIDE * page::SIDE);
+            let rows = probabilities.chunks_exact(LABEL_NAMES.len() * page::PATCH_SIDE * page::PATCH_SIDE);
             for (index, (patch, row)) in (start..).zip(batch.iter().zip(rows)) {
                 if let Some(&value) = row.iter().find(|probability| !probability.is_finite()) {
                     return Err(Error::InvalidProbability { index, value });
@@ -83,8 +83,8 @@ impl PixelEvaluation {
 
     /// Counts the pixels of a patch. Both arguments are `(label, row, column)`.
     fn add(&mut self, targets: &[f32], probabilities: &[f32]) {
-        let labels = targets.chunks(targets.len() / LABELS.len());
-        let labels = labels.zip(probabilities.chunks(probabilities.len() / LABELS.len()));
+        let labels = targets.chunks(targets.len() / LABEL_NAMES.len());
+        let labels = labels.zip(probabilities.chunks(probabilities.len() / LABEL_NAMES.len()));
         for (counts, (targets, probabilities)) in self.counts.iter_mut().zip(labels) {
             for (&target, &probability) in targets.iter().zip(probabilities) {
                 match (target >= 0.5, probability >= 0.5) {
@@ -102,8 +102,8 @@ impl PixelEvaluation {
         &self.counts[0]
     }
 
-    /// Returns the counts of each of [`LABELS`].
-    pub fn labels(&self) -> &[LabelCounts; LABELS.len()] {
+    /// Returns the counts of each of [`LABEL_NAMES`].
+    pub fn labels(&self) -> &[LabelCounts; LABEL_NAMES.len()] {
         &self.counts
     }
 }
@@ -111,7 +111,7 @@ impl PixelEvaluation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{image::LOCAL_CONTRAST_NORMALIZE, models};
+    use crate::{image::INK_NETWORK_NORMALIZE, models};
 
     #[test]
     fn counts_match_those_by_hand() {
@@ -128,12 +128,12 @@ mod tests {
     #[test]
     fn evaluation_takes_ink_networks_of_any_size() {
         let digits = Dataset::new(Vec::new(), Vec::new()).unwrap();
-        let network = Network::new(models::ink(), LOCAL_CONTRAST_NORMALIZE, 0).unwrap();
+        let network = Network::new(models::ink(), INK_NETWORK_NORMALIZE, 0).unwrap();
         let evaluation = PixelEvaluation::of_network(&network, &digits, 3).unwrap();
         let large = network.with_input_size(128, 160).unwrap();
         assert_eq!(PixelEvaluation::of_network(&large, &digits, 3).unwrap(), evaluation);
         assert!(evaluation.labels().iter().all(|counts| counts.true_positives + counts.false_negatives > 0));
-        let digit_network = Network::new(models::mlp(), LOCAL_CONTRAST_NORMALIZE, 0).unwrap();
+        let digit_network = Network::new(models::mlp(), INK_NETWORK_NORMALIZE, 0).unwrap();
         let found = PixelEvaluation::of_network(&digit_network, &digits, 3);
         assert!(matches!(found, Err(Error::NotInkNetwork { .. })));
     }

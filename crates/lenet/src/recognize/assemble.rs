@@ -27,14 +27,14 @@ pub(super) struct InkReading {
 
 impl InkReading {
     /// Returns the fraction of the ink, without rules and frames, that was read as digits, weighted by their confidences.
-    pub fn read_ink(&self) -> f64 {
+    pub fn recognized_fraction(&self) -> f64 {
         let accepted = self.lines.iter().flatten().filter(|verdict| verdict.rejection.is_none());
         let read: f64 = accepted
             .map(|Verdict { candidate, .. }| candidate.area as f64 * f64::from(candidate.confidence()))
             .sum();
         let is_ruling = |ink: &&LeftOutInk| matches!(ink.reason, LeftOutReason::Rule | LeftOutReason::Frame);
         let ruling: usize = self.left_out.iter().filter(is_ruling).map(|ink| ink.area).sum();
-        read / ((self.area() - ruling).max(1) as f64)
+        read / ((self.ink_area() - ruling).max(1) as f64)
     }
 
     /// Returns the mean confidence of the candidates, where that of rejected ones is 0; 0 if there are none.
@@ -50,19 +50,19 @@ impl InkReading {
     /// Returns the score by which readings of different maps of a picture are compared, 0 to 1: the mean confidence times the
     /// fraction of the ink that was read.
     pub fn score(&self) -> f64 {
-        self.mean_confidence() * self.read_ink()
+        self.mean_confidence() * self.recognized_fraction()
     }
 
     /// Converts a bounding box to pixels of the picture.
-    fn to_picture(&self, bounds: Rect, picture: &ImageView) -> Rect {
+    fn bounds_in_picture(&self, bounds: Rect, picture: &ImageView) -> Rect {
         let sides = [self.ink.width, self.ink.height];
         let upright =
             (0..self.quarter_turns).fold(bounds, |bounds, turn| bounds.undo_rotate90(sides[turn % 2]));
-        upright.to_picture(&self.ink, self.magnification, picture)
+        upright.to_picture_coordinates(&self.ink, self.magnification, picture)
     }
 
     /// Returns the number of pixels of ink of all candidates and of what was left out.
-    pub fn area(&self) -> usize {
+    pub fn ink_area(&self) -> usize {
         let candidates = self.lines.iter().flatten().map(|verdict| verdict.candidate.area);
         candidates.chain(self.left_out.iter().map(|ink| ink.area)).sum()
     }
@@ -91,14 +91,14 @@ impl From<Candidate> for LeftOutInk {
 
 impl Recognizer {
     /// Makes the reading of a picture. `convert` maps bounding boxes from pixels of the picture to units of the reading.
-    pub(super) fn assemble(
+    pub(super) fn assemble_reading(
         &self,
         ink_reading: &InkReading,
         picture: &ImageView,
         convert: impl Fn(Rect) -> Rect,
     ) -> Reading {
         let InkReading { inverted, lines, left_out, height, .. } = ink_reading;
-        let to_picture = |bounds: Rect| ink_reading.to_picture(bounds, picture);
+        let to_picture = |bounds: Rect| ink_reading.bounds_in_picture(bounds, picture);
         let (mut text, mut digits, mut boxes) = (String::new(), Vec::new(), Vec::new());
         for (line, verdicts) in lines.iter().filter(|line| !line.is_empty()).enumerate() {
             if line > 0 {

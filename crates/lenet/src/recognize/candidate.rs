@@ -33,8 +33,8 @@ impl Candidate {
     }
 
     /// Returns the probability of being a digit at all.
-    pub fn digit_probability(&self) -> f32 {
-        digit_probability(&self.probabilities)
+    pub fn any_digit_probability(&self) -> f32 {
+        any_digit_probability(&self.probabilities)
     }
 
     /// Returns whether this is certainly a digit, so that no other segmentation needs to be tried.
@@ -42,17 +42,17 @@ impl Candidate {
         let is_narrow = self.bounds().aspect_ratio() < params.narrow_aspect;
         let min_confidence =
             if is_narrow { params.min_narrow_confidence } else { params.min_wide_confidence };
-        self.confidence() > min_confidence && !self.is_low(text_height, params)
+        self.confidence() > min_confidence && !self.is_below_digit_height(text_height, params)
     }
 
     /// Returns whether this is lower than any digit of a line with this text height.
-    pub fn is_low(&self, text_height: usize, params: &LatticeParams) -> bool {
+    pub fn is_below_digit_height(&self, text_height: usize, params: &LatticeParams) -> bool {
         (self.bounds().height as f64) < params.min_digit_height * text_height as f64
     }
 
     /// Returns the log-score of the hypothesis that this is a digit: the log-probability of the most probable digit, less a cost
     /// for each digit and for improbable shapes.
-    pub fn score(&self, text_height: usize, params: &ScoreParams) -> f32 {
+    pub fn digit_score(&self, text_height: usize, params: &ScoreParams) -> f32 {
         let relative_height = self.bounds().height as f32 / text_height as f32;
         let missing_height = (params.min_digit_height - relative_height).max(0.0);
         let excess_aspect = (self.bounds().aspect_ratio() - params.max_digit_aspect).max(0.0);
@@ -64,15 +64,18 @@ impl Candidate {
 
     /// Returns the log-score of the hypothesis that this is an outlier. It is higher than that of two digits of which one is
     /// doubtful, and falls with the number of digits that would have room.
-    pub fn outlier_score(&self, params: &ScoreParams) -> f32 {
+    pub fn outlier_log_prior(&self, params: &ScoreParams) -> f32 {
         let digits = (self.bounds().aspect_ratio() / params.typical_digit_aspect).max(1.0);
-        let score_per_digit =
-            if digits > params.max_narrow_outlier { params.wide_outlier_score } else { params.outlier_score };
+        let score_per_digit = if digits > params.max_narrow_outlier {
+            params.wide_outlier_log_prior
+        } else {
+            params.outlier_log_prior
+        };
         digits * score_per_digit
     }
 }
 
 /// Returns the probability of being a digit at all: the sum of the probabilities of the digits.
-pub(crate) fn digit_probability(probabilities: &[f32; CLASSES]) -> f32 {
+pub(crate) fn any_digit_probability(probabilities: &[f32; CLASSES]) -> f32 {
     probabilities.iter().sum()
 }

@@ -6,10 +6,11 @@ use rayon::prelude::*;
 
 use crate::{
     CLASSES, PIXELS,
-    nn::{INFERENCE_BATCH, Network, Session},
+    nn::{INFERENCE_BATCH_SIZE, Network, Session},
 };
 
-/// A network with a pool of idle inference sessions, because to allocate their memory takes a quarter of the time of a small picture.
+/// A network with a pool of idle inference sessions, because to allocate their memory takes a quarter of the time of a small
+/// picture.
 #[derive(Clone)]
 pub(super) struct Classifier {
     pub network: Arc<Network>,
@@ -23,7 +24,7 @@ impl Classifier {
 
     /// Returns the probability of each digit for each of `images`, `(batch, 28, 28)`.
     pub fn classify(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
-        self.classify_in_chunks(images, INFERENCE_BATCH)
+        self.classify_in_chunks(images, INFERENCE_BATCH_SIZE)
     }
 
     /// Does the same as [`classify`](Self::classify) image by image, on several threads. The probabilities don't depend on the

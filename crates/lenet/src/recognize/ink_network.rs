@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     Error,
-    data::{check_ink_network, synthetic::page::LABELS},
+    data::{check_ink_network, synthetic::page::LABEL_NAMES},
     image::{GrayImage, local_contrast},
     nn::Network,
     pretrained,
@@ -73,7 +73,8 @@ impl InkNetwork {
         let network = network.expect("a fully convolutional network");
         let tiles: Vec<(usize, usize)> =
             (0..rows.count).flat_map(|row| (0..columns.count).map(move |column| (row, column))).collect();
-        let mut maps = [(); LABELS.len()].map(|()| GrayImage { values: vec![0; gray.values.len()], ..*gray });
+        let mut maps =
+            [(); LABEL_NAMES.len()].map(|()| GrayImage { values: vec![0; gray.values.len()], ..*gray });
         for tiles in tiles.chunks(self.params.max_batch) {
             let mut pixels = Vec::with_capacity(tiles.len() * rows.tile_len() * columns.tile_len());
             for &(row, column) in tiles {

@@ -27,7 +27,7 @@ pub(super) struct Segment {
     /// Whether the whole component is certainly a digit.
     is_certain: bool,
     /// Whether the whole component is lower than a digit.
-    is_low: bool,
+    is_below_digit_height: bool,
 }
 
 impl Lattice {
@@ -43,8 +43,9 @@ impl Lattice {
         let mut segments = Vec::new();
         for (component_index, (component, candidate)) in line.into_iter().zip(per_component).enumerate() {
             let is_certain = candidate.is_certain(text_height, &params.lattice);
-            let is_low = candidate.is_low(text_height, &params.lattice);
-            let may_be_several = !(is_certain || is_low) && has_split_aspect(&component, &params.lattice);
+            let is_below_digit_height = candidate.is_below_digit_height(text_height, &params.lattice);
+            let may_be_several =
+                !(is_certain || is_below_digit_height) && has_split_aspect(&component, &params.lattice);
             let slices = if stages.contains(Stage::Split) && may_be_several {
                 image::oversegment(&component, &params.oversegment)
             } else {
@@ -56,15 +57,15 @@ impl Lattice {
                 component_index,
                 segments_of_component,
                 is_certain,
-                is_low,
+                is_below_digit_height,
             }));
         }
-        let spans = spans(&segments, text_height, &params.lattice, stages);
+        let spans = candidate_spans(&segments, text_height, &params.lattice, stages);
         Self { segments, spans }
     }
 
     /// Returns the components of each span.
-    pub fn groups(&self) -> impl Iterator<Item = Vec<&Component>> {
+    pub fn span_components(&self) -> impl Iterator<Item = Vec<&Component>> {
         self.spans
             .iter()
             .map(|span| self.segments[span.clone()].iter().map(|segment| &segment.component).collect())
@@ -85,9 +86,9 @@ impl Lattice {
         let mut best = vec![(f32::NEG_INFINITY, 0); self.segments.len() + 1];
         best[0].0 = 0.0;
         for (index, (span, candidate)) in self.spans.iter().zip(&candidates).enumerate() {
-            let mut score = candidate.score(text_height, params);
+            let mut score = candidate.digit_score(text_height, params);
             if self.is_whole_component(span) {
-                score = score.max(candidate.outlier_score(params));
+                score = score.max(candidate.outlier_log_prior(params));
             } else if is_doubtful(candidate) {
                 score -= params.doubtful_segment_cost;
             }
@@ -121,7 +122,7 @@ fn has_split_aspect(component: &Component, params: &LatticeParams) -> bool {
 
 /// Returns the spans that may be one digit: each segment, neighbors that can be joined up to the largest aspect ratio, and each
 /// whole component, because it may be one digit or an outlier however wide it is.
-fn spans(
+fn candidate_spans(
     segments: &[Segment],
     text_height: usize,
     params: &LatticeParams,
@@ -170,5 +171,5 @@ fn can_join(
     let are_uncertain = !(left.is_certain && right.is_certain) && gap <= params.max_uncertain_join_gap;
     stages.contains(Stage::Join)
         && gap <= params.max_join_gap
-        && (left.is_low || right.is_low || are_stacked || are_uncertain)
+        && (left.is_below_digit_height || right.is_below_digit_height || are_stacked || are_uncertain)
 }

@@ -27,7 +27,7 @@ mod classifier;
 mod candidate;
 mod lattice;
 mod reject;
-mod details;
+mod activations;
 mod trace;
 #[cfg(test)]
 mod tests;
@@ -40,17 +40,19 @@ use classifier::Classifier;
 use lattice::Lattice;
 use reject::{CandidateLine, LineContext};
 
-pub(crate) use {candidate::digit_probability, reject::geometric_mean};
 pub use {
-    details::{Details, DigitDetail, MAX_DETAILS, QuantizedMaps},
+    activations::{
+        DigitActivations, MAX_DIGITS_WITH_ACTIVATIONS, QuantizedFeatureMaps, ReadingWithActivations,
+    },
     ink_network::{InkNetwork, InkSegmentation},
     params::{
-        LatticeParams, LeftOutParams, PolarityParams, RecognizerParams, RejectParams, RemarkParams,
-        RotateParams, ScoreParams, SegmentationParams,
+        InkSegmentationParams, LatticeParams, LeftOutListParams, PolarityParams, RecognizerParams,
+        RejectParams, RemarkParams, RotateParams, ScoreParams,
     },
     reading::{Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, Reading, ReadingRemark},
     trace::Trace,
 };
+pub(crate) use {candidate::any_digit_probability, reject::geometric_mean};
 
 use crate::{
     Error,
@@ -121,7 +123,7 @@ impl Recognizer {
     /// Recognizes the digits of a drawing, or the only one if it shows a `single` digit. Bounding boxes are in units of the
     /// drawing's strokes.
     pub fn read_drawing(&self, drawing: &Drawing, single: bool) -> Reading {
-        self.run_stages(&drawing.view(), single, |bounds| drawing.to_stroke_units(bounds)).reading
+        self.run_stages(&drawing.view(), single, |bounds| drawing.to_stroke_coordinates(bounds)).reading
     }
 
     /// Recognizes the digits of a picture, or the only one if it shows a `single` digit, and returns the intermediate images as
@@ -136,7 +138,7 @@ impl Recognizer {
         let Some(ink_reading) = self.read_best(&gray, single) else {
             return Trace { gray, ink: None, reading: Reading::blank() };
         };
-        let reading = self.assemble(&ink_reading, picture, convert);
+        let reading = self.assemble_reading(&ink_reading, picture, convert);
         Trace { gray, ink: Some(ink_reading.ink), reading }
     }
 
@@ -156,7 +158,7 @@ impl Recognizer {
                 left_out.extend(lines.lines.iter_mut().flat_map(marks));
             }
             left_out.extend(lines.left_out);
-            self.segment(&ink, lines.lines, height, &mut low)
+            self.recognize_lines(&ink, lines.lines, height, &mut low)
         };
         let left_out = left_out.into_iter().map(LeftOutInk::from).chain(low).collect();
         let reading = InkReading {
@@ -168,7 +170,7 @@ impl Recognizer {
             quarter_turns: 0,
             magnification: 1,
         };
-        debug_assert_eq!(reading.area(), area, "each pixel of ink is in one candidate or left out");
+        debug_assert_eq!(reading.ink_area(), area, "each pixel of ink is in one candidate or left out");
         reading
     }
 
@@ -176,12 +178,12 @@ impl Recognizer {
     fn classify_as_one(&self, ink: &GrayImage, components: &[Component]) -> CandidateLine {
         let group: Vec<_> = components.iter().collect();
         let groups = if group.is_empty() { Vec::new() } else { vec![group] };
-        CandidateLine { candidates: self.classify(ink, groups), context: LineContext::Unknown }
+        CandidateLine { candidates: self.classify_groups(ink, groups), context: LineContext::Unknown }
     }
 
     /// Segments lines of components into the candidates of the best paths. A line whose components are all certain digits needs
     /// no lattice. Candidates lower than digits are moved to `low`, unless they are certainly digits in a line of digits.
-    fn segment(
+    fn recognize_lines(
         &self,
         ink: &GrayImage,
         lines: Vec<image::Line>,
@@ -197,7 +199,7 @@ impl Recognizer {
         let params = &self.params;
         // One batch for the components of all lines, and another for all lattices.
         let components = lines.iter().flat_map(|line| &line.components).map(|component| vec![component]);
-        let mut per_component = self.classify(ink, components.collect()).into_iter();
+        let mut per_component = self.classify_groups(ink, components.collect()).into_iter();
         let mut budget = params.lattice.max_candidates;
         let plan_line = |image::Line { components, height }| {
             let per_component: Vec<_> = per_component.by_ref().take(components.len()).collect();
@@ -210,8 +212,8 @@ impl Recognizer {
             Line { per_component, height, context, lattice }
         };
         let lines: Vec<Line> = lines.into_iter().map(plan_line).collect();
-        let groups = lines.iter().filter_map(|line| line.lattice.as_ref()).flat_map(Lattice::groups);
-        let mut per_span = self.classify(ink, groups.collect()).into_iter();
+        let groups = lines.iter().filter_map(|line| line.lattice.as_ref()).flat_map(Lattice::span_components);
+        let mut per_span = self.classify_groups(ink, groups.collect()).into_iter();
         let choose_candidates = |Line { per_component, height, context, lattice }: Line| {
             let mut candidates = match lattice {
                 Some(lattice) => {
@@ -222,7 +224,7 @@ impl Recognizer {
                 None => per_component,
             };
             let is_too_small = |candidate: &mut Candidate| {
-                candidate.is_low(height.max(text_height), &params.lattice)
+                candidate.is_below_digit_height(height.max(text_height), &params.lattice)
                     && (context != LineContext::MostlyDigits
                         || candidate.confidence() < params.lattice.min_low_confidence)
             };
@@ -233,7 +235,7 @@ impl Recognizer {
     }
 
     /// Normalizes and classifies each group of components as one digit. Returns one candidate for each group; no group is empty.
-    fn classify(&self, ink: &GrayImage, groups: Vec<Vec<&Component>>) -> Vec<Candidate> {
+    fn classify_groups(&self, ink: &GrayImage, groups: Vec<Vec<&Component>>) -> Vec<Candidate> {
         let normalize = |group: &Vec<&Component>| {
             image::normalize_digit(ink, group.iter().copied(), &self.params.normalize, self.stages)
         };

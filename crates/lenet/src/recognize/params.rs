@@ -29,11 +29,11 @@ pub struct RecognizerParams {
     /// Parameters of the rejection of candidates.
     pub reject: RejectParams,
     /// Parameters of the list of what was left out.
-    pub left_out: LeftOutParams,
+    pub left_out: LeftOutListParams,
     /// Parameters of the remarks on a reading.
     pub remarks: RemarkParams,
     /// Parameters of the segmentation by an ink network.
-    pub segmentation: SegmentationParams,
+    pub segmentation: InkSegmentationParams,
 }
 
 /// Parameters of the choice between light and dark writing where ink fills the picture.
@@ -176,10 +176,10 @@ pub struct ScoreParams {
     /// Aspect ratio of a typical digit, by which the number of digits in an outlier's place is estimated.
     pub typical_digit_aspect: f32,
     /// Score of an outlier for each digit in its place.
-    pub outlier_score: f32,
+    pub outlier_log_prior: f32,
     /// The same for outliers in the place of more than `max_narrow_outlier` digits.
-    pub wide_outlier_score: f32,
-    /// Number of digits in an outlier's place up to which `outlier_score` holds.
+    pub wide_outlier_log_prior: f32,
+    /// Number of digits in an outlier's place up to which `outlier_log_prior` holds.
     pub max_narrow_outlier: f32,
 }
 
@@ -193,8 +193,8 @@ impl Default for ScoreParams {
             height_cost: 10.0,
             doubtful_segment_cost: 3.0,
             typical_digit_aspect: 0.75,
-            outlier_score: -1.3,
-            wide_outlier_score: -2.0,
+            outlier_log_prior: -1.3,
+            wide_outlier_log_prior: -2.0,
             max_narrow_outlier: 2.0,
         }
     }
@@ -241,7 +241,7 @@ impl Default for RejectParams {
 
 /// Parameters of the list of what was left out, in text heights.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LeftOutParams {
+pub struct LeftOutListParams {
     /// Longer side up to which ink is noise, and is not listed.
     pub max_noise_side: f64,
     /// Height of ink of a digit's size, at least.
@@ -252,7 +252,7 @@ pub struct LeftOutParams {
     pub max_digit_width: f64,
 }
 
-impl Default for LeftOutParams {
+impl Default for LeftOutListParams {
     fn default() -> Self {
         Self { max_noise_side: 0.05, min_digit_height: 0.5, max_digit_height: 2.0, max_digit_width: 1.5 }
     }
@@ -261,7 +261,7 @@ impl Default for LeftOutParams {
 /// Parameters of the segmentation of a picture by an ink network. The network was trained for digits of 10 to 110 pixels, so it
 /// sees copies of the picture at several scales. A mean side is the square root of a picture's number of pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SegmentationParams {
+pub struct InkSegmentationParams {
     /// Largest mean sides of the copies, in pixels.
     pub max_mean_sides_px: [f64; 3],
     /// Mean side in pixels up to which a copy of twice the size is segmented as well.
@@ -272,7 +272,7 @@ pub struct SegmentationParams {
     pub min_certain_confidence: f64,
 }
 
-impl Default for SegmentationParams {
+impl Default for InkSegmentationParams {
     fn default() -> Self {
         Self {
             max_mean_sides_px: [750.0, 450.0, 260.0],

@@ -22,11 +22,11 @@ impl Recognizer {
         let estimated = text.map(|text| self.read_ink(text, single));
         let is_tiny = gray.width.max(gray.height) <= params.polarity.max_soft_side_px;
         let min_gain = if is_tiny { 0.0 } else { params.polarity.min_gain };
-        let min = estimated.as_ref().map_or(0.0, InkReading::read_ink) + min_gain;
+        let min = estimated.as_ref().map_or(0.0, InkReading::recognized_fraction) + min_gain;
         if !(is_doubtful && min < 1.0 && self.stages.contains(Stage::Polarity)) {
             return estimated;
         }
-        let small = gray.reduce(gray.width.max(gray.height).div_ceil(params.polarity.max_side_px));
+        let small = gray.downscale(gray.width.max(gray.height).div_ceil(params.polarity.max_side_px));
         let read = |(polarity, stages, paper_quantile)| {
             let mut binarize =
                 BinarizeParams { polarity: Some(polarity), paper_quantile, ..params.locate.binarize };
@@ -45,14 +45,14 @@ impl Recognizer {
         });
         let better = alternatives
             .filter_map(read)
-            .filter(|reading| reading.read_ink() > min && self.fills_picture(reading))
+            .filter(|reading| reading.recognized_fraction() > min && self.candidates_span_picture(reading))
             // A tiny picture has room for one digit: two are the sides of one.
             .filter(|reading| !is_tiny || reading.lines.iter().flatten().count() == 1);
-        better.max_by(|a, b| a.read_ink().total_cmp(&b.read_ink())).or(estimated)
+        better.max_by(|a, b| a.recognized_fraction().total_cmp(&b.recognized_fraction())).or(estimated)
     }
 
     /// Returns whether the candidates of a reading together are nearly as wide or as high as the picture.
-    fn fills_picture(&self, InkReading { ink, lines, .. }: &InkReading) -> bool {
+    fn candidates_span_picture(&self, InkReading { ink, lines, .. }: &InkReading) -> bool {
         let bounds = lines.iter().flatten().map(|verdict| verdict.candidate.bounds());
         bounds.reduce(|a, b| a.union(&b)).is_some_and(|bounds| {
             let fills = |length: usize, side: usize| {

@@ -2,11 +2,11 @@
 
 use super::{
     Recognizer,
-    candidate::{Candidate, digit_probability},
+    candidate::{Candidate, any_digit_probability},
     params::{LatticeParams, RejectParams},
     reading::DigitRemark,
 };
-use crate::image::{Stage, blur};
+use crate::image::{Stage, blur_as_upscaled};
 
 /// The context of a candidate: the other candidates of its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,10 @@ impl LineContext {
     ) -> Self {
         let certain =
             per_component.iter().filter(|candidate| candidate.is_certain(text_height, lattice)).count();
-        let low = per_component.iter().filter(|candidate| candidate.is_low(text_height, lattice)).count();
+        let low = per_component
+            .iter()
+            .filter(|candidate| candidate.is_below_digit_height(text_height, lattice))
+            .count();
         let min_certain = reject.min_certain_fraction * (per_component.len() - low) as f64;
         if certain >= reject.min_certain_digits && certain as f64 >= min_certain {
             Self::MostlyDigits
@@ -53,15 +56,15 @@ impl Recognizer {
     /// Decides which candidates are rejected, each for itself first, then all of a line of which many are, and then the single
     /// digits of a picture of which many are.
     pub(super) fn reject(&self, lines: Vec<CandidateLine>) -> Vec<Vec<Verdict>> {
-        let mut rescored = self.rescore(&lines).into_iter();
+        let mut rescored = self.rescore_blurred(&lines).into_iter();
         let verdicts = |CandidateLine { candidates, context }: CandidateLine| {
             let verdict = |candidate: Candidate| {
-                let probability = rescored.next().flatten().unwrap_or(candidate.digit_probability());
-                let rejection = self.rejection(&candidate, probability, context);
+                let probability = rescored.next().flatten().unwrap_or(candidate.any_digit_probability());
+                let rejection = self.rejection_reason(&candidate, probability, context);
                 Verdict { candidate, rejection }
             };
             let mut line: Vec<_> = candidates.into_iter().map(verdict).collect();
-            self.reject_among_rejected(&mut line);
+            self.reject_mostly_rejected_line(&mut line);
             line
         };
         let mut lines: Vec<Vec<_>> = lines.into_iter().map(verdicts).collect();
@@ -73,17 +76,17 @@ impl Recognizer {
     pub(super) fn is_doubtful_segment(&self, candidate: &Candidate, context: LineContext) -> bool {
         match (self.rejection_threshold(), context) {
             (Some(_), LineContext::Unknown) => {
-                candidate.digit_probability() < self.params.reject.min_segment_probability
+                candidate.any_digit_probability() < self.params.reject.min_segment_probability
             }
-            _ => self.rejection(candidate, candidate.digit_probability(), context).is_some(),
+            _ => self.rejection_reason(candidate, candidate.any_digit_probability(), context).is_some(),
         }
     }
 
-    /// Returns the reason for which a candidate is rejected, if it is. `digit_probability` may be that of rescoring.
-    fn rejection(
+    /// Returns the reason for which a candidate is rejected, if it is. `any_digit_probability` may be that of rescoring.
+    fn rejection_reason(
         &self,
         candidate: &Candidate,
-        digit_probability: f32,
+        any_digit_probability: f32,
         context: LineContext,
     ) -> Option<DigitRemark> {
         let params = &self.params.reject;
@@ -93,7 +96,7 @@ impl Recognizer {
                     LineContext::MostlyDigits => threshold.min(params.min_digit_probability_among_digits),
                     LineContext::Unknown => threshold,
                 };
-                (digit_probability < threshold).then_some(DigitRemark::NotADigit)
+                (any_digit_probability < threshold).then_some(DigitRemark::NotADigit)
             }
             None => (candidate.confidence() < params.min_confidence).then_some(DigitRemark::Unsure),
         }
@@ -101,36 +104,36 @@ impl Recognizer {
 
     /// Classifies candidates that may fall on either side of the threshold a second time, blurred. Returns the geometric mean of
     /// both probabilities of being a digit for each candidate of all lines, or `None` for those that are not rescored.
-    fn rescore(&self, lines: &[CandidateLine]) -> Vec<Option<f32>> {
+    fn rescore_blurred(&self, lines: &[CandidateLine]) -> Vec<Option<f32>> {
         let candidates = || lines.iter().flat_map(|line| line.candidates.iter().map(|it| (it, line.context)));
-        let is_rescored =
-            |&(candidate, context): &(&Candidate, LineContext)| self.is_rescored(candidate, context);
+        let needs_blur_rescoring =
+            |&(candidate, context): &(&Candidate, LineContext)| self.needs_blur_rescoring(candidate, context);
         let blurred: Vec<u8> = candidates()
-            .filter(is_rescored)
-            .flat_map(|(candidate, _)| blur(&candidate.normalized.pixels))
+            .filter(needs_blur_rescoring)
+            .flat_map(|(candidate, _)| blur_as_upscaled(&candidate.normalized.pixels))
             .collect();
         let mut blurred = self.classifier.classify_singly(&blurred).into_iter();
         let rescore = |candidate: (&Candidate, LineContext)| {
-            let probabilities = if is_rescored(&candidate) { blurred.next() } else { None };
-            let second = digit_probability(&probabilities?);
-            Some(geometric_mean(candidate.0.digit_probability(), second))
+            let probabilities = if needs_blur_rescoring(&candidate) { blurred.next() } else { None };
+            let second = any_digit_probability(&probabilities?);
+            Some(geometric_mean(candidate.0.any_digit_probability(), second))
         };
         candidates().map(rescore).collect()
     }
 
     /// Returns whether a second, blurred classification could change the decision. It can't where the probability is below the
     /// square of the threshold, because the second is at most 1. Upscaled candidates are blurry already.
-    fn is_rescored(&self, candidate: &Candidate, context: LineContext) -> bool {
+    fn needs_blur_rescoring(&self, candidate: &Candidate, context: LineContext) -> bool {
         let Some(threshold) = self.rejection_threshold() else { return false };
         let open = threshold * threshold..=self.params.reject.max_rescored_probability;
         self.stages.contains(Stage::BlurRescore)
             && context == LineContext::Unknown
             && !candidate.normalized.upscaled
-            && open.contains(&candidate.digit_probability())
+            && open.contains(&candidate.any_digit_probability())
     }
 
     /// Rejects all candidates of a line of which many are rejected: the others are probably letters that look like digits.
-    fn reject_among_rejected(&self, line: &mut [Verdict]) {
+    fn reject_mostly_rejected_line(&self, line: &mut [Verdict]) {
         let rejected = line.iter().filter(|verdict| verdict.rejection.is_some()).count();
         if rejected as f64 >= self.params.reject.max_rejected_fraction * line.len() as f64 {
             for verdict in line {

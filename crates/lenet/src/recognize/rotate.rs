@@ -9,15 +9,15 @@ impl Recognizer {
         let params = &self.params.rotate;
         let reading = self.read_gray(gray, single)?;
         let candidates = reading.lines.iter().flatten().count();
-        let read_ink = reading.read_ink();
+        let recognized_fraction = reading.recognized_fraction();
         if single
             || !self.stages.contains(Stage::Rotate)
             || !(params.min_candidates..=params.max_candidates).contains(&candidates)
-            || read_ink >= params.min_upright
+            || recognized_fraction >= params.min_upright
         {
             return Some(reading);
         }
-        let mut turned = gray.reduce(gray.width.max(gray.height).div_ceil(params.max_side_px));
+        let mut turned = gray.downscale(gray.width.max(gray.height).div_ceil(params.max_side_px));
         let mut best = reading;
         for quarter_turns in 1..4 {
             turned = turned.rotate90();
@@ -30,8 +30,10 @@ impl Recognizer {
             // Printed and ruled lines that are turned upright look like 1s.
             let others = reading.lines.iter().flatten().filter(|verdict| verdict.candidate.digit() != 1);
             let is_many = others.count() >= params.min_candidates;
-            let min = (read_ink + params.min_gain).max(params.min_turned).max(best.read_ink());
-            if is_many && reading.read_ink() > min {
+            let min = (recognized_fraction + params.min_gain)
+                .max(params.min_turned)
+                .max(best.recognized_fraction());
+            if is_many && reading.recognized_fraction() > min {
                 best = InkReading { quarter_turns, ..reading };
             }
         }

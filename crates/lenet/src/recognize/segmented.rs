@@ -12,7 +12,7 @@ impl Recognizer {
     pub(super) fn read_best(&self, gray: &GrayImage, single: bool) -> Option<InkReading> {
         let binarized = self.read_upright(gray, single);
         let Some(network) = &self.ink_network else { return binarized };
-        let is_certain = binarized.as_ref().is_some_and(|reading| self.is_certain(reading));
+        let is_certain = binarized.as_ref().is_some_and(|reading| self.is_certain_reading(reading));
         if is_certain || !self.stages.contains(Stage::Segment) {
             return binarized;
         }
@@ -21,14 +21,15 @@ impl Recognizer {
         let scales = self.segmentation_scales(gray);
         let segmented = scales
             .into_iter()
-            .map(|scale| InkReading { inverted, ..self.read_segmented(network, gray, scale, single) });
+            .map(|scale| InkReading { inverted, ..self.read_ink_segmentation(network, gray, scale, single) });
         // Of equal readings the last is the maximum: that of the binarized picture, whose map is the most detailed.
         segmented.chain(binarized).max_by(|a, b| a.score().total_cmp(&b.score()))
     }
 
     /// Returns whether nearly all of the ink is digits of high confidence, so that another reading can hardly be better.
-    fn is_certain(&self, reading: &InkReading) -> bool {
-        reading.mean_confidence().min(reading.read_ink()) > self.params.segmentation.min_certain_confidence
+    fn is_certain_reading(&self, reading: &InkReading) -> bool {
+        reading.mean_confidence().min(reading.recognized_fraction())
+            > self.params.segmentation.min_certain_confidence
     }
 
     /// Returns the scales at which a picture is segmented, from large to small.
@@ -52,7 +53,7 @@ impl Recognizer {
     }
 
     /// Reads the ink that the network finds at a scale. The rules that it finds are left out.
-    fn read_segmented(
+    fn read_ink_segmentation(
         &self,
         network: &InkNetwork,
         gray: &GrayImage,
@@ -60,7 +61,7 @@ impl Recognizer {
         single: bool,
     ) -> InkReading {
         let (scaled, magnification) = match scale {
-            Scale::Reduced(factor) => (gray.reduce(factor), 1),
+            Scale::Reduced(factor) => (gray.downscale(factor), 1),
             Scale::Magnified => {
                 let magnified = gray.resize(MAGNIFICATION * gray.width, MAGNIFICATION * gray.height);
                 (GrayImage { scale: gray.scale, ..magnified }, MAGNIFICATION)
@@ -71,7 +72,7 @@ impl Recognizer {
         let ink = InkMap { ink, inverted: false };
         let mut text = image::locate_text_in_ink(ink, &self.params.locate, self.stages);
         let rules =
-            image::components(&rules.reduce(text.ink.scale / rules.scale), &self.params.locate.components);
+            image::components(&rules.downscale(text.ink.scale / rules.scale), &self.params.locate.components);
         text.left_out.extend(
             rules.into_iter().map(|component| LeftOutComponent { component, reason: LeftOutReason::Rule }),
         );

@@ -149,7 +149,7 @@ fn ladder(length: usize) -> Lattice {
     let components = find_text(&ink, components, &TextParams::default(), Stages::NONE).components;
     let candidates = untrained_recognizer()
         .with_stages(Stages::NONE)
-        .classify(&ink, components.iter().map(|component| vec![component]).collect());
+        .classify_groups(&ink, components.iter().map(|component| vec![component]).collect());
     Lattice::new(components, &candidates, 20, &RecognizerParams::default(), Stages::ALL)
 }
 
@@ -222,7 +222,7 @@ fn each_component_is_in_one_candidate_or_left_out() {
         for single in [false, true] {
             let reading = recognizer.read_ink(text.clone(), single);
             // Areas are equal, and each box is covered, so that nothing is counted twice or lost.
-            assert_eq!(reading.area(), image::total_area(&found), "page {number}");
+            assert_eq!(reading.ink_area(), image::total_area(&found), "page {number}");
             let candidates = reading.lines.iter().flatten().map(|verdict| verdict.candidate.bounds());
             let boxes: Vec<Rect> = candidates.chain(reading.left_out.iter().map(|ink| ink.bounds)).collect();
             for component in &found {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{history::EpochMetrics, recipe::Recipe};
 use crate::{
     Dataset, Error,
-    metadata::{calibrate, default_temperature, deserialize_architecture},
-    nn::{Architecture, DataParallel, Network, Tensor, optim::OptimizerState},
+    metadata::{default_temperature, deserialize_architecture, restore_calibration},
+    nn::{Architecture, DataParallel, NamedTensor, Network, optim::OptimizerState},
     tensor_file::{self, TensorReader},
 };
 
@@ -72,7 +72,7 @@ impl Checkpoint {
     }
 
     /// Returns the network: with averaged parameters if the recipe has an [`ema`](Recipe::ema).
-    pub fn network(&self) -> &Network {
+    pub fn trained_network(&self) -> &Network {
         self.average.as_ref().unwrap_or(&self.network)
     }
 
@@ -82,8 +82,8 @@ impl Checkpoint {
     }
 
     /// Returns the name of the weights that training started from, if
-    /// [`Trainer::init_from`](crate::train::Trainer::init_from) recorded it.
-    pub fn init_from(&self) -> Option<&str> {
+    /// [`Trainer::with_init_weights_name`](crate::train::Trainer::with_init_weights_name) recorded it.
+    pub fn init_weights_name(&self) -> Option<&str> {
         self.init_from.as_deref()
     }
 
@@ -98,7 +98,7 @@ impl Checkpoint {
     }
 
     /// Returns the number of completed epochs.
-    pub fn epochs(&self) -> usize {
+    pub fn completed_epochs(&self) -> usize {
         self.history.len()
     }
 
@@ -127,14 +127,15 @@ impl Checkpoint {
         let networks = [(NETWORK_PREFIX, Some(&self.network)), (AVERAGE_PREFIX, self.average.as_ref())];
         let networks = networks.into_iter().flat_map(|(prefix, network)| {
             let tensors = network.into_iter().flat_map(Network::tensors);
-            tensors.map(move |tensor| Tensor { name: format!("{prefix}{}", tensor.name), ..tensor })
+            tensors.map(move |tensor| NamedTensor { name: format!("{prefix}{}", tensor.name), ..tensor })
         });
-        let moments = MOMENT_NAMES.iter().zip(&self.optimizer.moments).take(self.recipe.optimizer.moments());
+        let moments =
+            MOMENT_NAMES.iter().zip(&self.optimizer.moments).take(self.recipe.optimizer.moment_count());
         let moments = moments.map(|(name, values)| {
             let (name, shape) = ((*name).to_owned(), vec![values.len()]);
-            Tensor { name, shape, values: self.network.to_pytorch_order(values) }
+            NamedTensor { name, shape, values: self.network.to_pytorch_order(values) }
         });
-        tensor_file::write(networks.chain(moments), Dtype::F32, &metadata)
+        tensor_file::serialize_tensors(networks.chain(moments), Dtype::F32, &metadata)
     }
 
     /// Reads a checkpoint from a file that [`to_bytes`](Self::to_bytes) wrote.
@@ -153,19 +154,19 @@ impl Checkpoint {
         let Metadata { architecture, temperature, threshold, recipe, init_from, .. } = metadata;
         let Metadata { seed, threads, data, steps, history, .. } = metadata;
         let mut network = |prefix: &str| {
-            let network = tensors.network(prefix, architecture.clone(), recipe.normalize)?;
-            calibrate(network, temperature, threshold)
+            let network = tensors.read_network(prefix, architecture.clone(), recipe.normalize)?;
+            restore_calibration(network, temperature, threshold)
         };
         let average = (recipe.ema > 0.0).then(|| network(AVERAGE_PREFIX)).transpose()?;
         let network = network(NETWORK_PREFIX)?;
         let parameters = network.parameters().len();
         let mut optimizer = OptimizerState::new(recipe.optimizer, parameters, decayed_ranges(&network));
         optimizer.steps = steps;
-        let moments = MOMENT_NAMES.iter().zip(&mut optimizer.moments).take(recipe.optimizer.moments());
+        let moments = MOMENT_NAMES.iter().zip(&mut optimizer.moments).take(recipe.optimizer.moment_count());
         for (name, moment) in moments {
-            *moment = network.to_engine_order(&tensors.tensor((*name).to_owned(), &[parameters])?);
+            *moment = network.to_engine_order(&tensors.read_tensor((*name).to_owned(), &[parameters])?);
         }
-        tensors.finish()?;
+        tensors.ensure_all_read()?;
         if let Some(&value) = optimizer.moments[1].iter().find(|value| **value < 0.0) {
             let name = MOMENT_NAMES[1].to_owned();
             return Err(Error::InvalidValue { name, expected: "numbers of at least 0", value });
@@ -181,28 +182,28 @@ impl Metadata {
     /// [`Error::InvalidMetadata`] for the first number that is out of its range.
     fn validate(&self) -> Result<(), Error> {
         let max_threads = DataParallel::max_workers(self.recipe.batch_size);
-        ensure("threads", (1..=max_threads).contains(&self.threads), self.threads as f64, || {
+        ensure_metadata("threads", (1..=max_threads).contains(&self.threads), self.threads as f64, || {
             format!("1 to {max_threads}")
         })?;
         let (epochs, done) = (self.recipe.epochs, self.history.len());
-        ensure("history", done <= epochs, done as f64, || format!("at most {epochs} epochs"))?;
+        ensure_metadata("history", done <= epochs, done as f64, || format!("at most {epochs} epochs"))?;
         for (number, epoch) in (1..).zip(&self.history) {
             for (name, value) in [
                 ("train_accuracy", epoch.train_accuracy),
                 ("eval_accuracy", epoch.eval_accuracy.unwrap_or(0.0)),
             ] {
                 let key = format!("{name}, epoch {number}");
-                ensure(&key, (0.0..=1.0).contains(&value), value, || "0 to 1".into())?;
+                ensure_metadata(&key, (0.0..=1.0).contains(&value), value, || "0 to 1".into())?;
             }
             let (key, seconds) = (format!("seconds, epoch {number}"), epoch.seconds.unwrap_or(0.0));
-            ensure(&key, seconds >= 0.0, seconds, || "at least 0".into())?;
+            ensure_metadata(&key, seconds >= 0.0, seconds, || "at least 0".into())?;
         }
-        ensure("steps", self.steps >= 0, self.steps.into(), || "at least 0".into())
+        ensure_metadata("steps", self.steps >= 0, self.steps.into(), || "at least 0".into())
     }
 }
 
 /// Returns [`Error::InvalidMetadata`] unless `valid`.
-fn ensure(key: &str, valid: bool, found: f64, expected: impl Fn() -> String) -> Result<(), Error> {
+fn ensure_metadata(key: &str, valid: bool, found: f64, expected: impl Fn() -> String) -> Result<(), Error> {
     if valid {
         return Ok(());
     }
@@ -212,7 +213,7 @@ fn ensure(key: &str, valid: bool, found: f64, expected: impl Fn() -> String) -> 
 /// Returns the ranges of the parameters that are subject to weight decay: the tensors of more than one dimension.
 fn decayed_ranges(network: &Network) -> Vec<Range<usize>> {
     let mut end = 0;
-    let ranges = network.architecture().tensors().map(|(_, shape)| {
+    let ranges = network.architecture().tensor_shapes().map(|(_, shape)| {
         let start = end;
         end += shape.iter().product::<usize>();
         (shape.len() > 1).then_some(start..end)
@@ -237,7 +238,7 @@ mod tests {
         let network =
             Network::new(models::lenet5(), recipe.normalize, 7).unwrap().with_temperature(0.5).unwrap();
         let network = network.with_implicit_outlier_class().with_rejection_threshold(Some(0.25)).unwrap();
-        let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap().init_from("random");
+        let mut trainer = Trainer::new(network, &data, recipe, 8).unwrap().with_init_weights_name("random");
         for eval_accuracy in [None, Some(0.7)] {
             assert!(trainer.run_epoch(|_| ControlFlow::Continue(())).unwrap().is_some());
             trainer.record_eval(eval_accuracy, 0.1);
@@ -265,11 +266,17 @@ mod tests {
         let bytes = checkpoint().to_bytes().unwrap();
         for file in [&bytes, &changed(|_| (), |_, _| ())] {
             let found = Checkpoint::from_bytes(file).unwrap();
-            assert_eq!((found.epochs(), found.seed(), found.recipe()), (2, 8, checkpoint().recipe()));
-            assert_eq!((found.network().temperature(), found.init_from()), (0.5, Some("random")));
-            assert_eq!(found.network().rejection_threshold(), Some(0.25));
+            assert_eq!(
+                (found.completed_epochs(), found.seed(), found.recipe()),
+                (2, 8, checkpoint().recipe())
+            );
+            assert_eq!(
+                (found.trained_network().temperature(), found.init_weights_name()),
+                (0.5, Some("random"))
+            );
+            assert_eq!(found.trained_network().rejection_threshold(), Some(0.25));
             assert_eq!(found.history(), checkpoint().history());
-            assert!(found.network().parameters() == checkpoint().network().parameters());
+            assert!(found.trained_network().parameters() == checkpoint().trained_network().parameters());
             assert!(found.to_bytes().unwrap() == bytes);
         }
     }
@@ -285,7 +292,8 @@ mod tests {
 
     #[test]
     fn weights_and_checkpoints_are_distinguished() {
-        let bytes = weights::to_bytes(checkpoint().network(), &weights::Provenance::default()).unwrap();
+        let bytes =
+            weights::to_bytes(checkpoint().trained_network(), &weights::Provenance::default()).unwrap();
         assert_rejected(&bytes, "metadata: expected the state of training");
         let error = weights::from_bytes(&checkpoint().to_bytes().unwrap()).unwrap_err().to_string();
         assert!(error.starts_with("metadata: expected a network's description"), "{error}");

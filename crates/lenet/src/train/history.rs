@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct EpochMetrics {
     /// Mean loss over the training images, each at the step that trained on it.
     pub loss: f64,
-    /// Fraction of the training images that were classified correctly, or of the labels of pixels that were right, each at the step
-    /// that trained on it.
+    /// Fraction of the training images that were classified correctly, or of the labels of pixels that were right, each at
+    /// the step that trained on it.
     #[serde(alias = "accuracy")]
     pub train_accuracy: f64,
     /// Fraction of other images that the network classifies correctly after the epoch, or the F1 score of ink, if

@@ -7,7 +7,7 @@
 mod recipe;
 mod history;
 mod checkpoint;
-mod transform;
+mod sample_source;
 mod trainer;
 
 pub use crate::error::Interrupted;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    data::{MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticData},
+    data::{MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticFractions},
     error::ensure_setting,
     nn::{
         Normalize,
@@ -50,7 +50,7 @@ pub struct Recipe {
     pub optimizer: Optimizer,
     /// Synthetic samples that replace some of the training images.
     #[serde(default, skip_serializing_if = "Option::is_none", alias = "mixture")]
-    pub synthetic: Option<SyntheticData>,
+    pub synthetic: Option<SyntheticFractions>,
     /// Random transformation of the training images; every epoch draws new ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augmentation: Option<Augmentation>,
@@ -133,7 +133,7 @@ mod tests {
             "mixture": { "drawn": 0.125, "cut": 0.25, "outliers": 0.375, "bitmaps": 0.5 },
         });
         let recipe: Recipe = serde_json::from_value(old).unwrap();
-        let synthetic = SyntheticData { glyphs: 0.125, line_crops: 0.25, outliers: 0.375, low_res: 0.5 };
+        let synthetic = SyntheticFractions { glyphs: 0.125, line_crops: 0.25, outliers: 0.375, low_res: 0.5 };
         assert_eq!((recipe.normalize.mean, recipe.normalize.std), (0.5, 0.25));
         assert_eq!(recipe.synthetic, Some(synthetic));
         let written = serde_json::to_value(&recipe).unwrap();

@@ -10,14 +10,14 @@ use rand_pcg::{
     rand_core::{Rng, SeedableRng},
 };
 
-use super::{checkpoint::Checkpoint, history::EpochMetrics, recipe::Recipe, transform::SampleSource};
+use super::{checkpoint::Checkpoint, history::EpochMetrics, recipe::Recipe, sample_source::SampleSource};
 use crate::{
     Dataset, Error, Interrupted,
     data::{Task, check_digit_network, synthetic::page},
     error::ensure_setting,
     nn::{
-        Batch, BatchMetrics, DataParallel, Network, Targets, Worker,
-        optim::{Average, OptimizerState},
+        BatchContext, BatchMetrics, DataParallel, Network, Targets, Worker,
+        optim::{OptimizerState, ParameterEma},
         smooth_targets,
     },
 };
@@ -68,8 +68,11 @@ impl<'a> Trainer<'a> {
     /// the recipe and the network normalize pixels differently, or an error of [`Recipe::validate`].
     pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.validate()?;
-        if network.normalize() != recipe.normalize {
-            return Err(Error::NormalizeMismatch { network: network.normalize(), recipe: recipe.normalize });
+        if network.normalization() != recipe.normalize {
+            return Err(Error::NormalizeMismatch {
+                network: network.normalization(),
+                recipe: recipe.normalize,
+            });
         }
         if let Some(p) = recipe.dropout {
             network.set_dropout(p);
@@ -79,7 +82,7 @@ impl<'a> Trainer<'a> {
         }
         if Task::of(&network) == Some(Task::Ink) {
             validate_for_pages(&recipe)?;
-            network = network.with_input_size(page::SIDE, page::SIDE)?;
+            network = network.with_input_size(page::PATCH_SIDE, page::PATCH_SIDE)?;
         } else {
             check_digit_network(&network)?;
         }
@@ -112,7 +115,7 @@ impl<'a> Trainer<'a> {
             DataParallel::new(&checkpoint.network, checkpoint.recipe.batch_size, checkpoint.threads);
         let task = Task::of(&checkpoint.network).unwrap_or(Task::Digits);
         let sources =
-            workers.capacities().map(|samples| SampleSource::new(task, &checkpoint.recipe, samples));
+            workers.worker_capacities().map(|samples| SampleSource::new(task, &checkpoint.recipe, samples));
         let sources = sources.collect::<Result<_, _>>()?;
         let snapshot = Snapshot::new(&checkpoint);
         let targets = Targets::Labels(data.labels());
@@ -120,7 +123,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Records in the checkpoint the name of the weights that training started from.
-    pub fn init_from(mut self, name: impl Into<String>) -> Self {
+    pub fn with_init_weights_name(mut self, name: impl Into<String>) -> Self {
         self.checkpoint.init_from = Some(name.into());
         self
     }
@@ -138,7 +141,7 @@ impl<'a> Trainer<'a> {
     /// Returns the network after the last whole epoch: with averaged parameters if the recipe has an
     /// [`ema`](Recipe::ema).
     pub fn trained_network(&self) -> &Network {
-        self.checkpoint.network()
+        self.checkpoint.trained_network()
     }
 
     /// Returns the network as [`trained_network`](Self::trained_network) does.
@@ -179,7 +182,7 @@ impl<'a> Trainer<'a> {
         mut observe: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Option<EpochMetrics>, Interrupted> {
         let Checkpoint { seed, recipe: Recipe { epochs, batch_size, .. }, .. } = self.checkpoint;
-        let done = self.checkpoint.epochs();
+        let done = self.checkpoint.completed_epochs();
         if done == epochs {
             return Ok(None);
         }
@@ -229,7 +232,7 @@ impl<'a> Trainer<'a> {
                 SampleSource::Digits(transform) => transform,
                 SampleSource::Pages(pages) => {
                     let (patches, targets) = pages.draw(data, indices.len(), key, first);
-                    return worker.load(trained, patches, targets);
+                    return worker.load_samples(trained, patches, targets);
                 }
             };
             // The images lie anywhere in memory. Reading a byte of every cache line first lets the cache misses overlap.
@@ -241,16 +244,22 @@ impl<'a> Trainer<'a> {
                 smooth_targets(&mut row, label_smoothing);
                 row
             });
-            worker.load(trained, images, rows);
+            worker.load_samples(trained, images, rows);
         };
-        workers.step(trained, Batch { len: batch.len(), dropout_key: Some(key) }, sources, load);
-        workers.update_running(network.parameters_mut());
+        workers.compute_gradients(
+            trained,
+            BatchContext { len: batch.len(), dropout_key: Some(key) },
+            sources,
+            load,
+        );
+        workers.update_running_stats(network.parameters_mut());
 
-        let average =
-            average.as_mut().map(|network| Average { decay: recipe.ema, values: network.parameters_mut() });
-        let level = network.level();
-        workers.update(level, optimizer.step(lr, network.parameters_mut(), average));
-        let BatchMetrics { loss, correct } = workers.metrics();
+        let average = average
+            .as_mut()
+            .map(|network| ParameterEma { decay: recipe.ema, values: network.parameters_mut() });
+        let level = network.simd_level();
+        workers.update(level, optimizer.begin_step(lr, network.parameters_mut(), average));
+        let BatchMetrics { loss, correct } = workers.last_batch_metrics();
         (loss, correct)
     }
 }

@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 use allocation_counter::{AllocationInfo, measure};
 use lenet::{
     CLASSES, Dataset, PIXELS,
-    data::{MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticData},
+    data::{MNIST_NORMALIZE, augment::Augmentation, synthetic::SyntheticFractions},
     models,
     nn::{Network, optim::Optimizer},
     train::{Recipe, Trainer},
 };
 
 /// Measures the second epoch over `images` in batches of 20, on one thread.
-fn measure_epoch(images: usize, synthetic: Option<SyntheticData>) -> AllocationInfo {
+fn measure_epoch(images: usize, synthetic: Option<SyntheticFractions>) -> AllocationInfo {
     let labels = (0..images).map(|i| (i % CLASSES) as u8).collect();
     let pixels = (0..images * PIXELS).map(|i| if i % 28 / 3 == 4 { 255 } else { 0 }).collect();
     let data = Dataset::new(pixels, labels).unwrap();
@@ -48,7 +48,12 @@ fn synthetic_samples_use_bounded_memory() {
     /// Upper bound of the memory for one sample, in bytes: several times the measured 0.2 MB.
     const MAX_SAMPLE_BYTES: u64 = 1 << 20;
     let synthetic = |fraction| {
-        Some(SyntheticData { glyphs: fraction, line_crops: fraction, outliers: fraction, low_res: fraction })
+        Some(SyntheticFractions {
+            glyphs: fraction,
+            line_crops: fraction,
+            outliers: fraction,
+            low_res: fraction,
+        })
     };
     assert_eq!(measure_epoch(20, synthetic(0.0)).count_total, measure_epoch(200, synthetic(0.0)).count_total);
     let [few, many] = [20, 400].map(|images| measure_epoch(images, synthetic(0.25)));

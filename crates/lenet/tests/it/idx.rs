@@ -37,7 +37,7 @@ fn capacity_of_a_large_file_is_its_length() {
 #[test]
 fn reads_images_of_any_size() {
     let file = |words: &[u32], pixels: &[u8]| [&header(words)[..], pixels].concat();
-    let read = |words: &[u32], pixels: &[u8]| idx::read_any_images(&file(words, pixels)[..]);
+    let read = |words: &[u32], pixels: &[u8]| idx::read_images_of_any_size(&file(words, pixels)[..]);
     assert_eq!(read(&[0x803, 2, 1, 3], &[1, 2, 3, 4, 5, 6]).unwrap(), (3, 1, vec![1, 2, 3, 4, 5, 6]));
     for (words, pixels, wrong) in [
         (&[0x801, 2][..], &[1, 2][..], "header: expected 16 bytes, found 10"),

@@ -7,9 +7,9 @@ use lenet::{
     data::{
         INPUT_SHAPE, MNIST_NORMALIZE,
         augment::Augmentation,
-        synthetic::{SyntheticData, page},
+        synthetic::{SyntheticFractions, page},
     },
-    image::LOCAL_CONTRAST_NORMALIZE,
+    image::INK_NETWORK_NORMALIZE,
     models,
     nn::{
         Architecture, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Network, Normalize, PixelShuffle, Shape,
@@ -136,7 +136,8 @@ fn label_smoothing_and_outliers_lower_the_probabilities() {
     assert!(max_probability(last(0.5, None)) < max_probability(last(0.0, None)));
 
     let digits = |outliers| {
-        let network = last(0.0, Some(SyntheticData { glyphs: 0.0, line_crops: 0.0, outliers, low_res: 0.0 }));
+        let network =
+            last(0.0, Some(SyntheticFractions { glyphs: 0.0, line_crops: 0.0, outliers, low_res: 0.0 }));
         let rows = network.with_implicit_outlier_class().probabilities(data(30).images());
         rows.into_iter().sum::<f32>() / 30.0
     };
@@ -147,7 +148,7 @@ fn label_smoothing_and_outliers_lower_the_probabilities() {
 fn outlier_recipes_add_the_outlier_class_without_a_rejection_threshold() {
     let data = data(10);
     let trained = |outliers| {
-        let synthetic = Some(SyntheticData { glyphs: 0.1, line_crops: 0.1, outliers, low_res: 0.0 });
+        let synthetic = Some(SyntheticFractions { glyphs: 0.1, line_crops: 0.1, outliers, low_res: 0.0 });
         let recipe = Recipe { synthetic, ..Recipe::default() };
         let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
         Trainer::new(network, &data, recipe, 0).unwrap().into_trained_network()
@@ -229,7 +230,7 @@ fn resume_rejects_other_images_and_thread_counts() {
     let network = Network::new(models::lenet5(), MNIST_NORMALIZE, 0).unwrap();
     let trainer = pool(2).install(|| Trainer::new(network, &data, Recipe::default(), 0).unwrap());
     let checkpoint = trainer.checkpoint().clone();
-    assert_eq!((checkpoint.threads(), checkpoint.epochs()), (2, 0));
+    assert_eq!((checkpoint.threads(), checkpoint.completed_epochs()), (2, 0));
     let resume = |threads, data: &Dataset| {
         let error = pool(threads).install(|| Trainer::resume(checkpoint.clone(), data).err());
         error.map(|error| error.to_string()).unwrap_or_default()
@@ -266,7 +267,7 @@ fn transformed_samples_differ_by_epoch_but_not_by_thread_count() {
     assert!(near(plain[0], plain[1]));
     let (warped, mixed) = (
         Augmentation::default(),
-        SyntheticData { glyphs: 0.2, line_crops: 0.2, outliers: 0.2, low_res: 0.2 },
+        SyntheticFractions { glyphs: 0.2, line_crops: 0.2, outliers: 0.2, low_res: 0.2 },
     );
     for (augmentation, synthetic) in [(Some(warped), None), (None, Some(mixed)), (Some(warped), Some(mixed))]
     {
@@ -318,13 +319,13 @@ fn interruption_restores_the_end_of_the_last_whole_epoch() {
 
 /// Returns a small network that tells ink from rules.
 fn ink_network() -> Network {
-    let input = Shape { channels: 1, height: page::SIDE, width: page::SIDE };
-    let architecture = Architecture::dense("small", input, page::LABELS.len())
+    let input = Shape { channels: 1, height: page::PATCH_SIDE, width: page::PATCH_SIDE };
+    let architecture = Architecture::dense_prediction("small", input, page::LABEL_NAMES.len())
         .layer("conv1", Conv2d::new(1, 8, 4).stride(2).padding(1))
         .layer("relu1", Layer::ReLU)
         .layer("conv2", Conv2d::new(8, 8, 3).padding(1))
         .layer("shuffle", PixelShuffle::new(2));
-    Network::new(architecture, LOCAL_CONTRAST_NORMALIZE, 0).unwrap()
+    Network::new(architecture, INK_NETWORK_NORMALIZE, 0).unwrap()
 }
 
 #[test]
@@ -333,7 +334,7 @@ fn ink_networks_learn_from_page_patches() {
     let recipe = Recipe {
         epochs: 2,
         batch_size: 8,
-        normalize: LOCAL_CONTRAST_NORMALIZE,
+        normalize: INK_NETWORK_NORMALIZE,
         optimizer: Optimizer::Adam { lr: 0.01 },
         ..Recipe::default()
     };
@@ -343,7 +344,7 @@ fn ink_networks_learn_from_page_patches() {
         let mut trainer = Trainer::new(network.clone(), &data, recipe.clone(), 1).unwrap();
         let epochs = [(); 2].map(|()| run_epoch(&mut trainer).unwrap());
         let checkpoint = Checkpoint::from_bytes(&trainer.checkpoint().to_bytes().unwrap()).unwrap();
-        assert_eq!(checkpoint.network().architecture(), trainer.trained_network().architecture());
+        assert_eq!(checkpoint.trained_network().architecture(), trainer.trained_network().architecture());
         (epochs, trainer.into_trained_network())
     };
     let (epochs, trained) = train();
@@ -356,8 +357,8 @@ fn ink_networks_learn_from_page_patches() {
 
 #[test]
 fn ink_networks_reject_settings_for_digits() {
-    let recipe = || Recipe { normalize: LOCAL_CONTRAST_NORMALIZE, ..Recipe::default() };
-    let synthetic = SyntheticData { glyphs: 0.1, line_crops: 0.1, outliers: 0.0, low_res: 0.0 };
+    let recipe = || Recipe { normalize: INK_NETWORK_NORMALIZE, ..Recipe::default() };
+    let synthetic = SyntheticFractions { glyphs: 0.1, line_crops: 0.1, outliers: 0.0, low_res: 0.0 };
     for (recipe, error) in [
         (
             Recipe { label_smoothing: 0.1, ..recipe() },

@@ -12,23 +12,28 @@ use crate::{
 };
 
 /// Fractions of the predictions that are kept when the least confident ones are rejected.
-const COVERAGES: [f64; 3] = [0.99, 0.95, 0.9];
+const SELECTIVE_ACCURACY_COVERAGES: [f64; 3] = [0.99, 0.95, 0.9];
 
 /// Returns the accuracy on the first and on the second half of the images, because MNIST's test images come from two groups of
 /// writers.
-pub fn halves(evaluation: &Evaluation) -> [f64; 2] {
+pub fn half_accuracies(evaluation: &Evaluation) -> [f64; 2] {
     let (middle, end) = (evaluation.total() / 2, evaluation.total());
-    [evaluation.accuracy_in(0..middle), evaluation.accuracy_in(middle..end)]
+    [evaluation.accuracy_in_range(0..middle), evaluation.accuracy_in_range(middle..end)]
 }
 
 /// Formats accuracy, calibration, a table of the digits, and the confusion matrix, in which "." is 0.
 pub fn to_text(evaluation: &Evaluation) -> String {
-    let [first, second] = halves(evaluation).map(percent);
+    let [first, second] = half_accuracies(evaluation).map(percent);
     let mut text = format!("{}\nfirst half {first}, second half {second}\n", accuracy_line(evaluation));
     let _ = writeln!(text, "calibration error {}", percent(evaluation.calibration_error()));
-    let accuracy_at =
-        |coverage| format!("{:.0}%: {}", 100.0 * coverage, percent(evaluation.accuracy_at(coverage)));
-    let _ = write!(text, "accuracy of the most confident {}", COVERAGES.map(accuracy_at).join(", "));
+    let accuracy_at = |coverage| {
+        format!("{:.0}%: {}", 100.0 * coverage, percent(evaluation.accuracy_at_coverage(coverage)))
+    };
+    let _ = write!(
+        text,
+        "accuracy of the most confident {}",
+        SELECTIVE_ACCURACY_COVERAGES.map(accuracy_at).join(", ")
+    );
     text += "\n\ndigit  precision   recall  images\n";
     for digit in 0..CLASSES {
         let _ = writeln!(
@@ -70,9 +75,9 @@ pub fn to_json(evaluation: &Evaluation) -> serde_json::Value {
     json!({
         "accuracy": evaluation.accuracy(),
         "interval": evaluation.wilson_interval(),
-        "halves": halves(evaluation),
+        "halves": half_accuracies(evaluation),
         "calibration_error": evaluation.calibration_error(),
-        "accuracy_at_coverage": COVERAGES.map(|coverage| json!([coverage, evaluation.accuracy_at(coverage)])),
+        "accuracy_at_coverage": SELECTIVE_ACCURACY_COVERAGES.map(|coverage| json!([coverage, evaluation.accuracy_at_coverage(coverage)])),
         "correct": evaluation.correct(),
         "total": evaluation.total(),
         "per_digit": per_digit,
@@ -99,7 +104,7 @@ pub fn save_figures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) -
                 percent(mistake.confidence.into()),
                 mistake.index
             );
-            CaptionedImage::digit(dataset.image(mistake.index), caption)
+            CaptionedImage::from_digit(dataset.image(mistake.index), caption)
         })
         .collect();
     let title = format!(
@@ -108,7 +113,7 @@ pub fn save_figures(folder: &Path, evaluation: &Evaluation, dataset: &Dataset) -
         mistakes.len(),
         evaluation.total()
     );
-    figure::sheet(&title, &images, 8).save(&folder.join("mistakes.png"))
+    figure::image_grid(&title, &images, 8).save(&folder.join("mistakes.png"))
 }
 
 #[cfg(test)]
@@ -197,7 +202,7 @@ label 9        .      .      .      .      .      .      .      .      .      .
                 "interval": [low, high],
                 "halves": [0.98, 0.97],
                 "calibration_error": evaluation.calibration_error(),
-                "accuracy_at_coverage": COVERAGES.map(|coverage| json!([coverage, evaluation.accuracy_at(coverage)])),
+                "accuracy_at_coverage": SELECTIVE_ACCURACY_COVERAGES.map(|coverage| json!([coverage, evaluation.accuracy_at_coverage(coverage)])),
                 "correct": 195,
                 "total": 200,
                 "per_digit": per_digit,

@@ -7,13 +7,13 @@ use clap::builder::ArgPredicate;
 use lenet::data::{Task, check_digit_network};
 
 use crate::{
-    args::{DataArgs, SegmentArgs, WeightsArgs},
+    args::{DataArgs, SegmentArgs, StateDictArgs},
     catalog::DEFAULT_RECOGNIZER,
     data::Split,
 };
 
-mod dataset;
-mod image_files;
+mod classification;
+mod recognition;
 mod ink;
 mod metrics;
 
@@ -25,20 +25,23 @@ mod metrics;
 pub struct Args {
     /// Trained weights: built-in names (see `lenet models`) or .safetensors files
     ///
-    /// A file is one that `lenet train` wrote, or a PyTorch state_dict (see --architecture). Several networks are evaluated one by
-    /// one, and as an ensemble that averages their probabilities.
+    /// A file is one that `lenet train` wrote, or a PyTorch state_dict (see --architecture). Several networks are evaluated
+    /// one by one, and as an ensemble that averages their probabilities.
     #[arg(
         default_value = "lenet5",
         default_value_if("pictures", ArgPredicate::IsPresent, DEFAULT_RECOGNIZER)
     )]
     weights: Vec<PathBuf>,
     #[command(flatten)]
-    weights_args: WeightsArgs,
+    state_dict_args: StateDictArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Evaluate the recognition of image files instead: a folder with labels.tsv (file, label, source), another .tsv file (file, label), or an IDX file of images
+    /// Evaluate the recognition of image files instead: a folder with labels.tsv (file, label, source), another .tsv file
+    /// (file, label), or an IDX file of images
     ///
-    /// Each image is read by the first network as `lenet recognize` does, once with and once without --single. Digits, `?` and lines are compared with the label, in which `|` separates lines; spaces and marks are ignored. A label without digits, or with letters, is of an image without digits.
+    /// Each image is read by the first network as `lenet recognize` does, once with and once without --single. Digits, `?`
+    /// and lines are compared with the label, in which `|` separates lines; spaces and marks are ignored. A label without
+    /// digits, or with letters, is of an image without digits.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data", "json"])]
     pictures: Option<PathBuf>,
     /// With --pictures: skip a stage of the recognition, to measure its effect; may be repeated
@@ -61,13 +64,16 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     match &args.pictures {
         Some(path) => {
-            let recognizer = args.segment.recognizer(args.weights_args.load(&args.weights[0])?)?;
-            image_files::run(recognizer, path, &args.skip_stage, args.out.as_deref())
+            let recognizer = args.segment.recognizer(args.state_dict_args.load_network(&args.weights[0])?)?;
+            recognition::run(recognizer, path, &args.skip_stage, args.out.as_deref())
         }
         None => {
-            let networks: Vec<_> =
-                args.weights.iter().map(|path| args.weights_args.load_any(path)).collect::<Result<_, _>>()?;
-            let data = args.data.load(args.split)?;
+            let networks: Vec<_> = args
+                .weights
+                .iter()
+                .map(|path| args.state_dict_args.load_any_network(path))
+                .collect::<Result<_, _>>()?;
+            let data = args.data.load_split(args.split)?;
             if let [network] = &networks[..]
                 && Task::of(network) == Some(Task::Ink)
             {
@@ -78,7 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 check_digit_network(network).with_context(|| path.display().to_string())?;
             }
             let networks = args.weights.iter().map(PathBuf::as_path).zip(networks);
-            dataset::run(networks, &data, args.json, args.out.as_deref())
+            classification::run(networks, &data, args.json, args.out.as_deref())
         }
     }
 }

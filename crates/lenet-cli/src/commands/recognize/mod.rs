@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    args::{SegmentArgs, WeightsArgs},
+    args::{SegmentArgs, StateDictArgs},
     catalog::DEFAULT_RECOGNIZER,
     decode,
     format::{CsvCell, joined},
@@ -20,7 +20,7 @@ use crate::{
     terminal::image_files_bar,
 };
 
-mod trace;
+mod trace_images;
 
 /// Recognize the digits in images: photos, scans, drawings
 #[derive(clap::Args)]
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, alias = "model", value_name = "WEIGHTS", default_value = DEFAULT_RECOGNIZER)]
     weights: PathBuf,
     #[command(flatten)]
-    weights_args: WeightsArgs,
+    state_dict_args: StateDictArgs,
     /// Print one JSON object for each image or page, with bounding boxes and probabilities
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -57,9 +57,10 @@ pub struct Args {
 /// Images that are read in parallel before their results are printed.
 const CHUNK_IMAGES: usize = 256;
 
-/// Reads all images and prints a line for each, or for each page of an image file with several. The exit status is 1 if any of them could not be read.
+/// Reads all images and prints a line for each, or for each page of an image file with several. The exit status is 1 if any
+/// of them could not be read.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let recognizer = args.segment.recognizer(args.weights_args.load(&args.weights)?)?;
+    let recognizer = args.segment.recognizer(args.state_dict_args.load_network(&args.weights)?)?;
     if let Some(folder) = &args.trace {
         create_folder(folder)?;
     }
@@ -75,7 +76,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let lines: Vec<_> = chunk
             .par_iter()
             .map(|path| {
-                let pages = read(path, &recognizer, &args);
+                let pages = recognize_file(path, &recognizer, &args);
                 bar.inc(1);
                 let format = |page: Page| (args.format_result(path, &page), page);
                 pages.into_iter().map(format).collect::<Vec<_>>()
@@ -112,9 +113,9 @@ impl Page {
 }
 
 /// Decodes the pages of an image file, recognizes their digits, and saves the traces if `--trace` is given.
-fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> Vec<Page> {
+fn recognize_file(path: &Path, recognizer: &Recognizer, args: &Args) -> Vec<Page> {
     let is_stdin = path == Path::new("-");
-    let opened = if is_stdin { decode::read_pages(std::io::stdin()) } else { decode::open_pages(path) };
+    let opened = if is_stdin { decode::open_stream(std::io::stdin()) } else { decode::open_pages(path) };
     let mut file = match opened {
         Ok(file) => file,
         Err(error) => return vec![Page { number: None, result: Err(error) }],
@@ -126,7 +127,7 @@ fn read(path: &Path, recognizer: &Recognizer, args: &Args) -> Vec<Page> {
         let trace = recognizer.trace(&decoded.view()?, args.single);
         if let Some(folder) = &args.trace {
             let name = number.map_or(name.clone(), |number| format!("{name}.{number}"));
-            trace::save(folder, &name, &trace)?;
+            trace_images::save(folder, &name, &trace)?;
         }
         Ok(trace.reading)
     };

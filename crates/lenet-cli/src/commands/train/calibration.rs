@@ -10,7 +10,7 @@ use lenet::{
     weights::{self, Provenance},
 };
 
-use crate::input::read_file;
+use crate::bounded_read::read_file;
 
 /// Fraction of the held-out digits that the rejection threshold rejects.
 const REJECTED_FRACTION: f64 = 0.005;
@@ -30,7 +30,7 @@ impl Calibration {
         let threshold = network
             .architecture()
             .has_outlier_class()
-            .then(|| calibrate::fit_threshold(&network, holdout.images(), REJECTED_FRACTION));
+            .then(|| calibrate::fit_rejection_threshold(&network, holdout.images(), REJECTED_FRACTION));
         Ok(Self { temperature, threshold })
     }
 
@@ -39,15 +39,15 @@ impl Calibration {
     /// # Errors
     /// If that network was not calibrated on held-out images, or differs from the one of `checkpoint` in the architecture, the
     /// recipe or the initial weights.
-    pub fn from_file(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<Self> {
+    pub fn from_weights_file(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<Self> {
         let bytes = read_file(path)?;
         let parse = || {
             let (network, Provenance { recipe, init_from, holdout, .. }) = weights::from_bytes(&bytes)?;
             ensure!(holdout.is_some(), "holdout: expected a training with --holdout, found one without");
-            let architecture = checkpoint.network().architecture().summary()?;
+            let architecture = checkpoint.trained_network().architecture().summary()?;
             let is_same = network.architecture().summary()? == architecture && recipe == *checkpoint.recipe();
             ensure!(is_same, "recipe: expected the same architecture and recipe, found another");
-            let expected = checkpoint.init_from().unwrap_or("random weights");
+            let expected = checkpoint.init_weights_name().unwrap_or("random weights");
             let found = init_from.as_deref().unwrap_or("random weights");
             ensure!(expected == found, "--init: expected {expected}, found {found}");
             Ok(Self { temperature: network.temperature(), threshold: network.rejection_threshold() })

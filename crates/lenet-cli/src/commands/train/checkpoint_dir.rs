@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use lenet::train::Checkpoint;
 
 use crate::{
-    input::read_file,
+    bounded_read::read_file,
     output::{create_folder, remove_temporary_files, write_atomically},
 };
 
@@ -23,7 +23,7 @@ impl CheckpointDir {
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let dir = Self { path: path.to_owned() };
         create_folder(path)?;
-        let (file, path) = (dir.file(), path.display());
+        let (file, path) = (dir.checkpoint_path(), path.display());
         ensure!(
             !file.exists(),
             "{}: expected none yet, found a checkpoint: continue it with --resume {path}",
@@ -35,7 +35,7 @@ impl CheckpointDir {
     /// Opens the folder of an earlier training, and reads its checkpoint.
     pub fn open(path: &Path) -> anyhow::Result<(Self, Checkpoint)> {
         let dir = Self { path: path.to_owned() };
-        let file = dir.file();
+        let file = dir.checkpoint_path();
         let checkpoint =
             Checkpoint::from_bytes(&read_file(&file)?).with_context(|| file.display().to_string())?;
         remove_temporary_files(&file)?;
@@ -44,7 +44,7 @@ impl CheckpointDir {
 
     /// Replaces the checkpoint.
     pub fn save(&self, checkpoint: &Checkpoint) -> anyhow::Result<()> {
-        write_atomically(&self.file(), &checkpoint.to_bytes()?)
+        write_atomically(&self.checkpoint_path(), &checkpoint.to_bytes()?)
     }
 
     /// Returns the path of the folder.
@@ -53,7 +53,7 @@ impl CheckpointDir {
     }
 
     /// Returns the path of the checkpoint file. Its name is that of earlier versions, so that their trainings can be resumed.
-    pub fn file(&self) -> PathBuf {
+    pub fn checkpoint_path(&self) -> PathBuf {
         self.path.join("state.safetensors")
     }
 }

@@ -8,7 +8,7 @@ use lenet::{
     nn::Network,
 };
 
-use super::DIVERGED;
+use super::DIVERGED_MESSAGE;
 use crate::{
     args::DataArgs,
     data::Split,
@@ -24,10 +24,10 @@ pub struct EvalSet {
 impl EvalSet {
     /// Loads the training images and the images to evaluate on: the last `holdout` training images if it is given, and otherwise
     /// the test images.
-    pub fn load(data: &DataArgs, holdout: Option<usize>) -> anyhow::Result<(Dataset, Self)> {
-        let train = data.load(Split::Train)?;
+    pub fn load_train_and_eval(data: &DataArgs, holdout: Option<usize>) -> anyhow::Result<(Dataset, Self)> {
+        let train = data.load_split(Split::Train)?;
         let Some(holdout) = holdout else {
-            return Ok((train, Self { data: data.load(Split::Test)?, is_holdout: false }));
+            return Ok((train, Self { data: data.load_split(Split::Test)?, is_holdout: false }));
         };
         let total = train.len();
         ensure!(
@@ -64,6 +64,6 @@ impl EvalSet {
             let probabilities = network.probabilities(self.data.images());
             Evaluation::new(self.data.labels(), &probabilities).map(Box::new).map(Score::Digits)
         };
-        score.context(DIVERGED)
+        score.context(DIVERGED_MESSAGE)
     }
 }

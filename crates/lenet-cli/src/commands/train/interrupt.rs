@@ -11,7 +11,7 @@ use anyhow::Context;
 pub const EXIT_INTERRUPTED: u8 = 130;
 
 /// Returns a flag that the first Ctrl-C sets. The second Ctrl-C ends the program at once.
-pub fn flag() -> anyhow::Result<Arc<AtomicBool>> {
+pub fn ctrl_c_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || {

@@ -21,11 +21,11 @@ use lenet::{
 };
 
 use crate::{
-    args::{DataArgs, RecipeArgs, ThreadArgs, WeightsArgs},
+    args::{DataArgs, RecipeArgs, StateDictArgs, ThreadArgs},
     catalog::ArchitectureName,
     output::{check_writable, print, warn, write_atomically},
-    report::Training,
     score::Score,
+    training_report::TrainingReport,
 };
 
 mod calibration;
@@ -38,7 +38,7 @@ mod progress;
 use calibration::Calibration;
 use checkpoint_dir::CheckpointDir;
 use eval_set::EvalSet;
-use plan::{NewTraining, Plan, Start};
+use plan::{NewTraining, Plan, StartPoint};
 use progress::ProgressLog;
 
 /// Train a network, evaluate it after each epoch, and save its weights
@@ -64,22 +64,22 @@ pub struct Args {
     #[arg(long, value_name = "WEIGHTS")]
     init: Option<PathBuf>,
     #[command(flatten)]
-    weights_args: WeightsArgs,
+    state_dict_args: StateDictArgs,
     #[command(flatten)]
     threads: ThreadArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Hold out the last N training images and evaluate on them; the test images are not read
     ///
-    /// An ink network is evaluated on page patches with digits of these images, as otherwise with those of the test images. Its figure
-    /// is the F1 score of the pixels that show ink.
+    /// An ink network is evaluated on page patches with digits of these images, as otherwise with those of the test images.
+    /// Its figure is the F1 score of the pixels that show ink.
     #[arg(long, alias = "validate", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     holdout: Option<u32>,
     /// When to evaluate
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = EvalSchedule::EveryEpoch)]
-    eval: EvalSchedule,
-    /// The earlier name of `--eval last`.
-    #[arg(long, hide = true, conflicts_with_all = ["holdout", "eval"])]
+    #[arg(long, alias = "eval", value_enum, value_name = "WHEN", default_value_t = EvalSchedule::EveryEpoch)]
+    eval_schedule: EvalSchedule,
+    /// The earlier name of `--eval-schedule last`.
+    #[arg(long, hide = true, conflicts_with_all = ["holdout", "eval_schedule"])]
     test_once: bool,
     /// Save a checkpoint to a folder after each epoch, from which --resume continues
     #[arg(long, value_name = "DIR")]
@@ -100,9 +100,9 @@ pub struct Args {
     f16: bool,
     /// Copy the confidence calibration of a network that was trained with the same recipe and --holdout
     ///
-    /// With --holdout, the temperature is fitted on the held-out images, and so is the rejection threshold if the recipe trains on
-    /// outliers: the threshold rejects 0.5% of the held-out images. A training on all images has no held-out images to fit
-    /// them on.
+    /// With --holdout, the temperature is fitted on the held-out images, and so is the rejection threshold if the recipe
+    /// trains on outliers: the threshold rejects 0.5% of the held-out images. A training on all images has no held-out
+    /// images to fit them on.
     #[arg(long, alias = "twin", value_name = "FILE", conflicts_with = "holdout")]
     calibrate_from: Option<PathBuf>,
     /// Write an HTML report: learning curves, confusion matrix, mistakes, recipe and machine
@@ -113,7 +113,7 @@ pub struct Args {
     json: bool,
 }
 
-/// A value of `--eval`.
+/// A value of `--eval-schedule`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EvalSchedule {
     /// After each epoch
@@ -122,7 +122,7 @@ enum EvalSchedule {
     Last,
 }
 
-const DIVERGED: &str = "training diverged: try another seed or a lower learning rate";
+const DIVERGED_MESSAGE: &str = "training diverged: try another seed or a lower learning rate";
 
 /// Trains and saves a network. The exit status is 130 if Ctrl-C interrupted the training.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -132,10 +132,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let plan = Plan::new(args)?;
-    plan.start.start_threads()?;
-    let interrupted = interrupt::flag()?;
-    let (train, eval_set) = EvalSet::load(&plan.data, plan.holdout)?;
-    let (mut trainer, checkpoint_dir) = start(plan.start, &train)?;
+    plan.start.start_thread_pool()?;
+    let interrupted = interrupt::ctrl_c_flag()?;
+    let (train, eval_set) = EvalSet::load_train_and_eval(&plan.data, plan.holdout)?;
+    let (mut trainer, checkpoint_dir) = create_trainer(plan.start, &train)?;
 
     ensure!(
         plan.calibrate_from.is_none() || Task::of(trainer.trained_network()) == Some(Task::Digits),
@@ -144,26 +144,31 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let calibration = plan
         .calibrate_from
         .as_deref()
-        .map(|path| Calibration::from_file(path, trainer.checkpoint()))
+        .map(|path| Calibration::from_weights_file(path, trainer.checkpoint()))
         .transpose()?;
     let out = plan.out.unwrap_or_else(|| default_out(trainer.trained_network()));
     check_outputs(&trainer, &out, plan.report.as_deref(), checkpoint_dir.as_ref())?;
 
     let log = ProgressLog::new(plan.json, trainer.checkpoint().recipe().epochs, train.len(), eval_set.name());
-    log.start(trainer.checkpoint(), &eval_set)?;
+    log.print_setup(trainer.checkpoint(), &eval_set)?;
     let started = Instant::now();
     let eval_each = (plan.eval == EvalSchedule::EveryEpoch).then_some(&eval_set);
     let evaluation = train_epochs(&mut trainer, eval_each, checkpoint_dir.as_ref(), &log, &interrupted)?;
-    if trainer.checkpoint().epochs() == 0 {
+    if trainer.checkpoint().completed_epochs() == 0 {
         warn("interrupted before the first epoch ended: no network was saved");
         return Ok(ExitCode::from(interrupt::EXIT_INTERRUPTED));
     }
 
-    let (network, evaluation) =
-        finish(trainer.trained_network().clone(), evaluation, plan.f16, calibration, &eval_set)?;
+    let (network, evaluation) = round_calibrate_and_evaluate(
+        trainer.trained_network().clone(),
+        evaluation,
+        plan.f16,
+        calibration,
+        &eval_set,
+    )?;
     let provenance = provenance(&trainer, &eval_set, &evaluation);
     write_atomically(&out, &weights::to_bytes(&network, &provenance)?)?;
-    log.end(&network, &provenance, &evaluation, started.elapsed(), &out)?;
+    log.print_result(&network, &provenance, &evaluation, started.elapsed(), &out)?;
     if let Some(path) = &plan.report {
         write_report(path, &network, &provenance, &trainer, train.len(), &eval_set, &evaluation)?;
     }
@@ -177,19 +182,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Creates the trainer, and opens or creates the checkpoint folder.
-fn start(start: Start, train: &Dataset) -> anyhow::Result<(Trainer<'_>, Option<CheckpointDir>)> {
+fn create_trainer(
+    start: StartPoint,
+    train: &Dataset,
+) -> anyhow::Result<(Trainer<'_>, Option<CheckpointDir>)> {
     match start {
-        Start::Resume { dir, checkpoint } => {
-            let trainer =
-                Trainer::resume(*checkpoint, train).with_context(|| dir.file().display().to_string())?;
+        StartPoint::Resume { dir, checkpoint } => {
+            let trainer = Trainer::resume(*checkpoint, train)
+                .with_context(|| dir.checkpoint_path().display().to_string())?;
             Ok((trainer, Some(dir)))
         }
-        Start::New(training) => {
+        StartPoint::New(training) => {
             let NewTraining { network, init_from, recipe, seed, checkpoint_dir, .. } = *training;
             let dir = checkpoint_dir.as_deref().map(CheckpointDir::create).transpose()?;
             let trainer = Trainer::new(network, train, recipe, seed)?;
             let trainer = match init_from {
-                Some(init_from) => trainer.init_from(init_from),
+                Some(init_from) => trainer.with_init_weights_name(init_from),
                 None => trainer,
             };
             Ok((trainer, dir))
@@ -241,7 +249,7 @@ fn train_epochs(
     interrupted: &AtomicBool,
 ) -> anyhow::Result<Option<Score>> {
     let mut evaluation = None;
-    let first = trainer.checkpoint().epochs() + 1;
+    let first = trainer.checkpoint().completed_epochs() + 1;
     for number in first..=trainer.checkpoint().recipe().epochs {
         log.begin_epoch(number);
         let started = Instant::now();
@@ -258,9 +266,9 @@ fn train_epochs(
             Ok(None) | Err(Interrupted { .. }) => break,
         };
         let time = started.elapsed();
-        ensure!(metrics.loss.is_finite(), DIVERGED);
+        ensure!(metrics.loss.is_finite(), DIVERGED_MESSAGE);
         evaluation = eval_set.map(|eval_set| eval_set.evaluate(trainer.trained_network())).transpose()?;
-        trainer.record_eval(evaluation.as_ref().map(Score::figure), time.as_secs_f64());
+        trainer.record_eval(evaluation.as_ref().map(Score::value), time.as_secs_f64());
         if let Some(dir) = checkpoint_dir {
             dir.save(trainer.checkpoint())?;
         }
@@ -271,7 +279,7 @@ fn train_epochs(
 }
 
 /// Rounds and calibrates a trained network, and evaluates the result, unless `evaluation` still holds for it.
-fn finish(
+fn round_calibrate_and_evaluate(
     mut network: Network,
     evaluation: Option<Score>,
     f16: bool,
@@ -296,16 +304,16 @@ fn finish(
 
 /// Returns the metadata that is saved with the weights.
 fn provenance(trainer: &Trainer, eval_set: &EvalSet, evaluation: &Score) -> Provenance {
-    let (checkpoint, accuracy) = (trainer.checkpoint(), evaluation.figure());
+    let (checkpoint, accuracy) = (trainer.checkpoint(), evaluation.value());
     let holdout = HoldoutMetrics { images: eval_set.data().len(), accuracy };
     Provenance {
         recipe: checkpoint.recipe().clone(),
-        init_from: checkpoint.init_from().map(str::to_owned),
+        init_from: checkpoint.init_weights_name().map(str::to_owned),
         seed: checkpoint.seed(),
-        epochs: checkpoint.epochs(),
+        epochs: checkpoint.completed_epochs(),
         test_accuracy: (!eval_set.is_holdout()).then_some(accuracy),
         holdout: eval_set.is_holdout().then_some(holdout),
-        interrupted: checkpoint.epochs() < checkpoint.recipe().epochs,
+        interrupted: checkpoint.completed_epochs() < checkpoint.recipe().epochs,
     }
 }
 
@@ -320,9 +328,9 @@ fn write_report(
 ) -> anyhow::Result<()> {
     let mut history = trainer.checkpoint().history().to_vec();
     if let Some(last) = history.last_mut() {
-        last.eval_accuracy = Some(evaluation.figure());
+        last.eval_accuracy = Some(evaluation.value());
     }
-    let training = Training {
+    let training = TrainingReport {
         network,
         provenance,
         history: &history,

@@ -10,13 +10,13 @@ use lenet::{
 
 use super::{Args, CheckpointDir, EvalSchedule};
 use crate::{
-    args::{DataArgs, ThreadArgs, WeightsArgs, start_threads},
+    args::{DataArgs, StateDictArgs, ThreadArgs, start_thread_pool},
     catalog::ArchitectureName,
 };
 
 /// The validated settings of `lenet train`.
 pub struct Plan {
-    pub start: Start,
+    pub start: StartPoint,
     pub data: DataArgs,
     /// Number of training images to hold out and evaluate on, instead of the test images.
     pub holdout: Option<usize>,
@@ -30,7 +30,7 @@ pub struct Plan {
 }
 
 /// Where training starts from.
-pub enum Start {
+pub enum StartPoint {
     /// Random or trained weights.
     New(Box<NewTraining>),
     /// A checkpoint.
@@ -48,12 +48,12 @@ pub struct NewTraining {
     pub checkpoint_dir: Option<PathBuf>,
 }
 
-impl Start {
+impl StartPoint {
     /// Starts as many threads as the options say, or as the interrupted training had.
-    pub fn start_threads(&self) -> anyhow::Result<()> {
+    pub fn start_thread_pool(&self) -> anyhow::Result<()> {
         match self {
-            Self::New(training) => training.threads.start(),
-            Self::Resume { checkpoint, .. } => start_threads(checkpoint.threads()),
+            Self::New(training) => training.threads.start_thread_pool(),
+            Self::Resume { checkpoint, .. } => start_thread_pool(checkpoint.threads()),
         }
     }
 }
@@ -64,15 +64,17 @@ impl Plan {
         let start = match &args.resume {
             Some(path) => {
                 let (dir, checkpoint) = CheckpointDir::open(path)?;
-                Start::Resume { dir, checkpoint: Box::new(checkpoint) }
+                StartPoint::Resume { dir, checkpoint: Box::new(checkpoint) }
             }
             None => {
                 let (initial, recipe) = initial_weights_and_recipe(&args)?;
                 let network = match initial {
-                    Initial::Trained(network) => network,
-                    Initial::Random(name) => Network::new(name.architecture(), recipe.normalize, args.seed)?,
+                    InitialWeights::Trained(network) => network,
+                    InitialWeights::Random(name) => {
+                        Network::new(name.architecture(), recipe.normalize, args.seed)?
+                    }
                 };
-                Start::New(Box::new(NewTraining {
+                StartPoint::New(Box::new(NewTraining {
                     network,
                     init_from: args.init.as_deref().map(|path| path.display().to_string()),
                     recipe,
@@ -86,7 +88,7 @@ impl Plan {
             start,
             data: args.data,
             holdout: args.holdout.map(|images| images as usize),
-            eval: if args.test_once { EvalSchedule::Last } else { args.eval },
+            eval: if args.test_once { EvalSchedule::Last } else { args.eval_schedule },
             out: args.out,
             f16: args.f16,
             calibrate_from: args.calibrate_from,
@@ -97,25 +99,25 @@ impl Plan {
 }
 
 /// The weights that a new training starts from.
-pub enum Initial {
+pub enum InitialWeights {
     Random(ArchitectureName),
     Trained(Network),
 }
 
 /// Loads the weights of `--init`, if it is given, and the recipe.
-pub fn initial_weights_and_recipe(args: &Args) -> anyhow::Result<(Initial, Recipe)> {
+pub fn initial_weights_and_recipe(args: &Args) -> anyhow::Result<(InitialWeights, Recipe)> {
     match &args.init {
         None => {
             let name = args.new_architecture.unwrap_or(ArchitectureName::Lenet5);
-            Ok((Initial::Random(name), args.recipe.load(name, None)?))
+            Ok((InitialWeights::Random(name), args.recipe.load(name, None)?))
         }
         Some(path) => {
-            let network = load_init(path, &args.weights_args, args.new_architecture)?;
+            let network = load_init(path, &args.state_dict_args, args.new_architecture)?;
             let name = ArchitectureName::from_name(network.architecture().name());
             // A file may have an architecture of its own, for which there is no best recipe.
             let recipe_for = args.new_architecture.or(name).unwrap_or(ArchitectureName::Lenet5);
-            let recipe = args.recipe.load(recipe_for, Some(network.normalize()))?;
-            Ok((Initial::Trained(network), recipe))
+            let recipe = args.recipe.load(recipe_for, Some(network.normalization()))?;
+            Ok((InitialWeights::Trained(network), recipe))
         }
     }
 }
@@ -123,10 +125,10 @@ pub fn initial_weights_and_recipe(args: &Args) -> anyhow::Result<(Initial, Recip
 /// Loads the weights of `--init`, and checks that they have the architecture `expected`, if it is given.
 fn load_init(
     path: &Path,
-    weights_args: &WeightsArgs,
+    state_dict_args: &StateDictArgs,
     expected: Option<ArchitectureName>,
 ) -> anyhow::Result<Network> {
-    let network = weights_args.load_any(path)?;
+    let network = state_dict_args.load_any_network(path)?;
     let found = network.architecture().name();
     match expected {
         Some(expected) if ArchitectureName::from_name(found) != Some(expected) => {

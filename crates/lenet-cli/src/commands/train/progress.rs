@@ -11,7 +11,7 @@ use lenet::{
 use serde_json::json;
 
 use super::EvalSet;
-use crate::{catalog::totals, format::percent, output::print, score::Score, terminal::bar_style};
+use crate::{catalog::model_complexity, format::percent, output::print, score::Score, terminal::bar_style};
 
 /// Prints the progress of a training.
 pub struct ProgressLog {
@@ -42,16 +42,16 @@ impl ProgressLog {
     }
 
     /// Prints the network, the recipe and the images before training starts; prints nothing with `--json`.
-    pub fn start(&self, checkpoint: &Checkpoint, eval_set: &EvalSet) -> anyhow::Result<()> {
+    pub fn print_setup(&self, checkpoint: &Checkpoint, eval_set: &EvalSet) -> anyhow::Result<()> {
         if self.json {
             return Ok(());
         }
-        let architecture = checkpoint.network().architecture();
-        self.line(format_args!(
+        let architecture = checkpoint.trained_network().architecture();
+        self.print_line(format_args!(
             "{}: {} parameters{}, {} training images, {} {} images{}, threads: {}",
             architecture.name(),
-            totals(architecture)?.parameters,
-            checkpoint.init_from().map_or(String::new(), |init_from| format!(" of {init_from}")),
+            model_complexity(architecture)?.parameters,
+            checkpoint.init_weights_name().map_or(String::new(), |init_from| format!(" of {init_from}")),
             self.train_images,
             eval_set.data().len(),
             self.eval_name,
@@ -88,14 +88,14 @@ impl ProgressLog {
                 "images_per_second": self.train_images as f64 / seconds,
             });
             if let Some(evaluation) = evaluation {
-                line[format!("{eval_name}_{}", evaluation.key())] = evaluation.figure().into();
+                line[format!("{eval_name}_{}", evaluation.key())] = evaluation.value().into();
             }
-            self.line(line)
+            self.print_line(line)
         } else {
             let accuracy = evaluation.map_or(String::new(), |evaluation| {
-                format!("{eval_name} {} {}, ", evaluation.name(), percent(evaluation.figure()))
+                format!("{eval_name} {} {}, ", evaluation.name(), percent(evaluation.value()))
             });
-            self.line(format_args!(
+            self.print_line(format_args!(
                 "epoch {number:>2}/{}: loss {:.4}, {accuracy}{seconds:.1} s",
                 self.epochs, metrics.loss
             ))
@@ -108,7 +108,7 @@ impl ProgressLog {
     }
 
     /// Prints the result.
-    pub fn end(
+    pub fn print_result(
         &self,
         network: &Network,
         provenance: &Provenance,
@@ -128,13 +128,13 @@ impl ProgressLog {
                 "seconds": time.as_secs_f64(),
                 "file": path.display().to_string(),
             });
-            line[format!("{eval_name}_{}", evaluation.key())] = evaluation.figure().into();
+            line[format!("{eval_name}_{}", evaluation.key())] = evaluation.value().into();
             if let Some(init_from) = &provenance.init_from {
                 line["init"] = init_from.as_str().into();
             }
-            self.line(line)
+            self.print_line(line)
         } else {
-            self.line(format_args!(
+            self.print_line(format_args!(
                 "{eval_name} {}\n{}saved {} after {} of {} epochs, {:.1} s",
                 evaluation.line(),
                 if provenance.interrupted { "interrupted; " } else { "" },
@@ -151,11 +151,11 @@ impl ProgressLog {
         if self.json {
             return Ok(());
         }
-        self.line(format_args!("continue with --resume {}", checkpoint_dir.display()))
+        self.print_line(format_args!("continue with --resume {}", checkpoint_dir.display()))
     }
 
     /// Prints a line above the bar.
-    fn line(&self, line: impl Display) -> anyhow::Result<()> {
+    fn print_line(&self, line: impl Display) -> anyhow::Result<()> {
         self.bar.suspend(|| print(format_args!("{line}\n")))
     }
 }

@@ -196,8 +196,8 @@ pub fn singles(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = 
     })
 }
 
-/// Returns `count` photos of a line of 2 to 8 digits, with their labels. The gaps are between 6 and -2 pixels at MNIST's scale, so
-/// that some digits overlap.
+/// Returns `count` photos of a line of 2 to 8 digits, with their labels. The gaps are between 6 and -2 pixels at MNIST's
+/// scale, so that some digits overlap.
 pub fn strings(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)> {
     strings_with_gaps(data, count, seed, -2..=6)
 }

@@ -73,8 +73,8 @@ impl Page {
         }
     }
 
-    /// Draws a random digit so that its ink is centered at (`x`, `y`), with a random offset of up to `play` pixels along each axis.
-    /// Returns its label and the width of its ink.
+    /// Draws a random digit so that its ink is centered at (`x`, `y`), with a random offset of up to `play` pixels along
+    /// each axis. Returns its label and the width of its ink.
     fn digit(&mut self, data: &Dataset, [x, y]: [usize; 2], play: usize, random: &mut Rng) -> (char, usize) {
         let index = random.usize(..data.len());
         let digit = Canvas::digit(data.image(index)).enlarge_to(self.side);

@@ -15,7 +15,7 @@
 //! 3. All others use [`direct`], the formula with register tiles.
 
 mod direct;
-mod layer;
+mod layer_spec;
 mod single_sample;
 mod winograd;
 
@@ -27,8 +27,8 @@ pub(crate) use direct::Conv2dOp;
 
 use crate::{
     Shape,
-    layout::{Buffer, Lanes, zeros},
-    simd::MAX_TILE,
+    activation_layout::{AlignedBuffer, Lanes, zeros},
+    simd::MAX_TILE_SIDE,
 };
 
 /// 2-D convolution with square kernels.
@@ -59,16 +59,16 @@ pub struct Conv2d {
     /// Width of the border of zeros around the input, in pixels; less than the extent of a kernel.
     pub padding: usize,
     /// Distance between the pixels of neighboring elements of a kernel, in pixels.
-    #[serde(default = "no_dilation", skip_serializing_if = "is_no_dilation")]
+    #[serde(default = "default_dilation", skip_serializing_if = "is_default_dilation")]
     pub dilation: usize,
 }
 
 /// Returns the dilation of a kernel that covers neighboring pixels.
-fn no_dilation() -> usize {
+fn default_dilation() -> usize {
     1
 }
 
-fn is_no_dilation(dilation: &usize) -> bool {
+fn is_default_dilation(dilation: &usize) -> bool {
     *dilation == 1
 }
 
@@ -101,20 +101,21 @@ impl Conv2d {
     }
 
     /// Returns the height and width of the input that a kernel covers, in pixels.
-    const fn extent(&self) -> usize {
+    const fn kernel_extent(&self) -> usize {
         self.dilation * (self.kernel_size - 1) + 1
     }
 
     /// Returns whether a kernel covers the whole `input`, which makes the layer equivalent to a fully connected one.
-    pub(crate) fn covers(&self, input: Shape) -> bool {
+    pub(crate) fn kernel_covers_input(&self, input: Shape) -> bool {
         [input.height, input.width] == [self.kernel_size; 2] && self.padding == 0 && self.dilation == 1
     }
 }
 
 /// The shapes of a convolution and the index arithmetic of its padding.
 ///
-/// Padding to the left and to the right is stored as zeros, so that all columns of a row are computed alike. Rows of
-/// padding above and below are skipped instead ([`kernel_rows`](Self::kernel_rows)), which saves their multiplications.
+/// Padding to the left and to the right is stored as zeros, so that all columns of a row are computed alike. Rows of padding
+/// above and below are skipped instead ([`overlapping_kernel_rows`](Self::overlapping_kernel_rows)), which saves their
+/// multiplications.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Geometry {
     /// The input with padding to the left and right, without padding above and below.
@@ -152,20 +153,20 @@ impl Geometry {
     /// Returns the number of register tiles in a row of the output. With a stride other than 1 a tile is one column,
     /// because neighboring columns of a tile must read neighboring pixels.
     #[inline(always)]
-    pub fn tiles(&self) -> usize {
-        if self.stride == 1 { self.output.width.div_ceil(MAX_TILE) } else { self.output.width }
+    pub fn tiles_per_row(&self) -> usize {
+        if self.stride == 1 { self.output.width.div_ceil(MAX_TILE_SIDE) } else { self.output.width }
     }
 
     /// Returns how many vectors of `elements` columns fit in a row of the output: none with a stride other than 1, because
     /// the columns of a vector must read neighboring pixels.
     #[inline(always)]
-    fn vectors(&self, elements: usize) -> usize {
+    fn vectors_per_row(&self, elements: usize) -> usize {
         if self.stride == 1 { self.output.width / elements } else { 0 }
     }
 
     /// Returns the rows `u` of a kernel that overlap the input, not its padding, in output row `i`.
     #[inline(always)]
-    pub fn kernel_rows(&self, i: usize) -> Range<usize> {
+    pub fn overlapping_kernel_rows(&self, i: usize) -> Range<usize> {
         let first = i * self.stride;
         let (start, end) =
             (self.padding.saturating_sub(first), (self.input.height + self.padding).saturating_sub(first));
@@ -180,12 +181,12 @@ impl Geometry {
 
     /// Returns the input row under kernel row `u` in output row `i`, counted over all channels.
     #[inline(always)]
-    pub fn input_row(&self, channel: usize, i: usize, u: usize) -> usize {
+    pub fn input_row_index(&self, channel: usize, i: usize, u: usize) -> usize {
         channel * self.input.height + i * self.stride + u * self.dilation - self.padding
     }
 
     /// Returns a buffer for [`pad`] and one block; empty if there is no padding.
-    fn padding_buffer(&self) -> Buffer {
+    fn padding_buffer(&self) -> AlignedBuffer {
         zeros(if self.padding > 0 { self.input.len() } else { 0 })
     }
 }

@@ -14,8 +14,8 @@ use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use super::{Conv2d, Geometry, pad};
 use crate::{
     Shape,
-    layout::{Buffer, LANES, Lanes, zeros},
-    operator::{SingleSampleOp, grouped},
+    activation_layout::{AlignedBuffer, LANES, Lanes, zeros},
+    operator::{SingleSampleOp, channel_grouped_shape},
     partition::even_chunk,
     simd::with_const,
 };
@@ -24,18 +24,24 @@ use crate::{
 pub(crate) struct SingleSampleConv2d {
     shape: Geometry,
     /// The input with its padding, which stays zero; empty if there is none.
-    padded: Buffer,
+    padded: AlignedBuffer,
     /// `(group, in_channels, kernel_size, kernel_size)`, for groups of eight output channels.
-    weight: Buffer,
+    weight: AlignedBuffer,
     /// `(group)`
-    bias: Buffer,
+    bias: AlignedBuffer,
 }
 
 impl SingleSampleConv2d {
     /// Takes weights and bias in groups of eight output channels.
-    pub fn new(layer: Conv2d, input: Shape, output: Shape, weight: Buffer, bias: Buffer) -> Self {
+    pub fn new(
+        layer: Conv2d,
+        input: Shape,
+        output: Shape,
+        weight: AlignedBuffer,
+        bias: AlignedBuffer,
+    ) -> Self {
         let shape = Geometry::new(layer, input, output);
-        let padded = zeros(if layer.padding > 0 { grouped(shape.input).len() } else { 0 });
+        let padded = zeros(if layer.padding > 0 { channel_grouped_shape(shape.input).len() } else { 0 });
         Self { shape, padded, weight, bias }
     }
 }
@@ -60,7 +66,7 @@ fn forward<S: Simd>(
     y: &mut [Lanes],
 ) {
     let Shape { height, width, .. } = shape.output;
-    let tiles = shape.tiles();
+    let tiles = shape.tiles_per_row();
     for i in 0..height {
         for group in (0..bias.len()).step_by(2) {
             for tile in 0..tiles {
@@ -96,8 +102,8 @@ fn forward_tile<S: Simd, const G: usize, const P: usize>(
         kernels[g] = &weight[(first + g) * taps..][..taps];
     }
     for channel in 0..input.channels {
-        for u in shape.kernel_rows(i) {
-            let start = shape.input_row(channel / LANES, i, u) * input.width + j * stride;
+        for u in shape.overlapping_kernel_rows(i) {
+            let start = shape.input_row_index(channel / LANES, i, u) * input.width + j * stride;
             let row = &x[start..][..(kernel_size - 1) * dilation + P];
             let mut weights = [&weight[..0]; G];
             for g in 0..G {

@@ -15,13 +15,13 @@ use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8};
 
 use super::Linear;
 use crate::{
-    layout::{LANES, Lanes},
+    activation_layout::{LANES, Lanes},
     partition::even_chunk,
     simd::{Vector, transpose, with_const},
 };
 
 /// Vectors of inputs of a register tile at most.
-const MAX_VECTORS: usize = 3;
+const MAX_TILE_VECTORS: usize = 3;
 
 /// Computes `dx (block, input) = sum over the outputs of dy (block, output) * weight (output, input)`.
 #[inline(always)]
@@ -33,18 +33,18 @@ pub(super) fn backward_input<S: Simd, V: Vector<S>>(
     dx: &mut [Lanes],
 ) {
     let Linear { in_features, out_features } = layer;
-    for (inputs, weights) in layer.panels() {
+    for (inputs, weights) in layer.panel_ranges() {
         let weight = &weight[weights];
         for (dy, dx) in dy.chunks_exact(out_features).zip(dx.chunks_exact_mut(in_features)) {
             let dx = &mut dx[inputs.clone()];
             let vectors = dx.len() / V::LEN;
             // Three vectors by all eight lanes where there are 32 registers. With sixteen, four lanes at a time: twelve sums,
             // three vectors of weights and one broadcast value fill all of them.
-            let tiles = vectors.div_ceil(MAX_VECTORS);
+            let tiles = vectors.div_ceil(MAX_TILE_VECTORS);
             for tile in 0..tiles {
                 let (vector, count) = even_chunk(vectors, tiles, tile);
                 let first = vector * V::LEN;
-                with_const!(C = count, [1 2] else MAX_VECTORS => if V::WIDE {
+                with_const!(C = count, [1 2] else MAX_TILE_VECTORS => if V::WIDE {
                     backward_input_tile::<S, V, C, LANES>(simd, weight, dy, dx, first);
                 } else {
                     backward_input_tile::<S, V, C, { LANES / 2 }>(simd, weight, dy, dx, first);
@@ -102,7 +102,7 @@ fn backward_input_tile<S: Simd, V: Vector<S>, const C: usize, const L: usize>(
         for i in 0..V::ELEMENTS {
             let mut matrix = [f32x8::splat(simd, 0.0); LANES];
             for lane in 0..LANES {
-                matrix[lane] = sums[c][lane].element(i);
+                matrix[lane] = sums[c][lane].extract_f32x8(i);
             }
             let input = first + c * V::LEN + i * LANES;
             for (dx, value) in dx[input..][..LANES].iter_mut().zip(transpose(matrix)) {

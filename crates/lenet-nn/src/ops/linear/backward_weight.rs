@@ -12,10 +12,10 @@ use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8};
 
 use super::{Linear, panel::PANEL_INPUTS};
 use crate::{
-    layout::{LANES, Lanes},
+    activation_layout::{LANES, Lanes},
     operator::BatchSlices,
     partition::even_chunk,
-    simd::{MAX_TILE, Vector, transpose, with_const},
+    simd::{MAX_TILE_SIDE, Vector, transpose, with_const},
 };
 
 /// Computes `gradient (output, input) = sum over the samples of dy (sample, output) * x (sample, input)` of the panel that
@@ -43,7 +43,7 @@ pub(super) fn backward_weight<S: Simd, V: Vector<S>>(
     }
     // The compiler loads all vectors of an iteration before it uses them: twelve sums, two vectors and two factors fill
     // sixteen registers. Twice the registers hold twice the tile.
-    let (max_outputs, max_vectors) = if V::WIDE { (8, 3) } else { (MAX_TILE, 2) };
+    let (max_outputs, max_vectors) = if V::WIDE { (8, 3) } else { (MAX_TILE_SIDE, 2) };
     let vectors = width / V::LEN;
     let tiles = vectors.div_ceil(max_vectors);
     for output in (0..out_features).step_by(max_outputs) {

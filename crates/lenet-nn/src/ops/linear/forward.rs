@@ -22,9 +22,9 @@ use fearless_simd::{Select, Simd, SimdMask, f32x8};
 
 use super::{Linear, panel::PANEL_INPUTS};
 use crate::{
-    layout::{LANES, Lanes},
+    activation_layout::{LANES, Lanes},
     partition::even_chunk,
-    simd::{MAX_TILE, Vector, with_const},
+    simd::{MAX_TILE_SIDE, Vector, with_const},
 };
 
 /// Number of panels whose inputs are packed at a time: those of a few blocks fit the first-level cache.
@@ -34,17 +34,17 @@ const PACKED_PANELS: usize = 3;
 /// a loop with few iterations but not of one with 48. With wide vectors an iteration is long enough as it is.
 const UNROLLED_INPUTS: usize = 8;
 
-/// Number of blocks of a register tile at most. Narrow tiles have [`MAX_TILE`] blocks at most.
-const MAX_BLOCKS_WIDE: usize = 7;
+/// Number of blocks of a register tile at most. Narrow tiles have [`MAX_TILE_SIDE`] blocks at most.
+const MAX_WIDE_TILE_BLOCKS: usize = 7;
 
 /// Returns the length of the scratch memory of [`forward`] for a batch of at most `blocks` blocks.
-pub(super) fn packed_len(blocks: usize) -> usize {
-    PACKED_PANELS * PANEL_INPUTS * blocks.min(MAX_BLOCKS_WIDE)
+pub(super) fn packed_inputs_len(blocks: usize) -> usize {
+    PACKED_PANELS * PANEL_INPUTS * blocks.min(MAX_WIDE_TILE_BLOCKS)
 }
 
 /// Computes `y (block, output) = bias (output) + sum over the inputs of weight (output, input) * x (block, input)`.
 ///
-/// `packed` is scratch memory of [`packed_len`].
+/// `packed` is scratch memory of [`packed_inputs_len`].
 #[inline(always)]
 pub(super) fn forward<S: Simd, V: Vector<S>>(
     simd: S,
@@ -63,7 +63,7 @@ pub(super) fn forward<S: Simd, V: Vector<S>>(
     let blocks = y.len() / layer.out_features;
     for first in (0..layer.in_features).step_by(PACKED_PANELS * PANEL_INPUTS) {
         let depth = layer.in_features.min(first + PACKED_PANELS * PANEL_INPUTS) - first;
-        let tiles = blocks.div_ceil(if V::WIDE { MAX_BLOCKS_WIDE } else { MAX_TILE });
+        let tiles = blocks.div_ceil(if V::WIDE { MAX_WIDE_TILE_BLOCKS } else { MAX_TILE_SIDE });
         for tile in 0..tiles {
             let (block, count) = even_chunk(blocks, tiles, tile);
             let packed = &mut packed[..depth * count];
@@ -74,14 +74,14 @@ pub(super) fn forward<S: Simd, V: Vector<S>>(
                 }
             }
             if V::WIDE {
-                with_const!(B = count, [1 2 3 4 5 6] else MAX_BLOCKS_WIDE => {
-                    const R: usize = tile_rows(29, B);
-                    forward_packed::<S, V, R, B>(simd, layer, weight, packed, y, first, block);
+                with_const!(B = count, [1 2 3 4 5 6] else MAX_WIDE_TILE_BLOCKS => {
+                    const R: usize = tile_row_count(29, B);
+                    forward_packed_inputs::<S, V, R, B>(simd, layer, weight, packed, y, first, block);
                 });
             } else {
                 with_const!(B = count => {
-                    const R: usize = tile_rows(15, B);
-                    forward_packed::<S, V, R, B>(simd, layer, weight, packed, y, first, block);
+                    const R: usize = tile_row_count(15, B);
+                    forward_packed_inputs::<S, V, R, B>(simd, layer, weight, packed, y, first, block);
                 });
             }
         }
@@ -89,15 +89,15 @@ pub(super) fn forward<S: Simd, V: Vector<S>>(
 }
 
 /// Returns the number of vectors of outputs of a tile with `blocks` blocks whose sums and weights fill `registers`.
-const fn tile_rows(registers: usize, blocks: usize) -> usize {
+const fn tile_row_count(registers: usize, blocks: usize) -> usize {
     let rows = registers / (blocks + 1);
-    if rows < MAX_TILE { rows } else { MAX_TILE }
+    if rows < MAX_TILE_SIDE { rows } else { MAX_TILE_SIDE }
 }
 
 /// Adds the products of the inputs `packed` `(input, block of the tile)`, which begin with input `first`, to all outputs of
 /// `B` blocks from `block` on.
 #[inline(always)]
-fn forward_packed<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
+fn forward_packed_inputs<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
     simd: S,
     layer: Linear,
     weight: &[f32],
@@ -197,7 +197,7 @@ fn accumulate<S: Simd, V: Vector<S>, const R: usize, const B: usize>(
         }
         for b in 0..B {
             let value = x[i][b].load(simd);
-            let value = V::from_elements(
+            let value = V::from_f32x8s(
                 #[inline(always)]
                 |_| value,
             );

@@ -29,7 +29,7 @@
 mod backward_input;
 mod backward_weight;
 mod forward;
-mod layer;
+mod layer_spec;
 mod panel;
 mod single_sample;
 
@@ -42,8 +42,8 @@ use self::{
 pub(crate) use single_sample::SingleSampleLinear;
 
 use crate::{
-    layout::{Buffer, Lanes, zeros},
-    operator::{BatchSlices, DeferredWeightGradient, Operator, Pass},
+    activation_layout::{AlignedBuffer, Lanes, zeros},
+    operator::{BatchSlices, DeferredWeightGradient, Operator, PassContext},
     simd::kernel,
 };
 
@@ -80,11 +80,11 @@ impl Linear {
 
     /// Returns whether the weight gradient is computed over the whole batch rather than by each thread over its slice.
     fn defers_weight_gradient(self) -> bool {
-        self.weights() >= Self::MIN_DEFERRED_WEIGHTS
+        self.weight_count() >= Self::MIN_DEFERRED_WEIGHTS
     }
 
     /// Returns the number of weights.
-    pub(crate) fn weights(&self) -> usize {
+    pub(crate) fn weight_count(&self) -> usize {
         self.in_features * self.out_features
     }
 }
@@ -92,17 +92,17 @@ impl Linear {
 /// [`Linear`] on one thread.
 pub(crate) struct LinearOp {
     layer: Linear,
-    /// Scratch memory of the forward pass; see [`forward::packed_len`].
-    packed: Buffer,
+    /// Scratch memory of the forward pass; see [`forward::packed_inputs_len`].
+    packed: AlignedBuffer,
     /// Scratch memory of the weight gradient; empty if it is deferred.
-    x_transposed: Buffer,
+    x_transposed: AlignedBuffer,
 }
 
 impl LinearOp {
     /// Allocates memory for batches of at most `blocks` blocks.
     pub fn new(layer: Linear, blocks: usize) -> Self {
         let scratch_len = if layer.defers_weight_gradient() { 0 } else { layer.scratch_len(blocks) };
-        Self { layer, packed: zeros(forward::packed_len(blocks)), x_transposed: zeros(scratch_len) }
+        Self { layer, packed: zeros(forward::packed_inputs_len(blocks)), x_transposed: zeros(scratch_len) }
     }
 }
 
@@ -112,15 +112,15 @@ impl Operator for LinearOp {
         true
     }
 
-    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+    fn forward(&mut self, pass: PassContext, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         let layer = self.layer;
-        let (weight, bias) = parameters.split_at(layer.weights());
+        let (weight, bias) = parameters.split_at(layer.weight_count());
         kernel!(pass.level, forward(layer, weight, bias, x, &mut self.packed, y));
     }
 
     fn backward(
         &mut self,
-        pass: Pass,
+        pass: PassContext,
         parameters: &[f32],
         x: &[Lanes],
         dy: &[Lanes],
@@ -128,17 +128,17 @@ impl Operator for LinearOp {
         gradient: &mut [f32],
     ) {
         let layer = self.layer;
-        let (weight_gradient, bias_gradient) = gradient.split_at_mut(layer.weights());
+        let (weight_gradient, bias_gradient) = gradient.split_at_mut(layer.weight_count());
         backward_bias(dy, bias_gradient);
         if !layer.defers_weight_gradient() {
             let batch = |slice| (slice == 0).then_some((x, dy));
-            for (_, weights) in layer.panels() {
+            for (_, weights) in layer.panel_ranges() {
                 let (start, scratch) = (weights.start, &mut self.x_transposed);
-                layer.write_panel(pass.level, start, &batch, scratch, &mut weight_gradient[weights]);
+                layer.write_panel_gradient(pass.level, start, &batch, scratch, &mut weight_gradient[weights]);
             }
         }
         if let Some(dx) = dx {
-            kernel!(pass.level, backward_input(layer, &parameters[..layer.weights()], dy, dx));
+            kernel!(pass.level, backward_input(layer, &parameters[..layer.weight_count()], dy, dx));
         }
     }
 
@@ -148,11 +148,11 @@ impl Operator for LinearOp {
 }
 
 impl DeferredWeightGradient for Linear {
-    fn weights(&self) -> usize {
-        self.weights()
+    fn weight_count(&self) -> usize {
+        self.weight_count()
     }
 
-    fn panel_len(&self) -> usize {
+    fn panel_weight_count(&self) -> usize {
         PANEL_INPUTS * self.out_features
     }
 
@@ -161,7 +161,7 @@ impl DeferredWeightGradient for Linear {
         blocks * PANEL_INPUTS
     }
 
-    fn write_panel(
+    fn write_panel_gradient(
         &self,
         level: Level,
         start: usize,

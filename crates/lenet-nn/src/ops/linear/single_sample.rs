@@ -15,11 +15,11 @@ use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
 use super::{Linear, panel::PANEL_INPUTS};
 use crate::{
     Shape,
-    layout::{Buffer, LANES, Lanes, zeros},
+    activation_layout::{AlignedBuffer, LANES, Lanes, zeros},
     operator::SingleSampleOp,
     ops::flatten::flatten,
     partition::even_chunk,
-    simd::{MAX_TILE, with_const},
+    simd::{MAX_TILE_SIDE, with_const},
 };
 
 /// [`Linear`] on one sample, which is flattened first.
@@ -27,7 +27,7 @@ pub(crate) struct SingleSampleLinear {
     layer: Linear,
     input: Shape,
     /// The flattened input; empty if the input is flat.
-    flat: Buffer,
+    flat: AlignedBuffer,
 }
 
 impl SingleSampleLinear {
@@ -41,7 +41,7 @@ impl SingleSampleLinear {
 
 impl SingleSampleOp for SingleSampleLinear {
     fn forward(&mut self, level: Level, parameters: &[f32], x: &mut [Lanes], y: &mut [Lanes]) {
-        let (weight, bias) = parameters.split_at(self.layer.weights());
+        let (weight, bias) = parameters.split_at(self.layer.weight_count());
         let x: &[Lanes] = if self.flat.is_empty() {
             x
         } else {
@@ -58,7 +58,7 @@ impl SingleSampleOp for SingleSampleLinear {
 #[inline(always)]
 fn forward<S: Simd>(simd: S, weight: &[f32], bias: &[f32], x: &[Lanes], y: &mut [Lanes]) {
     let outputs = bias.len();
-    let tiles = outputs.div_ceil(MAX_TILE);
+    let tiles = outputs.div_ceil(MAX_TILE_SIDE);
     for tile in 0..tiles {
         let (first, rows) = even_chunk(outputs, tiles, tile);
         with_const!(R = rows => forward_rows::<S, R>(simd, weight, bias, x, y, first));
@@ -80,10 +80,17 @@ fn forward_rows<S: Simd, const R: usize>(
     for (weight, x) in weight.chunks(PANEL_INPUTS * outputs).zip(x.chunks(PANEL_INPUTS / LANES)) {
         match weight.len() / outputs {
             // A constant number of inputs lets the compiler unroll the loop over the vectors.
-            PANEL_INPUTS => {
-                add_panel(simd, PANEL_INPUTS, &weight[first * PANEL_INPUTS..], x, &mut sums, &mut remainders)
+            PANEL_INPUTS => add_panel_products(
+                simd,
+                PANEL_INPUTS,
+                &weight[first * PANEL_INPUTS..],
+                x,
+                &mut sums,
+                &mut remainders,
+            ),
+            inputs => {
+                add_panel_products(simd, inputs, &weight[first * inputs..], x, &mut sums, &mut remainders)
             }
-            inputs => add_panel(simd, inputs, &weight[first * inputs..], x, &mut sums, &mut remainders),
         }
     }
     for r in 0..R {
@@ -94,7 +101,7 @@ fn forward_rows<S: Simd, const R: usize>(
 
 /// Adds the products of a panel of `inputs` inputs: those of whole vectors to `sums`, the others to `remainders`.
 #[inline(always)]
-fn add_panel<S: Simd, const R: usize>(
+fn add_panel_products<S: Simd, const R: usize>(
     simd: S,
     inputs: usize,
     weight: &[f32],

@@ -9,7 +9,7 @@ pub(super) type SourceMap = [[[f32; SIDE]; SIDE]; 2];
 const PADDED_SIDE: usize = 32;
 
 /// Fixed-point units per pixel, to which positions are rounded.
-const UNITS_PER_PX: u32 = 1 << 12;
+const FIXED_POINT_UNITS_PER_PX: u32 = 1 << 12;
 
 /// Samples images; holds the padded copy of one image.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ impl BilinearSampler {
 
     /// Writes to each pixel of `output` the value of `image` at the position in `map`; both images are `(row, column)`. Pixels
     /// outside the image are 0.
-    pub fn sample(&mut self, image: &[u8], map: &SourceMap, output: &mut [u8]) {
+    pub fn remap(&mut self, image: &[u8], map: &SourceMap, output: &mut [u8]) {
         for (padded, row) in
             self.padded[PADDED_SIDE..].chunks_exact_mut(PADDED_SIDE).zip(image.chunks_exact(SIDE))
         {
@@ -35,10 +35,12 @@ impl BilinearSampler {
         for (output, (xs, ys)) in output.chunks_exact_mut(SIDE).zip(map[0].iter().zip(&map[1])) {
             let (mut corners, mut fractions, mut pixels) = ([0; SIDE], [[0.0; SIDE]; 2], [0; SIDE]);
             for i in 0..SIDE {
-                let (x, y) = (fixed_point(xs[i]), fixed_point(ys[i]));
-                corners[i] = y / UNITS_PER_PX * PADDED_SIDE as u32 + x / UNITS_PER_PX;
-                fractions[0][i] = (x % UNITS_PER_PX) as i32 as f32 / UNITS_PER_PX as f32;
-                fractions[1][i] = (y % UNITS_PER_PX) as i32 as f32 / UNITS_PER_PX as f32;
+                let (x, y) = (to_fixed_point(xs[i]), to_fixed_point(ys[i]));
+                corners[i] = y / FIXED_POINT_UNITS_PER_PX * PADDED_SIDE as u32 + x / FIXED_POINT_UNITS_PER_PX;
+                fractions[0][i] =
+                    (x % FIXED_POINT_UNITS_PER_PX) as i32 as f32 / FIXED_POINT_UNITS_PER_PX as f32;
+                fractions[1][i] =
+                    (y % FIXED_POINT_UNITS_PER_PX) as i32 as f32 / FIXED_POINT_UNITS_PER_PX as f32;
             }
             for i in 0..SIDE {
                 let corner = corners[i] as usize % (PADDED_SIDE * PADDED_SIDE);
@@ -59,9 +61,9 @@ impl BilinearSampler {
 }
 
 /// Returns a coordinate in fixed-point units from the left or upper border on, clamped to the border of zeros.
-fn fixed_point(coordinate: f32) -> u32 {
+fn to_fixed_point(coordinate: f32) -> u32 {
     // Floats from 2^11 to 2^12 are multiples of a unit. A cast would be slower, because it checks for overflow.
-    (coordinate.clamp(-1.0, SIDE as f32) + 2049.0).to_bits() % (PADDED_SIDE as u32 * UNITS_PER_PX)
+    (coordinate.clamp(-1.0, SIDE as f32) + 2049.0).to_bits() % (PADDED_SIDE as u32 * FIXED_POINT_UNITS_PER_PX)
 }
 
 #[cfg(test)]
@@ -86,7 +88,7 @@ mod tests {
     fn sample(image: &[u8], map: impl Fn(usize, usize) -> [f32; 2]) -> Vec<u8> {
         let map = from_fn(|axis| from_fn(|y| from_fn(|x| map(y, x)[axis])));
         let mut output = vec![77; PIXELS];
-        BilinearSampler::new().sample(image, &map, &mut output);
+        BilinearSampler::new().remap(image, &map, &mut output);
         output
     }
 

@@ -113,15 +113,15 @@ impl Augmenter {
     ///
     /// # Panics
     /// If either is not one image.
-    pub fn warp(&mut self, image: &[u8], key: u64, output: &mut [u8]) {
+    pub fn augment(&mut self, image: &[u8], key: u64, output: &mut [u8]) {
         assert_eq!((image.len(), output.len()), (PIXELS, PIXELS), "one image");
         let Augmentation { stroke, noise, elastic, .. } = self.augmentation;
         let mut random = Pcg64Mcg::seed_from_u64(key);
-        set_affine(&mut self.map, &self.augmentation, &mut random);
+        set_random_affine(&mut self.map, &self.augmentation, &mut random);
         if let Some(elastic) = elastic {
             add_elastic_displacement(&mut self.map, elastic, &mut random);
         }
-        self.sampler.sample(image, &self.map, output);
+        self.sampler.remap(image, &self.map, output);
         if stroke > 0.0 {
             change_stroke_width(output, stroke * uniform_symmetric(&mut random));
         }
@@ -135,7 +135,7 @@ impl Augmenter {
 }
 
 /// Sets `map` to a random affine map.
-fn set_affine(map: &mut SourceMap, augmentation: &Augmentation, random: &mut impl Rng) {
+fn set_random_affine(map: &mut SourceMap, augmentation: &Augmentation, random: &mut impl Rng) {
     let Augmentation { rotation, scale, shear, shift, .. } = *augmentation;
     let mut amount = |strength: f32| strength * uniform_symmetric(random);
     let (sin, cos) = amount(rotation.to_radians()).sin_cos();
@@ -217,7 +217,7 @@ mod tests {
 
     fn warp(augmentation: Augmentation, image: &[u8], key: u64) -> Vec<u8> {
         let mut warped = vec![77; PIXELS];
-        Augmenter::new(augmentation).unwrap().warp(image, key, &mut warped);
+        Augmenter::new(augmentation).unwrap().augment(image, key, &mut warped);
         warped
     }
 
@@ -262,7 +262,7 @@ mod tests {
     fn affine_map_inverts_scale_shear_rotation_and_shift() {
         let mut map = [[[0.0; SIDE]; SIDE]; 2];
         for key in 0..100 {
-            set_affine(&mut map, &STRONG, &mut Pcg64Mcg::seed_from_u64(key));
+            set_random_affine(&mut map, &STRONG, &mut Pcg64Mcg::seed_from_u64(key));
             let random = &mut Pcg64Mcg::seed_from_u64(key);
             let mut amount = |strength: f64| strength * f64::from(uniform_symmetric(random));
             let angle = amount(180.0_f64.to_radians());
@@ -286,7 +286,7 @@ mod tests {
         for key in 0..50 {
             for image in [noise(), ring()] {
                 let mut warped = vec![0; PIXELS];
-                augmenter.warp(&image, key, &mut warped);
+                augmenter.augment(&image, key, &mut warped);
                 assert!(warped == warp(STRONG, &image, key));
                 seen.push(warped);
             }

@@ -6,7 +6,7 @@ use crate::{Dataset, SIDE, image::GrayImage};
 pub(super) const CANVAS_SIDE: usize = 2 * SIDE;
 
 /// Returns a canvas without ink.
-pub(super) fn blank(width: usize) -> GrayImage {
+pub(super) fn blank_canvas(width: usize) -> GrayImage {
     GrayImage { width, height: CANVAS_SIDE, values: vec![0; width * CANVAS_SIDE], scale: 1 }
 }
 
@@ -22,8 +22,8 @@ pub(super) fn overlay(canvas: &mut GrayImage, image: &[u8], x: usize, y: usize) 
 }
 
 /// Returns a square canvas with the image `index` of `digits` in its middle.
-pub(super) fn centered(digits: &Dataset, index: usize) -> GrayImage {
-    let mut canvas = blank(CANVAS_SIDE);
+pub(super) fn centered_digit_canvas(digits: &Dataset, index: usize) -> GrayImage {
+    let mut canvas = blank_canvas(CANVAS_SIDE);
     overlay(&mut canvas, digits.image(index), SIDE / 2, SIDE / 2);
     canvas
 }

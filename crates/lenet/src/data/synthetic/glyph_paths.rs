@@ -6,7 +6,7 @@
 use crate::CLASSES;
 
 /// Paths of each digit: shapes that are rare in MNIST, such as a 1 with a long upstroke, a crossed 7 and a 4 like a flash.
-pub(super) const DIGITS: [&[&str]; CLASSES] = [
+pub(super) const DIGIT_PATHS: [&[&str]; CLASSES] = [
     &["50 22 05 38 59 77 85 72 50", "60 30 05 38 68 85 72 50 20"],
     &[
         "50 59",
@@ -104,7 +104,7 @@ pub(super) const DIGITS: [&[&str]; CLASSES] = [
 ];
 
 /// Paths of letters and symbols that do not resemble a digit: o, l and z are missing.
-pub(super) const LETTERS: &[&str] = &[
+pub(super) const NON_DIGIT_PATHS: &[&str] = &[
     // Latin uppercase.
     "09 40, 40 89, 25 75",
     "00 09, 00 60 73 44 04, 44 86 59 09",

@@ -4,7 +4,7 @@ use rand_pcg::rand_core::Rng;
 
 use super::{
     canvas::CANVAS_SIDE,
-    glyph_paths::{DIGITS, LETTERS},
+    glyph_paths::{DIGIT_PATHS, NON_DIGIT_PATHS},
 };
 use crate::{
     data::random::{uniform, uniform_below},
@@ -13,17 +13,19 @@ use crate::{
 
 /// One shape of a digit.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Glyph {
+pub(super) struct DigitGlyph {
     /// The digit.
     pub digit: u8,
     path: &'static str,
 }
 
-impl Glyph {
+impl DigitGlyph {
     /// Chooses a shape, each with the same probability.
     pub fn random(random: &mut impl Rng) -> Self {
         let glyphs = || {
-            (0..).zip(DIGITS).flat_map(|(digit, paths)| paths.iter().map(move |path| Self { digit, path }))
+            (0..)
+                .zip(DIGIT_PATHS)
+                .flat_map(|(digit, paths)| paths.iter().map(move |path| Self { digit, path }))
         };
         let index = uniform_below(glyphs().count(), random);
         glyphs().nth(index).expect("an index below the number of glyphs")
@@ -33,7 +35,7 @@ impl Glyph {
     pub fn path(&self, random: &mut impl Rng) -> PenPath {
         // The cube makes broad pens rare, because a broad pen turns a 1 into a bar.
         let pen_radius = 0.3 + 1.5 * uniform(0.0, 1.0, random).powi(3);
-        PenPath::random(&parse_path(self.path), pen_radius, random)
+        PenPath::randomly_distorted(&parse_path(self.path), pen_radius, random)
     }
 
     /// Draws the glyph on a square canvas.
@@ -44,8 +46,8 @@ impl Glyph {
 
 /// Returns the path of a letter or symbol.
 pub(super) fn letter_path(random: &mut impl Rng) -> PenPath {
-    let path = parse_path(LETTERS[uniform_below(LETTERS.len(), random)]);
-    PenPath::random(&path, uniform(0.3, 0.9, random), random)
+    let path = parse_path(NON_DIGIT_PATHS[uniform_below(NON_DIGIT_PATHS.len(), random)]);
+    PenPath::randomly_distorted(&path, uniform(0.3, 0.9, random), random)
 }
 
 /// Draws a letter or symbol on a square canvas.
@@ -60,7 +62,7 @@ pub(super) fn scrawl_path(random: &mut impl Rng) -> PenPath {
             (0..5 + uniform_below(5, random)).map(|_| [0; 2].map(|_| uniform(0.0, 9.0, random))).collect()
         })
         .collect();
-    PenPath::random(&strokes, uniform(0.3, 0.7, random), random)
+    PenPath::randomly_distorted(&strokes, uniform(0.3, 0.7, random), random)
 }
 
 /// Draws one or two curves through random points on a square canvas.
@@ -79,7 +81,7 @@ pub(super) struct PenPath {
 
 impl PenPath {
     /// Returns `path`, in a box of 9 by 9 units, with random width, slant, rotation and smooth distortion.
-    fn random(path: &[Vec<[f32; 2]>], pen_radius: f32, random: &mut impl Rng) -> Self {
+    fn randomly_distorted(path: &[Vec<[f32; 2]>], pen_radius: f32, random: &mut impl Rng) -> Self {
         let (width, slant) = (uniform(0.35, 1.3, random), uniform(-0.3, 0.4, random));
         let (sin, cos) = uniform(-0.2, 0.2, random).sin_cos();
         // A sum of plane waves of displacement: wave vector, displacement in units, phase. Points at the same position move
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn every_path_consists_of_points_in_the_box() {
-        for path in DIGITS.into_iter().flatten().chain(LETTERS) {
+        for path in DIGIT_PATHS.into_iter().flatten().chain(NON_DIGIT_PATHS) {
             for point in path.split([' ', ',']).filter(|point| !point.is_empty()) {
                 assert!(point.len() == 2 && point.bytes().all(|c| c.is_ascii_digit()), "{path}: {point}");
             }
@@ -169,7 +171,7 @@ mod tests {
         let mut random = Pcg64Mcg::seed_from_u64(1);
         let mut counts = [0; CLASSES];
         for _ in 0..500 {
-            let glyph = Glyph::random(&mut random);
+            let glyph = DigitGlyph::random(&mut random);
             counts[usize::from(glyph.digit)] += 1;
             let canvas = glyph.draw(&mut random);
             let ink = canvas.values.iter().filter(|&&value| value > 127).count();

@@ -9,7 +9,7 @@
 mod canvas;
 mod glyph_paths;
 mod glyphs;
-mod line;
+mod digit_triple;
 mod low_res;
 mod outliers;
 pub mod page;
@@ -17,7 +17,7 @@ pub mod page;
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use self::{canvas::centered, glyphs::Glyph, line::DigitTriple};
+use self::{canvas::centered_digit_canvas, digit_triple::DigitTriple, glyphs::DigitGlyph};
 use crate::{
     CLASSES, Dataset, Error, PIXELS,
     data::random::{uniform, uniform_below},
@@ -32,7 +32,7 @@ use crate::{
 /// below 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SyntheticData {
+pub struct SyntheticFractions {
     /// Fraction of glyphs: digits drawn with a pen in shapes that are rare in MNIST.
     #[serde(alias = "drawn")]
     pub glyphs: f32,
@@ -47,7 +47,7 @@ pub struct SyntheticData {
     pub low_res: f32,
 }
 
-impl SyntheticData {
+impl SyntheticFractions {
     /// Checks that all fractions are in their ranges.
     ///
     /// # Errors
@@ -68,37 +68,37 @@ impl SyntheticData {
 
     /// Returns the replacement of a sample, if it is replaced. The random numbers follow from `key`; `digits` are the training
     /// images.
-    pub(crate) fn replacement(&self, key: u64, digits: &Dataset) -> Option<Replacement> {
+    pub(crate) fn replacement(&self, key: u64, digits: &Dataset) -> Option<SyntheticSample> {
         // The augmentation of the sample seeds its generator by the key itself.
         let mut random = Pcg64Mcg::seed_from_u64(!key);
         let at = uniform(0.0, 1.0, &mut random);
         let kind = if at < self.glyphs {
-            Kind::Glyph(Glyph::random(&mut random))
+            SyntheticKind::Glyph(DigitGlyph::random(&mut random))
         } else if at < self.glyphs + self.line_crops {
-            Kind::LineCrop(uniform_below(digits.len(), &mut random))
+            SyntheticKind::LineCrop(uniform_below(digits.len(), &mut random))
         } else if at < self.glyphs + self.line_crops + self.outliers {
-            Kind::Outlier
+            SyntheticKind::Outlier
         } else {
-            Kind::Original(uniform_below(digits.len(), &mut random))
+            SyntheticKind::Original(uniform_below(digits.len(), &mut random))
         };
         let low_res = uniform(0.0, 1.0, &mut random) < self.low_res;
-        let unchanged = matches!(kind, Kind::Original(_)) && !low_res;
-        (!unchanged).then_some(Replacement { kind, low_res, random })
+        let unchanged = matches!(kind, SyntheticKind::Original(_)) && !low_res;
+        (!unchanged).then_some(SyntheticSample { kind, low_res, random })
     }
 }
 
 /// A synthetic sample in place of a training image: one random draw determines both its target and its image.
 #[derive(Clone)]
-pub(crate) struct Replacement {
-    kind: Kind,
+pub(crate) struct SyntheticSample {
+    kind: SyntheticKind,
     low_res: bool,
     /// The generator for the image.
     random: Pcg64Mcg,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
-    Glyph(Glyph),
+enum SyntheticKind {
+    Glyph(DigitGlyph),
     /// A digit cropped from a line, by its index.
     LineCrop(usize),
     Outlier,
@@ -106,34 +106,37 @@ enum Kind {
     Original(usize),
 }
 
-impl Replacement {
+impl SyntheticSample {
     /// Returns the probabilities of the classes. `targets` are those of the training images.
     pub fn target(&self, targets: Targets) -> [f32; CLASSES] {
         let mut row = [0.0; CLASSES];
         match self.kind {
-            Kind::Glyph(glyph) => Targets::Labels(&[glyph.digit]).write_row(0, &mut row),
-            Kind::LineCrop(index) | Kind::Original(index) => targets.write_row(index, &mut row),
-            Kind::Outlier => {}
+            SyntheticKind::Glyph(glyph) => Targets::Labels(&[glyph.digit]).write_row(0, &mut row),
+            SyntheticKind::LineCrop(index) | SyntheticKind::Original(index) => {
+                targets.write_row(index, &mut row)
+            }
+            SyntheticKind::Outlier => {}
         }
         row
     }
 
     /// Draws and normalizes the image `(row, column)`. `digits` are the training images.
-    pub fn draw(&self, digits: &Dataset) -> [u8; PIXELS] {
+    pub fn render(&self, digits: &Dataset) -> [u8; PIXELS] {
         let mut random = self.random.clone();
         loop {
             let mut canvas = match self.kind {
-                Kind::Glyph(glyph) => glyph.draw(&mut random),
-                Kind::LineCrop(index) => {
+                SyntheticKind::Glyph(glyph) => glyph.draw(&mut random),
+                SyntheticKind::LineCrop(index) => {
                     DigitTriple::random(digits, index, &mut random).crop_middle(&mut random)
                 }
-                Kind::Outlier => outliers::draw(digits, &mut random),
-                Kind::Original(index) => centered(digits, index),
+                SyntheticKind::Outlier => outliers::draw(digits, &mut random),
+                SyntheticKind::Original(index) => centered_digit_canvas(digits, index),
             };
             if self.low_res {
                 // Outliers are not stretched, because that may turn them into digits: half of a 0, as wide as high, is a fat 1.
-                let max_stretch = if matches!(self.kind, Kind::Outlier) { 1.0 } else { low_res::MAX_STRETCH };
-                canvas = low_res::bitmap(&canvas, max_stretch, &mut random);
+                let max_stretch =
+                    if matches!(self.kind, SyntheticKind::Outlier) { 1.0 } else { low_res::MAX_STRETCH };
+                canvas = low_res::reduce_to_bitmap(&canvas, max_stretch, &mut random);
             }
             let components = image::components(&canvas, &ComponentParams::default());
             let text = image::find_text(&canvas, components, &TextParams::default(), Stages::NONE);
@@ -142,7 +145,7 @@ impl Replacement {
                 return image::normalize_digit(&canvas, &text.components, &params, Stages::NONE).pixels;
             }
             // Too little ink is left. Another crop of the same digit may have the same problem.
-            if let Kind::LineCrop(index) | Kind::Original(index) = self.kind {
+            if let SyntheticKind::LineCrop(index) | SyntheticKind::Original(index) = self.kind {
                 return std::array::from_fn(|pixel| digits.image(index)[pixel]);
             }
         }
@@ -173,7 +176,7 @@ mod tests {
     #[test]
     fn fractions_are_kept_and_equal_keys_draw_equal_samples() {
         let digits = test_digits();
-        let synthetic = SyntheticData { glyphs: 0.1, line_crops: 0.2, outliers: 0.3, low_res: 0.0 };
+        let synthetic = SyntheticFractions { glyphs: 0.1, line_crops: 0.2, outliers: 0.3, low_res: 0.0 };
         let mut counts = [0; 4];
         for key in (0..4000).map(key) {
             let Some(replacement) = synthetic.replacement(key, &digits) else {
@@ -182,15 +185,15 @@ mod tests {
             };
             let target = replacement.target(Targets::Labels(digits.labels()));
             let kind = match replacement.kind {
-                Kind::Glyph(_) => 0,
-                Kind::LineCrop(_) => 1,
-                Kind::Outlier => 2,
-                Kind::Original(_) => 3,
+                SyntheticKind::Glyph(_) => 0,
+                SyntheticKind::LineCrop(_) => 1,
+                SyntheticKind::Outlier => 2,
+                SyntheticKind::Original(_) => 3,
             };
             counts[kind] += 1;
             assert_eq!(target.iter().sum::<f32>(), if kind == 2 { 0.0 } else { 1.0 });
-            let image = replacement.draw(&digits);
-            assert!(image == synthetic.replacement(key, &digits).unwrap().draw(&digits));
+            let image = replacement.render(&digits);
+            assert!(image == synthetic.replacement(key, &digits).unwrap().render(&digits));
             let mass: usize = image.iter().map(|&value| usize::from(value)).sum();
             assert!(mass > 255 * 8 || kind == 1, "{key}: {mass}");
         }
@@ -202,12 +205,12 @@ mod tests {
     #[test]
     fn low_res_is_a_fraction_of_all_samples() {
         let digits = test_digits();
-        let synthetic = SyntheticData { glyphs: 0.1, line_crops: 0.2, outliers: 0.3, low_res: 0.25 };
+        let synthetic = SyntheticFractions { glyphs: 0.1, line_crops: 0.2, outliers: 0.3, low_res: 0.25 };
         let replacements: Vec<_> =
             (0..4000).map(key).filter_map(|key| synthetic.replacement(key, &digits)).collect();
         let low_res = replacements.iter().filter(|replacement| replacement.low_res).count();
         let originals =
-            replacements.iter().filter(|replacement| matches!(replacement.kind, Kind::Original(_)));
+            replacements.iter().filter(|replacement| matches!(replacement.kind, SyntheticKind::Original(_)));
         assert!(low_res.abs_diff(1000) < 100, "{low_res}");
         assert!(originals.count().abs_diff(400) < 60);
     }
@@ -215,9 +218,9 @@ mod tests {
     #[test]
     fn rejects_fractions_out_of_range() {
         for (glyphs, line_crops, outliers) in [(-0.1, 0.0, 0.0), (0.0, f32::NAN, 0.0), (0.4, 0.3, 0.3)] {
-            assert!(SyntheticData { glyphs, line_crops, outliers, low_res: 0.5 }.validate().is_err());
+            assert!(SyntheticFractions { glyphs, line_crops, outliers, low_res: 0.5 }.validate().is_err());
         }
-        let synthetic = |low_res| SyntheticData { glyphs: 0.4, line_crops: 0.3, outliers: 0.2, low_res };
+        let synthetic = |low_res| SyntheticFractions { glyphs: 0.4, line_crops: 0.3, outliers: 0.2, low_res };
         assert!(synthetic(1.0).validate().is_ok());
         assert!(synthetic(1.1).validate().is_err());
     }

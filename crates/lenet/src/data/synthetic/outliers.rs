@@ -3,9 +3,9 @@
 use rand_pcg::rand_core::Rng;
 
 use super::{
-    canvas::{CANVAS_SIDE, centered, overlay},
+    canvas::{CANVAS_SIDE, centered_digit_canvas, overlay},
+    digit_triple::DigitTriple,
     glyphs,
-    line::DigitTriple,
 };
 use crate::{
     Dataset, SIDE,
@@ -17,7 +17,8 @@ use crate::{
 pub(super) fn draw(digits: &Dataset, random: &mut impl Rng) -> GrayImage {
     match uniform_below(22, random) {
         0..5 => glyphs::draw_letter(random),
-        5..8 => DigitTriple::random(digits, rarely_one(digits, random), random).crop_wrong_span(random),
+        5..8 => DigitTriple::random(digits, random_digit_rarely_one(digits, random), random)
+            .crop_wrong_span(random),
         8..12 => half_digit(digits, random),
         12..16 => overlapping_pair(digits, random),
         16..19 => scribble(random),
@@ -27,7 +28,7 @@ pub(super) fn draw(digits: &Dataset, random: &mut impl Rng) -> GrayImage {
 }
 
 /// Chooses the index of a digit, rarely a 1, because half of a 1 is again a 1.
-fn rarely_one(digits: &Dataset, random: &mut impl Rng) -> usize {
+fn random_digit_rarely_one(digits: &Dataset, random: &mut impl Rng) -> usize {
     let index = uniform_below(digits.len(), random);
     if digits.labels()[index] == 1 { uniform_below(digits.len(), random) } else { index }
 }
@@ -35,7 +36,7 @@ fn rarely_one(digits: &Dataset, random: &mut impl Rng) -> usize {
 /// Draws the part of a digit on one side of a line near its middle. Half of the lines are vertical or horizontal, like the edges
 /// of a picture.
 fn half_digit(digits: &Dataset, random: &mut impl Rng) -> GrayImage {
-    let mut canvas = centered(digits, rarely_one(digits, random));
+    let mut canvas = centered_digit_canvas(digits, random_digit_rarely_one(digits, random));
     let (quarter_turns, axis_aligned) = (2.0 * uniform_symmetric(random), uniform_below(2, random) == 0);
     let quarter_turns = if axis_aligned { quarter_turns.round() } else { quarter_turns };
     let (sin, cos) = (std::f32::consts::FRAC_PI_2 * quarter_turns).sin_cos();
@@ -55,7 +56,7 @@ fn overlapping_pair(digits: &Dataset, random: &mut impl Rng) -> GrayImage {
     if digits.labels()[first] == digits.labels()[second] {
         second = uniform_below(digits.len(), random);
     }
-    let mut canvas = centered(digits, first);
+    let mut canvas = centered_digit_canvas(digits, first);
     let x = SIDE / 2 + uniform_below(13, random) - 6;
     let y = SIDE / 2 + uniform_below(25, random) - 12;
     overlay(&mut canvas, digits.image(second), x, y);

@@ -5,9 +5,9 @@ use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8};
 use super::Geometry;
 use crate::{
     Shape,
-    layout::Lanes,
+    activation_layout::Lanes,
     partition::even_chunk,
-    simd::{MAX_TILE, Vector, with_const},
+    simd::{MAX_TILE_SIDE, Vector, with_const},
 };
 
 /// Computes one block of the gradient of the input, without padding:
@@ -24,11 +24,11 @@ pub(super) fn backward_input<S: Simd>(
     dy: &[Lanes],
     dx: &mut [Lanes],
 ) {
-    let tiles = shape.output.width.div_ceil(MAX_TILE);
+    let tiles = shape.output.width.div_ceil(MAX_TILE_SIDE);
     dx.fill(Lanes::default());
     for i in 0..shape.output.height {
         for channel in 0..shape.input.channels {
-            let rows = shape.kernel_rows(i);
+            let rows = shape.overlapping_kernel_rows(i);
             let (start, end) = (rows.start * shape.kernel_size, rows.end * shape.kernel_size);
             for tap in (start..end).step_by(2) {
                 let (u, v) = (tap / shape.kernel_size, tap % shape.kernel_size);
@@ -80,7 +80,7 @@ fn backward_input_tile<S: Simd, const T: usize, const P: usize>(
     }
     let width = shape.unpadded_width();
     for t in 0..T {
-        let row = &mut dx[shape.input_row(channel, i, u) * width..][..width];
+        let row = &mut dx[shape.input_row_index(channel, i, u) * width..][..width];
         for p in 0..P {
             // Columns of the left padding wrap to huge indices, so `get_mut` skips them like those of the right padding.
             if let Some(pixel) = row.get_mut(((j + p) * stride + v * dilation).wrapping_sub(padding)) {
@@ -91,8 +91,8 @@ fn backward_input_tile<S: Simd, const T: usize, const P: usize>(
     }
 }
 
-/// Adds one block's contribution to the gradient of the weights, lane by lane:
-/// `gradient[o, c, u, v] += sum over i, j of dy[o, i, j] * x[c, i*stride + u*dilation - padding, j*stride + v*dilation - padding]`.
+/// Adds one block's contribution to the gradient of the weights, lane by lane: `gradient[o, c, u, v] += sum over i, j of
+/// dy[o, i, j] * x[c, i*stride + u*dilation - padding, j*stride + v*dilation - padding]`.
 ///
 /// A tile has some output channels by up to six columns of the kernel; the loop over the pixels is the innermost.
 #[inline(always)]
@@ -104,7 +104,7 @@ pub(super) fn backward_weight<S: Simd, V: Vector<S>>(
     gradient: &mut [Lanes],
 ) {
     let Geometry { input, output, kernel_size, .. } = *shape;
-    let tiles = kernel_size.div_ceil(MAX_TILE);
+    let tiles = kernel_size.div_ceil(MAX_TILE_SIDE);
     // Where the kernel is narrow, the tile takes more channels, because six sums do not hide the latency of a multiply-add.
     // With 32 registers a tile of twice the size loads less.
     let max_channels = if V::WIDE {
@@ -150,10 +150,10 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
     let Geometry { input, output, kernel_size, stride, dilation, .. } = *shape;
     let mut sums = [[V::splat(simd, 0.0); T]; O];
     for i in 0..output.height {
-        if !shape.kernel_rows(i).contains(&u) {
+        if !shape.overlapping_kernel_rows(i).contains(&u) {
             continue;
         }
-        let row = &x[shape.input_row(channel, i, u) * input.width + v * dilation..]
+        let row = &x[shape.input_row_index(channel, i, u) * input.width + v * dilation..]
             [..(output.width - 1) * stride + (T - 1) * dilation + 1];
         let mut gradients = [&dy[..0]; O];
         for o in 0..O {
@@ -161,7 +161,7 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
         }
         // All slices have the length of the loop, so that the compiler removes their bounds checks. The wide branch indexes
         // arrays of two elements rather than slices for the same reason.
-        let vectors = shape.vectors(V::ELEMENTS);
+        let vectors = shape.vectors_per_row(V::ELEMENTS);
         if V::WIDE {
             let mut pairs = [&gradients[0].as_chunks::<2>().0[..0]; O];
             for o in 0..O {
@@ -192,10 +192,10 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
             for j in 0..vectors {
                 let mut dys = [V::splat(simd, 0.0); O];
                 for o in 0..O {
-                    dys[o] = V::load_first(simd, &gradients[o][j]);
+                    dys[o] = V::load_zero_padded(simd, &gradients[o][j]);
                 }
                 for t in 0..T {
-                    let pixel = V::load_first(simd, &pixels[t][j]);
+                    let pixel = V::load_zero_padded(simd, &pixels[t][j]);
                     for o in 0..O {
                         sums[o][t] = dys[o].mul_add(pixel, sums[o][t]);
                     }
@@ -204,9 +204,9 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
         }
         for j in vectors * V::ELEMENTS..output.width {
             for t in 0..T {
-                let pixel = V::load_first(simd, &row[j * stride + t * dilation]);
+                let pixel = V::load_zero_padded(simd, &row[j * stride + t * dilation]);
                 for o in 0..O {
-                    sums[o][t] = V::load_first(simd, &gradients[o][j]).mul_add(pixel, sums[o][t]);
+                    sums[o][t] = V::load_zero_padded(simd, &gradients[o][j]).mul_add(pixel, sums[o][t]);
                 }
             }
         }
@@ -215,7 +215,7 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const O: usize, const T: usize>(
         let start = (((first + o) * input.channels + channel) * kernel_size + u) * kernel_size + v;
         for t in 0..T {
             let total = &mut gradient[start + t];
-            total.store(total.load(simd) + sums[o][t].sum_elements());
+            total.store(total.load(simd) + sums[o][t].sum_to_f32x8());
         }
     }
 }
@@ -231,17 +231,17 @@ pub(in crate::ops::conv2d) fn backward_bias<S: Simd, V: Vector<S>>(
 ) {
     for (plane, total) in dy.chunks_exact(shape.height * shape.width).zip(gradient) {
         // Several sums, because an addition would otherwise wait for the one before it.
-        let mut partial_sums = [V::splat(simd, 0.0); MAX_TILE];
-        let chunks = plane.chunks_exact(MAX_TILE * V::ELEMENTS);
+        let mut partial_sums = [V::splat(simd, 0.0); MAX_TILE_SIDE];
+        let chunks = plane.chunks_exact(MAX_TILE_SIDE * V::ELEMENTS);
         let remainder = chunks.remainder();
         for pixels in chunks {
-            for p in 0..MAX_TILE {
+            for p in 0..MAX_TILE_SIDE {
                 partial_sums[p] += V::load(simd, &pixels[p * V::ELEMENTS..]);
             }
         }
         let mut sum = total.load(simd);
         for partial_sum in partial_sums {
-            sum += partial_sum.sum_elements();
+            sum += partial_sum.sum_to_f32x8();
         }
         for pixel in remainder {
             sum += pixel.load(simd);

@@ -5,9 +5,9 @@ use fearless_simd::{Simd, f32x8};
 use super::Geometry;
 use crate::{
     Shape,
-    layout::Lanes,
+    activation_layout::Lanes,
     partition::even_chunk,
-    simd::{MAX_TILE, Vector, with_const},
+    simd::{MAX_TILE_SIDE, Vector, with_const},
 };
 
 /// Computes one block of the output, `y = bias + weight * x`.
@@ -56,10 +56,10 @@ fn forward_row<S: Simd, V: Vector<S>, const O: usize, const K: usize>(
     y: &mut [Lanes],
     (first, i): (usize, usize),
 ) {
-    let vectors = shape.vectors(V::ELEMENTS);
+    let vectors = shape.vectors_per_row(V::ELEMENTS);
     // The compiler keeps all pixels of a tile in registers, because neighboring taps share them. Four vectors of columns
     // have eight sums, four pixels and two weights: fourteen of sixteen registers.
-    let tiles = vectors.div_ceil(if V::WIDE { MAX_TILE } else { 4 });
+    let tiles = vectors.div_ceil(if V::WIDE { MAX_TILE_SIDE } else { 4 });
     for tile in 0..tiles {
         let (vector, count) = even_chunk(vectors, tiles, tile);
         let position = (first, i, vector * V::ELEMENTS);
@@ -101,8 +101,8 @@ fn forward_tile<S: Simd, V: Vector<S>, const O: usize, const P: usize, const K: 
         kernels[o] = &weight[(first + o) * taps..][..taps];
     }
     for channel in 0..input.channels {
-        for u in shape.kernel_rows(i) {
-            let start = shape.input_row(channel, i, u) * input.width + j * stride;
+        for u in shape.overlapping_kernel_rows(i) {
+            let start = shape.input_row_index(channel, i, u) * input.width + j * stride;
             let row = &x[start..][..(kernel_size - 1) * dilation + columns];
             let mut weights = [&weight[..0]; O];
             for o in 0..O {

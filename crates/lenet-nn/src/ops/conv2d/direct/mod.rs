@@ -31,8 +31,8 @@ pub(super) use backward::backward_bias;
 use super::{Conv2d, Geometry, pad};
 use crate::{
     Shape,
-    layout::{Buffer, Lanes, zeros},
-    operator::{Operator, Pass},
+    activation_layout::{AlignedBuffer, Lanes, zeros},
+    operator::{Operator, PassContext},
     simd::kernel,
 };
 
@@ -40,10 +40,10 @@ use crate::{
 pub(crate) struct Conv2dOp {
     shape: Geometry,
     /// One block of the input with padding; see [`pad`].
-    padded: Buffer,
+    padded: AlignedBuffer,
     /// Gradient of weight and bias, summed over the blocks but not over the lanes:
     /// `(out_channels, in_channels, kernel_size, kernel_size)`, then `(out_channels)`.
-    gradient: Buffer,
+    gradient: AlignedBuffer,
 }
 
 impl Conv2dOp {
@@ -60,7 +60,7 @@ impl Conv2dOp {
 }
 
 impl Operator for Conv2dOp {
-    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+    fn forward(&mut self, pass: PassContext, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         let (weight, bias) = parameters.split_at(parameters.len() - self.shape.output.channels);
         let xs = x.chunks_exact(self.shape.unpadded_len());
         let shape = &self.shape;
@@ -72,7 +72,7 @@ impl Operator for Conv2dOp {
 
     fn backward(
         &mut self,
-        pass: Pass,
+        pass: PassContext,
         parameters: &[f32],
         x: &[Lanes],
         dy: &[Lanes],
@@ -96,7 +96,7 @@ impl Operator for Conv2dOp {
         }
     }
 
-    fn reduce_gradient(&mut self, _level: Level, gradient: &mut [f32]) {
+    fn write_accumulated_gradient(&mut self, _level: Level, gradient: &mut [f32]) {
         for (total, lanes) in gradient.iter_mut().zip(self.gradient.iter_mut()) {
             *total = lanes.0.iter().sum();
             *lanes = Lanes::default();

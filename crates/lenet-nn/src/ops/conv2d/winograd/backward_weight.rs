@@ -11,11 +11,11 @@
 use fearless_simd::{Simd, f32x8};
 
 use super::{
-    multiply::{COLUMNS_NARROW, MAX_COLUMNS_WIDE, MAX_ROWS},
-    tiling::{PAIR_LEN, Tiling, point_stride_in_lanes},
+    multiply::{MAX_TILE_ROWS, MAX_WIDE_TILE_COLUMNS, NARROW_TILE_COLUMNS},
+    tiling::{TILES_PER_PAIR, Tiling, point_stride_in_lanes},
 };
 use crate::{
-    layout::{LANES, Lanes},
+    activation_layout::{LANES, Lanes},
     partition::even_chunk,
     simd::{Vector, transpose, with_const},
 };
@@ -36,11 +36,11 @@ pub(super) fn backward_weight<S: Simd, V: Vector<S>>(
 ) {
     let (outputs, inputs) = (tiling.output.channels, tiling.input.channels);
     let groups = outputs.div_ceil(LANES);
-    let max_columns = if V::WIDE { MAX_COLUMNS_WIDE } else { COLUMNS_NARROW };
-    let (row_groups, vectors) = (inputs.div_ceil(MAX_ROWS), groups / V::ELEMENTS);
+    let max_columns = if V::WIDE { MAX_WIDE_TILE_COLUMNS } else { NARROW_TILE_COLUMNS };
+    let (row_groups, vectors) = (inputs.div_ceil(MAX_TILE_ROWS), groups / V::ELEMENTS);
     let column_groups = vectors.div_ceil(max_columns);
     for point in 0..tiling.points {
-        let (v, dm) = (tiling.at_point(point, inputs, v), tiling.at_point(point, outputs, dm));
+        let (v, dm) = (tiling.values_at_point(point, inputs, v), tiling.values_at_point(point, outputs, dm));
         let du = &mut du[point * point_stride_in_lanes(inputs * groups)..][..inputs * groups];
         transpose_point::<S, V>(simd, outputs, dm, dm_transposed);
         for row_group in 0..row_groups {
@@ -50,11 +50,11 @@ pub(super) fn backward_weight<S: Simd, V: Vector<S>>(
                     let (vector, columns) = even_chunk(vectors, column_groups, column_group);
                     let position = (row, vector * V::ELEMENTS);
                     if V::WIDE {
-                        with_const!(C = columns, [1 2 3] else MAX_COLUMNS_WIDE => {
+                        with_const!(C = columns, [1 2 3] else MAX_WIDE_TILE_COLUMNS => {
                             backward_weight_tile::<S, V, R, C>(simd, tiling, v, dm_transposed, du, position)
                         })
                     } else {
-                        with_const!(C = columns, [1] else COLUMNS_NARROW => {
+                        with_const!(C = columns, [1] else NARROW_TILE_COLUMNS => {
                             backward_weight_tile::<S, V, R, C>(simd, tiling, v, dm_transposed, du, position)
                         })
                     }
@@ -74,14 +74,15 @@ pub(super) fn backward_weight<S: Simd, V: Vector<S>>(
 fn transpose_point<S: Simd, V: Vector<S>>(
     simd: S,
     channels: usize,
-    values: &[[Lanes; PAIR_LEN]],
+    values: &[[Lanes; TILES_PER_PAIR]],
     transposed: &mut [Lanes],
 ) {
     let groups = channels.div_ceil(LANES);
-    let pairs = values.chunks_exact(channels).zip(transposed.chunks_exact_mut(PAIR_LEN * LANES * groups));
+    let pairs =
+        values.chunks_exact(channels).zip(transposed.chunks_exact_mut(TILES_PER_PAIR * LANES * groups));
     for (values, transposed) in pairs {
         for (group, values) in values.chunks(LANES).enumerate() {
-            for tile in (0..PAIR_LEN).step_by(V::ELEMENTS) {
+            for tile in (0..TILES_PER_PAIR).step_by(V::ELEMENTS) {
                 let mut matrix = [V::splat(simd, 0.0); LANES];
                 if let Some(values) = values.first_chunk::<LANES>() {
                     for channel in 0..LANES {
@@ -96,7 +97,7 @@ fn transpose_point<S: Simd, V: Vector<S>>(
                 for lane in 0..LANES {
                     for i in 0..V::ELEMENTS {
                         let row = (tile * LANES + lane * V::ELEMENTS + i) * groups;
-                        transposed[row + group].store(matrix[lane].element(i));
+                        transposed[row + group].store(matrix[lane].extract_f32x8(i));
                     }
                 }
             }
@@ -109,7 +110,7 @@ fn transpose_point<S: Simd, V: Vector<S>>(
 fn backward_weight_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
     simd: S,
     tiling: &Tiling,
-    v: &[[Lanes; PAIR_LEN]],
+    v: &[[Lanes; TILES_PER_PAIR]],
     dm_transposed: &[Lanes],
     du: &mut [Lanes],
     (row, group): (usize, usize),
@@ -123,8 +124,8 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
             sums[r][c] = V::load(simd, &du[c * V::ELEMENTS..]);
         }
     }
-    for (tile, samples) in dm_transposed.chunks_exact(LANES * groups).take(tiling.tiles()).enumerate() {
-        let v = &v[tile / PAIR_LEN * inputs + row..][..R];
+    for (tile, samples) in dm_transposed.chunks_exact(LANES * groups).take(tiling.tile_count()).enumerate() {
+        let v = &v[tile / TILES_PER_PAIR * inputs + row..][..R];
         for sample in 0..LANES {
             let gradients = &samples[sample * groups + group..][..C * V::ELEMENTS];
             let mut vectors = [V::splat(simd, 0.0); C];
@@ -132,7 +133,7 @@ fn backward_weight_tile<S: Simd, V: Vector<S>, const R: usize, const C: usize>(
                 vectors[c] = V::load(simd, &gradients[c * V::ELEMENTS..]);
             }
             for r in 0..R {
-                let value = V::splat(simd, v[r][tile % PAIR_LEN].0[sample]);
+                let value = V::splat(simd, v[r][tile % TILES_PER_PAIR].0[sample]);
                 for c in 0..C {
                     sums[r][c] = value.mul_add(vectors[c], sums[r][c]);
                 }

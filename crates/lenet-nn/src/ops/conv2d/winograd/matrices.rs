@@ -26,17 +26,17 @@ const fn positive_points<const N: usize>() -> &'static [f64] {
 }
 
 /// Returns whether 0 is a point. Its row is the first of each matrix, as that of infinity is the last.
-pub(super) const fn has_zero<const N: usize>() -> bool {
+pub(super) const fn has_zero_point<const N: usize>() -> bool {
     N.is_multiple_of(2)
 }
 
 /// Returns the row of the positive point of pair `pair`. The row of its negative is the next.
-pub(super) const fn pair_row<const N: usize>(pair: usize) -> usize {
-    has_zero::<N>() as usize + 2 * pair
+pub(super) const fn pair_row_index<const N: usize>(pair: usize) -> usize {
+    has_zero_point::<N>() as usize + 2 * pair
 }
 
 /// Returns the number of pairs `p, -p`.
-pub(super) const fn pair_count<const N: usize>() -> usize {
+pub(super) const fn point_pair_count<const N: usize>() -> usize {
     (N - 1) / 2
 }
 
@@ -47,20 +47,20 @@ pub(super) const fn input_matrix<const N: usize>() -> [[f32; N]; N] {
 
 /// Returns `A`, indexed `[point][power]`.
 pub(super) const fn output_matrix<const N: usize, const M: usize>() -> [[f32; M]; N] {
-    to_f32(powers())
+    to_f32(powers_of_points())
 }
 
 /// Returns `G`, indexed `[point][tap]`.
 pub(super) const fn kernel_matrix<const N: usize, const R: usize>() -> [[f32; R]; N] {
-    let (b, mut g) = (vanishing_polynomials::<N>(), powers::<N, R>());
-    if has_zero::<N>() {
-        g[0] = divide(g[0], b[0][0]);
+    let (b, mut g) = (vanishing_polynomials::<N>(), powers_of_points::<N, R>());
+    if has_zero_point::<N>() {
+        g[0] = divide_row(g[0], b[0][0]);
     }
     let mut pair = 0;
-    while pair < pair_count::<N>() {
-        let row = pair_row::<N>(pair);
-        let value = evaluate(b[row], positive_points::<N>()[pair]);
-        (g[row], g[row + 1]) = (divide(g[row], value), divide(g[row + 1], value));
+    while pair < point_pair_count::<N>() {
+        let row = pair_row_index::<N>(pair);
+        let value = evaluate_polynomial(b[row], positive_points::<N>()[pair]);
+        (g[row], g[row + 1]) = (divide_row(g[row], value), divide_row(g[row + 1], value));
         pair += 1;
     }
     to_f32(g)
@@ -82,12 +82,12 @@ pub(super) const fn transposed<const I: usize, const O: usize>(matrix: &[[f32; I
 }
 
 /// Returns the powers of each point. Infinity selects the highest power.
-const fn powers<const N: usize, const M: usize>() -> [[f64; M]; N] {
+const fn powers_of_points<const N: usize, const M: usize>() -> [[f64; M]; N] {
     let mut a = [[0.0; M]; N];
     a[0][0] = 1.0;
     let mut pair = 0;
-    while pair < pair_count::<N>() {
-        let (row, point) = (pair_row::<N>(pair), positive_points::<N>()[pair]);
+    while pair < point_pair_count::<N>() {
+        let (row, point) = (pair_row_index::<N>(pair), positive_points::<N>()[pair]);
         (a[row][0], a[row + 1][0]) = (1.0, 1.0);
         let mut power = 1;
         while power < M {
@@ -103,13 +103,13 @@ const fn powers<const N: usize, const M: usize>() -> [[f64; M]; N] {
 
 /// Returns, for each point, the coefficients of a polynomial that is zero at all other finite points.
 const fn vanishing_polynomials<const N: usize>() -> [[f64; N]; N] {
-    let zero = has_zero::<N>() as usize;
+    let zero = has_zero_point::<N>() as usize;
     let mut b = [[0.0; N]; N];
-    b[0] = product_of_squares::<N>(0, N);
+    b[0] = point_pair_polynomial::<N>(0, N);
     let mut pair = 0;
-    while pair < pair_count::<N>() {
-        let (row, point) = (pair_row::<N>(pair), positive_points::<N>()[pair]);
-        let others = product_of_squares::<N>(zero, pair);
+    while pair < point_pair_count::<N>() {
+        let (row, point) = (pair_row_index::<N>(pair), positive_points::<N>()[pair]);
+        let others = point_pair_polynomial::<N>(zero, pair);
         let mut power = 0;
         while power < N {
             // Multiplied by x + point, which is zero at the negative point.
@@ -120,16 +120,16 @@ const fn vanishing_polynomials<const N: usize>() -> [[f64; N]; N] {
         }
         pair += 1;
     }
-    b[N - 1] = product_of_squares::<N>(zero, N);
+    b[N - 1] = point_pair_polynomial::<N>(zero, N);
     b
 }
 
 /// Returns the coefficients of `x^lowest` times the product of `x^2 - point^2` over all pairs except pair `excluded`.
-const fn product_of_squares<const N: usize>(lowest: usize, excluded: usize) -> [f64; N] {
+const fn point_pair_polynomial<const N: usize>(lowest: usize, excluded: usize) -> [f64; N] {
     let mut product = [0.0; N];
     product[lowest] = 1.0;
     let mut pair = 0;
-    while pair < pair_count::<N>() {
+    while pair < point_pair_count::<N>() {
         if pair != excluded {
             let point = positive_points::<N>()[pair];
             let mut power = N;
@@ -145,7 +145,7 @@ const fn product_of_squares<const N: usize>(lowest: usize, excluded: usize) -> [
 }
 
 /// Returns the value of a polynomial at `x`.
-const fn evaluate<const N: usize>(coefficients: [f64; N], x: f64) -> f64 {
+const fn evaluate_polynomial<const N: usize>(coefficients: [f64; N], x: f64) -> f64 {
     let (mut value, mut power) = (0.0, N);
     while power > 0 {
         power -= 1;
@@ -155,7 +155,7 @@ const fn evaluate<const N: usize>(coefficients: [f64; N], x: f64) -> f64 {
 }
 
 /// Divides each element of `row` by `divisor`.
-const fn divide<const R: usize>(mut row: [f64; R], divisor: f64) -> [f64; R] {
+const fn divide_row<const R: usize>(mut row: [f64; R], divisor: f64) -> [f64; R] {
     let mut tap = 0;
     while tap < R {
         row[tap] /= divisor;

@@ -30,8 +30,8 @@
 //!    lines apart ([`tiling`]).
 //! 3. Kernels are transformed once a step, and their gradients once a step, eight kernels side by side.
 //!
-//! A convolution with a dilation is run on each [phase](phases) of the map as if it had none. The transformed kernels are those
-//! of all phases.
+//! A convolution with a dilation is run on each [phase](dilation_phases) of the map as if it had none. The transformed
+//! kernels are those of all phases.
 //!
 //! # Tile sizes
 //!
@@ -55,16 +55,16 @@ use self::{
     backward_weight::backward_weight,
     matrices::{kernel_matrix, transposed},
     multiply::{multiply, weight_index},
-    padded_map::{PaddedMap, bands, phases},
+    padded_map::{PaddedMap, bands, dilation_phases},
     tiles::{inverse_transform_tiles, transform_tiles},
-    tiling::{PAIR_LEN, Tiling, point_stride_in_lanes, point_stride_in_weights},
+    tiling::{TILES_PER_PAIR, Tiling, point_stride_in_lanes, point_stride_in_weights},
     transform::{InputTransform, OutputTransform, transform_kernels},
 };
 use super::{Conv2d, direct::backward_bias};
 use crate::{
     Shape,
-    layout::{Buffer, LANES, Lanes, zeros},
-    operator::{Operator, Pass},
+    activation_layout::{AlignedBuffer, LANES, Lanes, zeros},
+    operator::{Operator, PassContext},
     simd::kernel,
 };
 
@@ -83,11 +83,11 @@ impl Conv2d {
     /// Returns the tile size to use for the layer, or `None` if the direct convolution is faster: with few channels to sum
     /// over, the transforms take longer than the multiplications that they save.
     pub(crate) fn winograd_tile(&self, output: Shape) -> Option<WinogradTile> {
-        let phase = self.phase(output);
+        let phase = self.phase_shape(output);
         // Multiplications per pair of channels in a phase. Unused places of the last pair of tiles count.
         let multiplications = |n: usize, m: usize| {
             let tiles = phase.height.div_ceil(m) * phase.width.div_ceil(m);
-            n * n * tiles.next_multiple_of(PAIR_LEN)
+            n * n * tiles.next_multiple_of(TILES_PER_PAIR)
         };
         let (tile, multiplications) = match (self.stride, self.in_channels, self.kernel_size) {
             (1, 4.., 3) if multiplications(9, 7) < multiplications(6, 4) => {
@@ -104,8 +104,8 @@ impl Conv2d {
         is_worth_it.then_some(tile)
     }
 
-    /// Returns the shape of the largest phase of a map: see [`phases`].
-    fn phase(&self, map: Shape) -> Shape {
+    /// Returns the shape of the largest phase of a map: see [`dilation_phases`].
+    fn phase_shape(&self, map: Shape) -> Shape {
         let [height, width] = [map.height, map.width].map(|len| len.div_ceil(self.dilation));
         Shape { height, width, ..map }
     }
@@ -124,15 +124,15 @@ pub(crate) struct WinogradOp<const N: usize, const M: usize, const R: usize> {
     dx: PaddedMap,
     dy: PaddedMap,
     /// `v` or its gradient: `(point, pair, in_channel, tile of the pair)`.
-    v: Buffer,
+    v: AlignedBuffer,
     /// `m` or its gradient: `(point, pair, out_channel, tile of the pair)`.
-    m: Buffer,
+    m: AlignedBuffer,
     /// Scratch memory: `dm` of a point, transposed to `(tile, sample, group of eight out_channels)`.
-    dm_transposed: Buffer,
+    dm_transposed: AlignedBuffer,
     /// Sums of a step: `(point, in_channel, group of eight out_channels)`.
-    du: Buffer,
+    du: AlignedBuffer,
     /// Gradient of the bias, summed over the blocks of a step but not over the lanes: `(out_channels)`.
-    bias_gradient: Buffer,
+    bias_gradient: AlignedBuffer,
 }
 
 impl<const N: usize, const M: usize, const R: usize> WinogradOp<N, M, R> {
@@ -140,7 +140,7 @@ impl<const N: usize, const M: usize, const R: usize> WinogradOp<N, M, R> {
 
     /// Allocates memory for a step. The shapes must be those that the layer accepts and produces.
     pub fn new(layer: Conv2d, input: Shape, output: Shape) -> Self {
-        let tiling = Tiling::new::<N, M, R>(input, layer.phase(output));
+        let tiling = Tiling::new::<N, M, R>(input, layer.phase_shape(output));
         let (kernels, groups) = (input.channels * output.channels, output.channels.div_ceil(LANES));
         let input_map = || PaddedMap::new(input, tiling.input, layer.padding, layer.dilation);
         let output_map = || PaddedMap::new(output, tiling.output, 0, layer.dilation);
@@ -155,7 +155,7 @@ impl<const N: usize, const M: usize, const R: usize> WinogradOp<N, M, R> {
             dy: output_map(),
             v: zeros(N * N * tiling.point_stride(input.channels)),
             m: zeros(N * N * tiling.point_stride(output.channels)),
-            dm_transposed: zeros(tiling.pairs() * PAIR_LEN * LANES * groups),
+            dm_transposed: zeros(tiling.tile_pair_count() * TILES_PER_PAIR * LANES * groups),
             du: zeros(N * N * point_stride_in_lanes(input.channels * groups)),
             bias_gradient: zeros(output.channels),
         }
@@ -199,7 +199,7 @@ impl<const N: usize, const M: usize, const R: usize> WinogradOp<N, M, R> {
 
     /// Writes the gradient of a step, `dg = G' du G` and that of the bias, and resets the sums.
     #[inline(always)]
-    fn reduce_sums<S: Simd>(&mut self, simd: S, gradient: &mut [f32]) {
+    fn write_gradient<S: Simd>(&mut self, simd: S, gradient: &mut [f32]) {
         let (outputs, inputs) = self.channels();
         let groups = outputs.div_ceil(LANES);
         let stride = point_stride_in_lanes(inputs * groups);
@@ -228,16 +228,16 @@ impl<const N: usize, const M: usize, const R: usize> WinogradOp<N, M, R> {
 }
 
 impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, M, R> {
-    fn prepare(&mut self, level: Level, parameters: &[f32]) {
+    fn prepare_parameters(&mut self, level: Level, parameters: &[f32]) {
         dispatch!(level, simd => self.transform_weight(simd, parameters));
     }
 
-    fn forward(&mut self, pass: Pass, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
+    fn forward(&mut self, pass: PassContext, parameters: &[f32], x: &[Lanes], y: &mut [Lanes]) {
         let channels = self.channels();
         let bias = Some(&parameters[parameters.len() - channels.0..]);
         let Self { tiling, u, v, m, .. } = self;
         for (x, y) in x.chunks_exact(self.x.inner.len()).zip(y.chunks_exact_mut(self.y.inner.len())) {
-            for phase in phases(self.dilation) {
+            for phase in dilation_phases(self.dilation) {
                 let (input, output) = (self.x.pad(x, phase), self.y.padded_mut(y));
                 kernel!(pass.level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, input, v));
                 multiply(pass.level, tiling, u, channels, v, m);
@@ -252,7 +252,7 @@ impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, 
 
     fn backward(
         &mut self,
-        pass: Pass,
+        pass: PassContext,
         _parameters: &[f32],
         x: &[Lanes],
         dy: &[Lanes],
@@ -263,7 +263,7 @@ impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, 
         let Self { tiling, u_transposed, v, m, dm_transposed, du, bias_gradient, .. } = self;
         let len = self.x.inner.len();
         for (block, (x, dy)) in x.chunks_exact(len).zip(dy.chunks_exact(self.dy.inner.len())).enumerate() {
-            for phase in phases(self.dilation) {
+            for phase in dilation_phases(self.dilation) {
                 let (x, dy) = (self.x.pad(x, phase), self.dy.pad(dy, phase));
                 kernel!(pass.level, transform_tiles[InputTransform, N, N, M](tiling, tiling.input, x, v));
                 kernel!(pass.level, transform_tiles[OutputTransform, N, M, M](tiling, tiling.output, dy, m));
@@ -284,8 +284,8 @@ impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, 
         }
     }
 
-    fn reduce_gradient(&mut self, level: Level, gradient: &mut [f32]) {
-        dispatch!(level, simd => self.reduce_sums(simd, gradient));
+    fn write_accumulated_gradient(&mut self, level: Level, gradient: &mut [f32]) {
+        dispatch!(level, simd => self.write_gradient(simd, gradient));
     }
 }
 
@@ -314,7 +314,7 @@ mod tests {
         let output = Shape { channels: 3, height: 5, width: 5 };
         let parameters: Vec<f32> = (0..4 * 3 * 25 + 3).map(|i| (i as f32 * 0.7).sin()).collect();
         let mut operator = WinogradOp::<9, 5, 5>::new(layer, input, output);
-        operator.prepare(level, &parameters);
+        operator.prepare_parameters(level, &parameters);
         // (out_channel, in_channel) of the kernel and its sums in the gradient.
         for (kernel, (output, input)) in [(0, (0, 0)), (7, (1, 3)), (11, (2, 3))] {
             let g = std::array::from_fn(|u| std::array::from_fn(|v| parameters[kernel * 25 + u * 5 + v]));
@@ -331,7 +331,7 @@ mod tests {
                 operator.du[point * stride + input].0[output] = *value;
             }
             let mut gradient = vec![0.0; parameters.len()];
-            operator.reduce_gradient(level, &mut gradient);
+            operator.write_accumulated_gradient(level, &mut gradient);
             let expected = transform_unfused(&transposed(&WinogradOp::<9, 5, 5>::G), du);
             assert_eq!(
                 gradient[kernel * 25..][..25],

@@ -2,7 +2,7 @@
 
 use crate::{
     Shape,
-    layout::{Buffer, Lanes, zeros},
+    activation_layout::{AlignedBuffer, Lanes, zeros},
 };
 
 /// Row and column of the first pixel of a phase, or of a band of its rows. A map is divided into `dilation * dilation` phases,
@@ -10,13 +10,13 @@ use crate::{
 pub(super) type Phase = (usize, usize);
 
 /// Returns the phases of a map: one without dilation.
-pub(super) fn phases(dilation: usize) -> impl Iterator<Item = Phase> {
+pub(super) fn dilation_phases(dilation: usize) -> impl Iterator<Item = Phase> {
     (0..dilation * dilation).map(move |phase| (phase / dilation, phase % dilation))
 }
 
 /// Returns bands of `rows` rows of the phases of a map of `height`.
 pub(super) fn bands(height: usize, rows: usize, dilation: usize) -> impl Iterator<Item = Phase> {
-    phases(dilation)
+    dilation_phases(dilation)
         .flat_map(move |(row, column)| (row..height).step_by(rows * dilation).map(move |row| (row, column)))
 }
 
@@ -31,7 +31,7 @@ pub(super) struct PaddedMap {
     offset: usize,
     dilation: usize,
     /// The phase with its border; empty if the map is used in place.
-    buffer: Buffer,
+    buffer: AlignedBuffer,
 }
 
 impl PaddedMap {

@@ -14,22 +14,23 @@
 use fearless_simd::{Level, Simd, dispatch};
 
 use super::{
-    InputTransform, OutputTransform, PAIR_LEN, PaddedMap, Tiling, WinogradOp, bands, inverse_transform_tiles,
-    point_stride_in_lanes, tiling::column_position, transform_kernels, transform_tiles,
+    InputTransform, OutputTransform, PaddedMap, TILES_PER_PAIR, Tiling, WinogradOp, bands,
+    inverse_transform_tiles, point_stride_in_lanes, tiling::pair_and_tile_of_column, transform_kernels,
+    transform_tiles,
 };
 use crate::{
     Conv2d, Shape,
-    layout::{Buffer, LANES, Lanes, zeros},
+    activation_layout::{AlignedBuffer, LANES, Lanes, zeros},
     partition::even_chunk,
     simd::{Vector, kernel, with_const},
 };
 
-/// Number of tiles that a band has at least. Larger maps are divided into bands of rows of tiles, so that the Winograd domain stays
-/// in the second-level cache: 48 tiles of 81 points take 750 KiB with 24 channels before and after the layer.
+/// Number of tiles that a band has at least. Larger maps are divided into bands of rows of tiles, so that the Winograd
+/// domain stays in the second-level cache: 48 tiles of 81 points take 750 KiB with 24 channels before and after the layer.
 const BAND_TILES: usize = 48;
 
 /// Pairs of tiles of a register tile at most.
-const MAX_PAIRS: usize = 3;
+const MAX_TILE_PAIRS: usize = 3;
 
 /// A [`Conv2d`] with stride 1 and kernels of `R x R` on a single sample, by tiles of `M x M` outputs and `N x N` points.
 pub(crate) struct SingleSampleWinograd<const N: usize, const M: usize, const R: usize> {
@@ -38,15 +39,15 @@ pub(crate) struct SingleSampleWinograd<const N: usize, const M: usize, const R: 
     dilation: usize,
     in_channels: usize,
     /// Transformed weights: `(point, pair of groups of out_channels, in_channel, group of the pair)`.
-    u: Buffer,
+    u: AlignedBuffer,
     /// One element per group of output channels.
-    bias: Buffer,
+    bias: AlignedBuffer,
     x: PaddedMap,
     y: PaddedMap,
     /// `(point, pair, group of in_channels, tile of the pair)`
-    v: Buffer,
+    v: AlignedBuffer,
     /// `(point, pair, group of out_channels, tile of the pair)`
-    m: Buffer,
+    m: AlignedBuffer,
 }
 
 impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, R> {
@@ -60,18 +61,18 @@ impl<const N: usize, const M: usize, const R: usize> SingleSampleWinograd<N, M, 
         layer: Conv2d,
         (input, output): (Shape, Shape),
         weights: &[Lanes],
-        bias: Buffer,
+        bias: AlignedBuffer,
     ) -> Self {
-        let phase = layer.phase(output);
+        let phase = layer.phase_shape(output);
         let band_rows = BAND_TILES.div_ceil(phase.width.div_ceil(M)) * M;
         let tiling = Tiling::new::<N, M, R>(input, Shape { height: phase.height.min(band_rows), ..phase });
-        let (inputs, pairs) = (layer.in_channels, output.channels.div_ceil(PAIR_LEN));
-        let stride = point_stride_in_lanes(pairs * PAIR_LEN * inputs);
+        let (inputs, pairs) = (layer.in_channels, output.channels.div_ceil(TILES_PER_PAIR));
+        let stride = point_stride_in_lanes(pairs * TILES_PER_PAIR * inputs);
         let mut u = zeros(N * N * stride);
         let (rows, _) = weights.as_chunks::<R>();
         for (kernels, g) in rows.as_chunks::<R>().0.iter().enumerate() {
             let (group, channel) = (kernels / inputs, kernels % inputs);
-            let index = (group / PAIR_LEN * inputs + channel) * PAIR_LEN + group % PAIR_LEN;
+            let index = (group / TILES_PER_PAIR * inputs + channel) * TILES_PER_PAIR + group % TILES_PER_PAIR;
             let values = dispatch!(level, simd => transform_kernels(simd, &WinogradOp::<N, M, R>::G, g));
             for (point, value) in values.as_flattened().iter().enumerate() {
                 u[point * stride + index] = *value;
@@ -121,21 +122,21 @@ fn multiply<S: Simd, V: Vector<S>>(
     products: &mut [Lanes],
 ) {
     let (inputs, outputs) = (tiling.input.channels, tiling.output.channels);
-    let (pairs, group_pairs) = (tiling.pairs(), outputs.div_ceil(PAIR_LEN));
-    let register_tiles = pairs.div_ceil(MAX_PAIRS);
-    let stride = point_stride_in_lanes(group_pairs * PAIR_LEN * channels);
+    let (pairs, group_pairs) = (tiling.tile_pair_count(), outputs.div_ceil(TILES_PER_PAIR));
+    let register_tiles = pairs.div_ceil(MAX_TILE_PAIRS);
+    let stride = point_stride_in_lanes(group_pairs * TILES_PER_PAIR * channels);
     for (point, weights) in weights.chunks_exact(stride).enumerate() {
         let weights = &weights.as_chunks().0[..group_pairs * channels];
-        let values = tiling.at_point(point, inputs, values);
+        let values = tiling.values_at_point(point, inputs, values);
         let products =
             &mut products[point * tiling.point_stride(outputs)..].as_chunks_mut().0[..pairs * outputs];
         for (index, weights) in weights.chunks(V::ELEMENTS * channels).enumerate() {
-            let first = index * V::ELEMENTS * PAIR_LEN;
+            let first = index * V::ELEMENTS * TILES_PER_PAIR;
             for tile in 0..register_tiles {
                 let (pair, count) = even_chunk(pairs, register_tiles, tile);
                 let values = &values[pair * inputs..][..count * inputs];
                 let products = &mut products[pair * outputs..][..count * outputs];
-                with_const!(P = count, [1 2] else MAX_PAIRS => if V::WIDE && weights.len() == channels {
+                with_const!(P = count, [1 2] else MAX_TILE_PAIRS => if V::WIDE && weights.len() == channels {
                     multiply_tile::<S, V, P, 1>(simd, channels, weights, values, products, first)
                 } else {
                     multiply_tile::<S, V, P, 2>(simd, channels, weights, values, products, first)
@@ -150,29 +151,29 @@ fn multiply<S: Simd, V: Vector<S>>(
 fn multiply_tile<S: Simd, V: Vector<S>, const P: usize, const G: usize>(
     simd: S,
     channels: usize,
-    weights: &[[Lanes; PAIR_LEN]],
-    values: &[[Lanes; PAIR_LEN]],
-    products: &mut [[Lanes; PAIR_LEN]],
+    weights: &[[Lanes; TILES_PER_PAIR]],
+    values: &[[Lanes; TILES_PER_PAIR]],
+    products: &mut [[Lanes; TILES_PER_PAIR]],
     first: usize,
 ) {
     let (inputs, outputs) = (values.len() / P, products.len() / P);
     let (mut kernels, mut pairs) = ([&weights[..0]; G], [&values[..0]; P]);
     for g in 0..G {
-        kernels[g] = &weights[column_position(V::ELEMENTS, g).0 * channels..][..channels];
+        kernels[g] = &weights[pair_and_tile_of_column(V::ELEMENTS, g).0 * channels..][..channels];
     }
     for p in 0..P {
         pairs[p] = &values[p * inputs..][..inputs];
     }
-    let mut sums = [[[V::splat(simd, 0.0); PAIR_LEN]; P]; G];
+    let mut sums = [[[V::splat(simd, 0.0); TILES_PER_PAIR]; P]; G];
     for group in 0..inputs {
         for lane in 0..LANES.min(channels - group * LANES) {
             let channel = group * LANES + lane;
             let mut vectors = [V::splat(simd, 0.0); G];
             for g in 0..G {
-                vectors[g] = V::load(simd, &kernels[g][channel][column_position(V::ELEMENTS, g).1..]);
+                vectors[g] = V::load(simd, &kernels[g][channel][pair_and_tile_of_column(V::ELEMENTS, g).1..]);
             }
             for p in 0..P {
-                for tile in 0..PAIR_LEN {
+                for tile in 0..TILES_PER_PAIR {
                     let value = V::splat(simd, pairs[p][group][tile].0[lane]);
                     for g in 0..G {
                         sums[g][p][tile] = vectors[g].mul_add(value, sums[g][p][tile]);
@@ -186,8 +187,8 @@ fn multiply_tile<S: Simd, V: Vector<S>, const P: usize, const G: usize>(
             let group = first + g * V::ELEMENTS + i;
             if group < outputs {
                 for p in 0..P {
-                    for tile in 0..PAIR_LEN {
-                        products[p * outputs + group][tile].store(sums[g][p][tile].element(i));
+                    for tile in 0..TILES_PER_PAIR {
+                        products[p * outputs + group][tile].store(sums[g][p][tile].extract_f32x8(i));
                     }
                 }
             }
@@ -216,12 +217,12 @@ mod tests {
         let grouped = (Shape { channels: 1, ..input }, Shape { channels: 1, ..output });
         for level in [Level::fallback(), Level::new()] {
             let mut block = WinogradOp::<6, 4, 3>::new(layer, input, output);
-            block.prepare(level, &parameters);
+            block.prepare_parameters(level, &parameters);
             let single = SingleSampleWinograd::<6, 4, 3>::new(level, layer, grouped, &weights, zeros(1));
             for point in 0..36 {
                 for (output, input) in [(0, 0), (1, 3), (2, 2)] {
                     let expected = block.u[point * point_stride_in_weights(12) + input * 3 + output];
-                    let found = single.u[point * point_stride_in_lanes(8) + input * PAIR_LEN].0[output];
+                    let found = single.u[point * point_stride_in_lanes(8) + input * TILES_PER_PAIR].0[output];
                     assert_eq!(found, expected, "{level:?}, point {point}, kernel ({output}, {input})");
                 }
             }

@@ -1,6 +1,6 @@
 //! The transforms of all tiles of a map to the Winograd domain and back.
 //!
-//! The backward pass uses the transposed transforms, so two functions with a [`Transform`] parameter cover all four cases:
+//! The backward pass uses the transposed transforms, so two functions with a [`RowTransform`] parameter cover all four cases:
 //!
 //! | | to the domain, [`transform_tiles`] | from the domain, [`inverse_transform_tiles`] |
 //! |---|---|---|
@@ -10,10 +10,10 @@
 use fearless_simd::{Simd, SimdBase, f32x8};
 
 use super::{
-    tiling::{Tiling, index_at_point},
-    transform::Transform,
+    tiling::{Tiling, tile_index_at_point},
+    transform::RowTransform,
 };
-use crate::{Shape, layout::Lanes, simd::Vector};
+use crate::{Shape, activation_layout::Lanes, simd::Vector};
 
 /// Runs `$body` for `$i` from 0 to `$end - 1`, where `$end` is at most 9.
 ///
@@ -44,7 +44,7 @@ macro_rules! unrolled {
 pub(super) fn transform_tiles<
     S: Simd,
     V: Vector<S>,
-    T: Transform<N, I>,
+    T: RowTransform<N, I>,
     const N: usize,
     const I: usize,
     const M: usize,
@@ -57,17 +57,17 @@ pub(super) fn transform_tiles<
 ) {
     // Allocated once rather than per tile, because its initialization would take a tenth of a tile's time.
     let mut rows = [[V::splat(simd, 0.0); N]; I];
-    for pair in 0..tiling.pairs() {
+    for pair in 0..tiling.tile_pair_count() {
         for (channel, plane) in map.chunks_exact(shape.height * shape.width).enumerate() {
-            for tile in tiling.tiles_of_pair(pair).step_by(V::ELEMENTS) {
+            for tile in tiling.tile_pair_range(pair).step_by(V::ELEMENTS) {
                 let position = (channel, tile);
-                if V::WIDE && tile + 1 == tiling.tiles() {
+                if V::WIDE && tile + 1 == tiling.tile_count() {
                     let rows = &mut [[f32x8::splat(simd, 0.0); N]; I];
-                    transform_vector::<S, f32x8<S>, T, N, I, M>(
+                    transform_tile_vector::<S, f32x8<S>, T, N, I, M>(
                         simd, tiling, shape, plane, domain, rows, position,
                     );
                 } else {
-                    transform_vector::<S, V, T, N, I, M>(
+                    transform_tile_vector::<S, V, T, N, I, M>(
                         simd, tiling, shape, plane, domain, &mut rows, position,
                     );
                 }
@@ -78,10 +78,10 @@ pub(super) fn transform_tiles<
 
 /// Transforms a vector of tiles of a channel; `rows` is scratch memory.
 #[inline(always)]
-fn transform_vector<
+fn transform_tile_vector<
     S: Simd,
     V: Vector<S>,
-    T: Transform<N, I>,
+    T: RowTransform<N, I>,
     const N: usize,
     const I: usize,
     const M: usize,
@@ -100,14 +100,14 @@ fn transform_vector<
         let pixels = starts.map(|start| &plane[start + u * shape.width..][..I]);
         let mut row = [zero; I];
         for v in 0..I {
-            row[v] = V::from_elements(
+            row[v] = V::from_f32x8s(
                 #[inline(always)]
                 |i| pixels[i][v].load(simd),
             );
         }
         rows[u] = T::apply(row);
     });
-    let first = index_at_point(shape.channels, channel, tile);
+    let first = tile_index_at_point(shape.channels, channel, tile);
     let stride = tiling.point_stride(shape.channels);
     unrolled!(v < N, V => {
         let mut column = [zero; I];
@@ -130,7 +130,7 @@ fn transform_vector<
 pub(super) fn inverse_transform_tiles<
     S: Simd,
     V: Vector<S>,
-    T: Transform<N, O>,
+    T: RowTransform<N, O>,
     const N: usize,
     const O: usize,
     const M: usize,
@@ -143,18 +143,18 @@ pub(super) fn inverse_transform_tiles<
     map: &mut [Lanes],
 ) {
     let mut rows = [[V::splat(simd, 0.0); O]; N];
-    for pair in 0..tiling.pairs() {
+    for pair in 0..tiling.tile_pair_count() {
         for (channel, plane) in map.chunks_exact_mut(shape.height * shape.width).enumerate() {
             let bias = bias.map(|bias| bias[channel]);
-            for tile in tiling.tiles_of_pair(pair).step_by(V::ELEMENTS) {
+            for tile in tiling.tile_pair_range(pair).step_by(V::ELEMENTS) {
                 let position = (channel, tile);
-                if V::WIDE && tile + 1 == tiling.tiles() {
+                if V::WIDE && tile + 1 == tiling.tile_count() {
                     let rows = &mut [[f32x8::splat(simd, 0.0); O]; N];
-                    inverse_transform_vector::<S, f32x8<S>, T, N, O, M>(
+                    inverse_transform_tile_vector::<S, f32x8<S>, T, N, O, M>(
                         simd, tiling, shape, bias, domain, plane, rows, position,
                     );
                 } else {
-                    inverse_transform_vector::<S, V, T, N, O, M>(
+                    inverse_transform_tile_vector::<S, V, T, N, O, M>(
                         simd, tiling, shape, bias, domain, plane, &mut rows, position,
                     );
                 }
@@ -166,10 +166,10 @@ pub(super) fn inverse_transform_tiles<
 /// Transforms a vector of tiles of a channel; `rows` is scratch memory.
 #[allow(clippy::too_many_arguments, reason = "the caller allocates the scratch memory")]
 #[inline(always)]
-fn inverse_transform_vector<
+fn inverse_transform_tile_vector<
     S: Simd,
     V: Vector<S>,
-    T: Transform<N, O>,
+    T: RowTransform<N, O>,
     const N: usize,
     const O: usize,
     const M: usize,
@@ -184,7 +184,7 @@ fn inverse_transform_vector<
     (channel, tile): (usize, usize),
 ) {
     let zero = V::splat(simd, 0.0);
-    let first = index_at_point(shape.channels, channel, tile);
+    let first = tile_index_at_point(shape.channels, channel, tile);
     let stride = tiling.point_stride(shape.channels);
     unrolled!(u < N, V => {
         let mut row = [zero; N];
@@ -208,7 +208,7 @@ fn inverse_transform_vector<
                     None => pixel.load(simd),
                     Some(bias) => f32x8::splat(simd, bias),
                 };
-                pixel.store(base + column[u].element(i));
+                pixel.store(base + column[u].extract_f32x8(i));
             }
         }
     });

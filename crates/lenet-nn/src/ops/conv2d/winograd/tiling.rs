@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use crate::{
     Shape,
-    layout::{LANES, Lanes},
+    activation_layout::{LANES, Lanes},
 };
 
 /// Number of tiles that are adjacent in memory: two [`Lanes`] are a cache line.
-pub(super) const PAIR_LEN: usize = 2;
+pub(super) const TILES_PER_PAIR: usize = 2;
 
 /// Returns the distance from one point to the next where each point has `count` elements, of which a cache line holds
 /// `line_len`.
@@ -21,12 +21,12 @@ const fn point_stride(count: usize, line_len: usize) -> usize {
 
 /// Returns the distance from one point to the next, in [`Lanes`], where each point has `count` of them.
 pub(super) const fn point_stride_in_lanes(count: usize) -> usize {
-    point_stride(count, PAIR_LEN)
+    point_stride(count, TILES_PER_PAIR)
 }
 
 /// Returns the distance from one point to the next, in numbers, of the transformed weights of `kernels` kernels.
 pub(super) const fn point_stride_in_weights(kernels: usize) -> usize {
-    point_stride(kernels, PAIR_LEN * LANES)
+    point_stride(kernels, TILES_PER_PAIR * LANES)
 }
 
 /// The tiles of a convolution: `M x M` outputs each, which depend on `N x N` inputs.
@@ -58,37 +58,37 @@ impl Tiling {
 
     /// Returns the number of tiles of a channel.
     #[inline(always)]
-    pub fn tiles(&self) -> usize {
+    pub fn tile_count(&self) -> usize {
         self.rows * self.columns
     }
 
     /// Returns the number of pairs of tiles. If the number of tiles is odd, the last pair has an unused place.
     #[inline(always)]
-    pub fn pairs(&self) -> usize {
-        self.tiles().div_ceil(PAIR_LEN)
+    pub fn tile_pair_count(&self) -> usize {
+        self.tile_count().div_ceil(TILES_PER_PAIR)
     }
 
     /// Returns the tiles of pair `pair`.
     #[inline(always)]
-    pub fn tiles_of_pair(&self, pair: usize) -> Range<usize> {
-        pair * PAIR_LEN..self.tiles().min((pair + 1) * PAIR_LEN)
+    pub fn tile_pair_range(&self, pair: usize) -> Range<usize> {
+        pair * TILES_PER_PAIR..self.tile_count().min((pair + 1) * TILES_PER_PAIR)
     }
 
     /// Returns the distance from one point to the next in a Winograd domain of `channels` channels.
     #[inline(always)]
     pub fn point_stride(&self, channels: usize) -> usize {
-        point_stride_in_lanes(channels * self.pairs() * PAIR_LEN)
+        point_stride_in_lanes(channels * self.tile_pair_count() * TILES_PER_PAIR)
     }
 
     /// Returns the values at `point` of a Winograd domain of `channels` channels: `(pair, channel)`.
     #[inline(always)]
-    pub fn at_point<'a>(
+    pub fn values_at_point<'a>(
         &self,
         point: usize,
         channels: usize,
         values: &'a [Lanes],
-    ) -> &'a [[Lanes; PAIR_LEN]] {
-        &values[point * self.point_stride(channels)..].as_chunks().0[..self.pairs() * channels]
+    ) -> &'a [[Lanes; TILES_PER_PAIR]] {
+        &values[point * self.point_stride(channels)..].as_chunks().0[..self.tile_pair_count() * channels]
     }
 
     /// Returns the index of the first pixel of `tile` in a plane of `width` columns whose tiles are `M` pixels apart.
@@ -100,14 +100,14 @@ impl Tiling {
 
 /// Returns the index of `tile` of `channel` among the values at a point.
 #[inline(always)]
-pub(super) fn index_at_point(channels: usize, channel: usize, tile: usize) -> usize {
-    (tile / PAIR_LEN * channels + channel) * PAIR_LEN + tile % PAIR_LEN
+pub(super) fn tile_index_at_point(channels: usize, channel: usize, tile: usize) -> usize {
+    (tile / TILES_PER_PAIR * channels + channel) * TILES_PER_PAIR + tile % TILES_PER_PAIR
 }
 
 /// Returns the pair of column vector `column` of a register tile and its first tile in that pair.
 ///
 /// A wide vector is a pair of tiles; a narrow one is a tile of a pair.
 #[inline(always)]
-pub(super) const fn column_position(elements: usize, column: usize) -> (usize, usize) {
-    (column * elements / PAIR_LEN, column * elements % PAIR_LEN)
+pub(super) const fn pair_and_tile_of_column(elements: usize, column: usize) -> (usize, usize) {
+    (column * elements / TILES_PER_PAIR, column * elements % TILES_PER_PAIR)
 }

@@ -2,15 +2,15 @@
 
 use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8};
 
-use super::matrices::{has_zero, input_matrix, output_matrix, pair_count, pair_row};
-use crate::{layout::Lanes, simd::Vector};
+use super::matrices::{has_zero_point, input_matrix, output_matrix, pair_row_index, point_pair_count};
+use crate::{activation_layout::Lanes, simd::Vector};
 
 /// A linear map from a row of `I` values to `N` points, and its transpose.
 ///
 /// Both directions compute the terms of a pair of points `p, -p` once: with `even` and `odd` the sums over the even and
 /// over the odd powers, the value at `p` is `even + odd` and that at `-p` is `even - odd`. All coefficients are
 /// compile-time constants, so multiplications by 0 and 1 generate no code.
-pub(super) trait Transform<const N: usize, const I: usize> {
+pub(super) trait RowTransform<const N: usize, const I: usize> {
     const MATRIX: [[f32; I]; N];
 
     /// Returns `MATRIX * row`.
@@ -18,11 +18,11 @@ pub(super) trait Transform<const N: usize, const I: usize> {
     fn apply<S: Simd, V: Vector<S>>(row: [V; I]) -> [V; N] {
         let dot = |point: usize, parity: usize| dot_every_second(&Self::MATRIX[point], &row, parity);
         let mut values = [row[0]; N];
-        if has_zero::<N>() {
+        if has_zero_point::<N>() {
             values[0] = dot(0, 0);
         }
-        for pair in 0..pair_count::<N>() {
-            let point = pair_row::<N>(pair);
+        for pair in 0..point_pair_count::<N>() {
+            let point = pair_row_index::<N>(pair);
             let (even, odd) = (dot(point, 0), dot(point, 1));
             values[point] = even + odd;
             values[point + 1] = even - odd;
@@ -35,18 +35,19 @@ pub(super) trait Transform<const N: usize, const I: usize> {
     #[inline(always)]
     fn apply_transposed<S: Simd, V: Vector<S>>(values: [V; N]) -> [V; I] {
         let mut halves = [[values[0]; N]; 2];
-        for pair in 0..pair_count::<N>() {
-            let point = pair_row::<N>(pair);
+        for pair in 0..point_pair_count::<N>() {
+            let point = pair_row_index::<N>(pair);
             halves[0][pair] = values[point] + values[point + 1];
             halves[1][pair] = values[point] - values[point + 1];
         }
         let mut row = [values[0]; I];
         for power in 0..I {
             let mut sum = None;
-            for pair in 0..pair_count::<N>() {
-                sum = add_product(sum, Self::MATRIX[pair_row::<N>(pair)][power], halves[power % 2][pair]);
+            for pair in 0..point_pair_count::<N>() {
+                sum =
+                    add_product(sum, Self::MATRIX[pair_row_index::<N>(pair)][power], halves[power % 2][pair]);
             }
-            if has_zero::<N>() {
+            if has_zero_point::<N>() {
                 sum = add_product(sum, Self::MATRIX[0][power], values[0]);
             }
             sum = add_product(sum, Self::MATRIX[N - 1][power], values[N - 1]);
@@ -89,14 +90,14 @@ fn add_product<S: Simd, V: Vector<S>>(sum: Option<V>, factor: f32, value: V) -> 
 /// `B'`, the transform of tiles of the input.
 pub(super) struct InputTransform;
 
-impl<const N: usize> Transform<N, N> for InputTransform {
+impl<const N: usize> RowTransform<N, N> for InputTransform {
     const MATRIX: [[f32; N]; N] = input_matrix();
 }
 
 /// `A`, whose transpose yields tiles of the output.
 pub(super) struct OutputTransform;
 
-impl<const N: usize, const M: usize> Transform<N, M> for OutputTransform {
+impl<const N: usize, const M: usize> RowTransform<N, M> for OutputTransform {
     const MATRIX: [[f32; M]; N] = output_matrix();
 }
 

@@ -8,17 +8,17 @@ use crate::{
 };
 
 /// Height and width of the canvas that a page is drawn on, in pixels.
-pub const CANVAS_SIDE: usize = super::SIDE + 2 * super::MARGIN;
+pub const CANVAS_SIDE: usize = super::PATCH_SIDE + 2 * super::PATCH_MARGIN;
 
 /// One kind of marks on the canvas.
-pub struct Layer {
+pub struct MarkLayer {
     /// `(row, column)`: the fraction of the pixel that is covered, 0 to 1.
     pub coverage: Vec<f32>,
     /// `(row, column)`: the fraction of the light that is absorbed, 0 to 1.
     pub darkness: Vec<f32>,
 }
 
-impl Layer {
+impl MarkLayer {
     /// Returns a layer without marks.
     pub fn new() -> Self {
         let [coverage, darkness] = [0; 2].map(|_| vec![0.0; CANVAS_SIDE * CANVAS_SIDE]);
@@ -31,9 +31,9 @@ impl Layer {
         self.darkness[at] = self.darkness[at].max(coverage * darkness);
     }
 
-    /// Draws strokes, polylines through points `[x, y]` of the canvas, with a round pen of `radius` pixels. What is outside the canvas
-    /// is not drawn.
-    pub fn strokes(&mut self, mut strokes: Vec<Vec<[f32; 2]>>, radius: f32, darkness: f32) {
+    /// Draws strokes, polylines through points `[x, y]` of the canvas, with a round pen of `radius` pixels. What is outside
+    /// the canvas is not drawn.
+    pub fn draw_strokes(&mut self, mut strokes: Vec<Vec<[f32; 2]>>, radius: f32, darkness: f32) {
         let range = |axis: usize| {
             let coordinates = || strokes.iter().flatten().map(move |point| point[axis]);
             let limit = |at: f32| at.clamp(0.0, CANVAS_SIDE as f32) as usize;
@@ -56,14 +56,14 @@ impl Layer {
     }
 
     /// Removes the marks where `keeps` is false.
-    pub fn mask(&mut self, keeps: impl Fn(usize) -> bool) {
+    pub fn retain_marks(&mut self, keeps: impl Fn(usize) -> bool) {
         for at in (0..self.coverage.len()).filter(|&at| !keeps(at)) {
             (self.coverage[at], self.darkness[at]) = (0.0, 0.0);
         }
     }
 
     /// Draws a straight line between two points `[x, y]` of the canvas, which may be outside.
-    pub fn rule(&mut self, [from, to]: [[f32; 2]; 2], style: &RuleStyle) {
+    pub fn draw_rule(&mut self, [from, to]: [[f32; 2]; 2], style: &RuleStyle) {
         // Along the axis of the longer extent, each position covers a few pixels across.
         let along = usize::from((to[1] - from[1]).abs() > (to[0] - from[0]).abs());
         let (from, to) = if from[along] < to[along] { (from, to) } else { (to, from) };
@@ -78,7 +78,7 @@ impl Layer {
         for position in from[along].floor().max(0.0) as usize..end {
             let distance = position as f32 + 0.5 - from[along];
             // A line that is thinner than a pixel is paler.
-            let strength = style.pattern.strength(position) * style.width.min(1.0);
+            let strength = style.pattern.visibility_at(position) * style.width.min(1.0);
             if strength == 0.0 {
                 continue;
             }
@@ -105,16 +105,16 @@ pub struct RuleStyle {
     pub width: f32,
     /// The fraction of the light that the rule absorbs, 0 to 1.
     pub darkness: f32,
-    /// Distance in pixels of the middle of a rule across the canvas from the straight line between its ends, as on paper that is not
-    /// flat.
+    /// Distance in pixels of the middle of a rule across the canvas from the straight line between its ends, as on paper
+    /// that is not flat.
     pub bow: f32,
     /// Gaps.
-    pub pattern: Pattern,
+    pub pattern: GapPattern,
 }
 
 /// Gaps of a rule.
 #[derive(Debug, Clone, Copy)]
-pub enum Pattern {
+pub enum GapPattern {
     /// No gaps.
     Solid,
     /// Dots or dashes.
@@ -131,7 +131,7 @@ pub enum Pattern {
     },
 }
 
-impl Pattern {
+impl GapPattern {
     /// Returns a random pattern for a rule of a width in pixels, mostly without gaps.
     pub fn random(width: f32, random: &mut impl Rng) -> Self {
         match uniform_below(10, random) {
@@ -145,7 +145,7 @@ impl Pattern {
     }
 
     /// Returns the fraction of the rule that is visible at a position along it.
-    fn strength(self, position: usize) -> f32 {
+    fn visibility_at(self, position: usize) -> f32 {
         match self {
             Self::Solid => 1.0,
             Self::Dashed { period, dash } => f32::from(u8::from(position % period < dash)),
@@ -167,13 +167,13 @@ mod tests {
     use super::*;
 
     fn style(width: f32) -> RuleStyle {
-        RuleStyle { width, darkness: 0.5, bow: 0.0, pattern: Pattern::Solid }
+        RuleStyle { width, darkness: 0.5, bow: 0.0, pattern: GapPattern::Solid }
     }
 
     #[test]
     fn rules_cover_their_width_and_length() {
-        let mut layer = Layer::new();
-        layer.rule([[10.0, 20.5], [100.0, 20.5]], &style(3.0));
+        let mut layer = MarkLayer::new();
+        layer.draw_rule([[10.0, 20.5], [100.0, 20.5]], &style(3.0));
         let at = |x: usize, y: usize| layer.coverage[y * CANVAS_SIDE + x];
         assert_eq!([18, 19, 20, 21, 22].map(|y| at(50, y)), [0.0, 1.0, 1.0, 1.0, 0.0]);
         assert_eq!([9, 10, 99, 100].map(|x| at(x, 20)), [0.0, 1.0, 1.0, 0.0]);
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn sloped_rules_have_the_same_width_across() {
         for (from, to) in [([0.0, 30.0], [128.0, 60.0]), ([90.0, 128.0], [40.0, 0.0])] {
-            let mut layer = Layer::new();
-            layer.rule([from, to], &style(4.0));
+            let mut layer = MarkLayer::new();
+            layer.draw_rule([from, to], &style(4.0));
             let length = (to[0] - from[0]).hypot(to[1] - from[1]);
             let area = layer.coverage.iter().sum::<f32>();
             assert!((area / length - 4.0).abs() < 0.1, "{}", area / length);
@@ -194,18 +194,19 @@ mod tests {
 
     #[test]
     fn patterns_have_gaps() {
-        let visible = |pattern: Pattern| (0..1000).map(|at| pattern.strength(at)).sum::<f32>() / 1000.0;
-        assert_eq!(visible(Pattern::Solid), 1.0);
-        assert_eq!(visible(Pattern::Dashed { period: 5, dash: 2 }), 0.4);
-        assert!((0.5..0.9).contains(&visible(Pattern::Broken { seed: 7 })));
+        let visible =
+            |pattern: GapPattern| (0..1000).map(|at| pattern.visibility_at(at)).sum::<f32>() / 1000.0;
+        assert_eq!(visible(GapPattern::Solid), 1.0);
+        assert_eq!(visible(GapPattern::Dashed { period: 5, dash: 2 }), 0.4);
+        assert!((0.5..0.9).contains(&visible(GapPattern::Broken { seed: 7 })));
     }
 
     #[test]
     fn strokes_outside_the_canvas_are_not_drawn() {
-        let mut layer = Layer::new();
-        layer.strokes(vec![vec![[-50.0, -50.0], [-9.0, 200.0]], vec![]], 5.0, 1.0);
+        let mut layer = MarkLayer::new();
+        layer.draw_strokes(vec![vec![[-50.0, -50.0], [-9.0, 200.0]], vec![]], 5.0, 1.0);
         assert!(layer.coverage.iter().all(|&coverage| coverage == 0.0));
-        layer.strokes(vec![vec![[-50.0, 64.0], [400.0, 64.0]]], 2.0, 1.0);
+        layer.draw_strokes(vec![vec![[-50.0, 64.0], [400.0, 64.0]]], 2.0, 1.0);
         assert!((layer.coverage.iter().sum::<f32>() - 4.0 * CANVAS_SIDE as f32).abs() < 1.0);
     }
 }

@@ -16,9 +16,9 @@ use rand_pcg::{
 };
 
 use self::{
-    layer::{CANVAS_SIDE, Layer, Pattern, RuleStyle},
-    layout::{Layout, Sheet, rule_style},
-    writing::Writing,
+    layer::{CANVAS_SIDE, GapPattern, MarkLayer, RuleStyle},
+    layout::{Layout, PageCanvas, random_rule_style},
+    writing::WritingStyle,
 };
 use crate::{
     Dataset,
@@ -27,33 +27,35 @@ use crate::{
 };
 
 /// Height and width of a patch in pixels.
-pub const SIDE: usize = 96;
+pub const PATCH_SIDE: usize = 96;
 /// What a pixel may be, in the order of the targets: ink of a pen, and rules.
-pub const LABELS: [&str; 2] = ["ink", "rule"];
+pub const LABEL_NAMES: [&str; 2] = ["ink", "rule"];
 /// Border around a patch on the canvas, so that the patch looks like a part of a larger page: the radius of the window of
 /// [`local_contrast`], and a pixel more.
-const MARGIN: usize = 16;
+const PATCH_MARGIN: usize = 16;
 /// Coverage of a pixel for which the target is 1. Pixels at the edges of strokes have targets between 0 and 1. With a lower
 /// coverage than 1, strokes that are thinner than a pixel are not lost.
-const FULL_COVERAGE: f32 = 0.7;
+const SATURATION_COVERAGE: f32 = 0.7;
 
 /// A part of a synthetic page, and what each of its pixels shows.
 ///
-/// Ink is handwriting: digits, letters and scribbles. Rules are straight lines: of ruled and squared paper, underlines, boxes, combs,
-/// tables, and bars at the edge of the picture. A pixel may be both where they cross, and neither on plain paper.
+/// Ink is handwriting: digits, letters and scribbles. Rules are straight lines: of ruled and squared paper, underlines,
+/// boxes, combs, tables, and bars at the edge of the picture. A pixel may be both where they cross, and neither on plain
+/// paper.
 ///
-/// In some patches the picture ends before the patch does. As the recognizer does, they repeat the pixels at the edge of the picture.
+/// In some patches the picture ends before the patch does. As the recognizer does, they repeat the pixels at the edge of the
+/// picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PagePatch {
     /// `(row, column)`: the [local contrast](local_contrast) of the gray levels.
     pub pixels: Vec<u8>,
-    /// `(label, row, column)`: the probability of each of [`LABELS`].
+    /// `(label, row, column)`: the probability of each of [`LABEL_NAMES`].
     pub targets: Vec<f32>,
 }
 
 impl PagePatch {
-    /// Draws a patch. All random numbers follow from `key`. Most digits of the page are images of `digits`, and all of them are drawn
-    /// with a pen if there are none.
+    /// Draws a patch. All random numbers follow from `key`. Most digits of the page are images of `digits`, and all of them
+    /// are drawn with a pen if there are none.
     pub fn draw(key: u64, digits: &Dataset) -> Self {
         let mut random = Pcg64Mcg::seed_from_u64(key);
         Page::draw(Layout::random(&mut random), digits, &mut random).patch()
@@ -72,21 +74,22 @@ struct Page {
 impl Page {
     /// Draws a page of a layout on the canvas.
     fn draw(layout: Layout, digits: &Dataset, random: &mut impl Rng) -> Self {
-        let mut writing = Writing::random(random);
-        let style = rule_style(&mut writing, random);
-        let frame = Frame::random(random);
-        let mut sheet = Sheet { digits, frame, writing, style, ink: Layer::new(), rules: Layer::new() };
-        let digit_box = sheet.draw(layout, random);
+        let mut writing = WritingStyle::random(random);
+        let style = random_rule_style(&mut writing, random);
+        let frame = PageRotation::random(random);
+        let mut canvas =
+            PageCanvas { digits, frame, writing, style, ink: MarkLayer::new(), rules: MarkLayer::new() };
+        let digit_box = canvas.draw(layout, random);
         let visible = match digit_box {
-            Some(digit_box) => tight(digit_box, random),
-            None => visible(random),
+            Some(digit_box) => tight_crop(digit_box, random),
+            None => random_visible_range(random),
         };
         if chance(0.12, random) {
-            edge_bars(&mut sheet, &visible, random);
+            draw_edge_bars(&mut canvas, &visible, random);
         }
-        let light = paper::light(&mut sheet, random);
-        let gray = paper::photograph(&sheet, light, random);
-        Self { gray, ink: sheet.ink.coverage, rules: sheet.rules.coverage, visible }
+        let light = paper::paper_light(&mut canvas, random);
+        let gray = paper::photograph(&canvas, light, random);
+        Self { gray, ink: canvas.ink.coverage, rules: canvas.rules.coverage, visible }
     }
 
     /// Cuts the patch from the middle of the canvas, and normalizes it.
@@ -105,13 +108,15 @@ impl Page {
         let contrast = local_contrast(&picture);
         // The nearest positions that the picture shows.
         let [columns, rows] = [columns, rows].map(|range| {
-            (MARGIN..MARGIN + SIDE).map(|at| at.clamp(range.start, range.end - 1)).collect::<Vec<_>>()
+            (PATCH_MARGIN..PATCH_MARGIN + PATCH_SIDE)
+                .map(|at| at.clamp(range.start, range.end - 1))
+                .collect::<Vec<_>>()
         });
         let positions = || rows.iter().flat_map(|&y| columns.iter().map(move |&x| (x, y)));
         let [left, top] = [0, 1].map(|axis| self.visible[axis].start);
         let pixels = positions().map(|(x, y)| contrast.row(y - top)[x - left]).collect();
         let layers = [&self.ink, &self.rules];
-        let target = |coverage: f32| (coverage / FULL_COVERAGE).min(1.0);
+        let target = |coverage: f32| (coverage / SATURATION_COVERAGE).min(1.0);
         let targets = layers
             .iter()
             .flat_map(|layer| positions().map(move |(x, y)| target(layer[y * CANVAS_SIDE + x])))
@@ -122,12 +127,12 @@ impl Page {
 
 /// A rotation of the page about the middle of the canvas.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+struct PageRotation {
     sin: f32,
     cos: f32,
 }
 
-impl Frame {
+impl PageRotation {
     /// Returns a rotation by up to 12 degrees; half of them are below one degree.
     fn random(random: &mut impl Rng) -> Self {
         let max_degrees: f32 = if chance(0.5, random) { 1.0 } else { 12.0 };
@@ -148,17 +153,18 @@ impl Frame {
     }
 }
 
-/// Returns the columns and rows that a picture shows: mostly the whole canvas, so that the patch is from the middle of a large picture.
-fn visible(random: &mut impl Rng) -> [Range<usize>; 2] {
+/// Returns the columns and rows that a picture shows: mostly the whole canvas, so that the patch is from the middle of a
+/// large picture.
+fn random_visible_range(random: &mut impl Rng) -> [Range<usize>; 2] {
     [0; 2].map(|_| {
         let mut range = 0..CANVAS_SIDE;
         if chance(0.2, random) {
             // The edge of the picture is in the patch, or is that of the patch.
-            let inside = if chance(0.3, random) { 0 } else { uniform_below(SIDE / 3, random) };
+            let inside = if chance(0.3, random) { 0 } else { uniform_below(PATCH_SIDE / 3, random) };
             if chance(0.5, random) {
-                range.start = MARGIN + inside;
+                range.start = PATCH_MARGIN + inside;
             } else {
-                range.end = MARGIN + SIDE - inside;
+                range.end = PATCH_MARGIN + PATCH_SIDE - inside;
             }
         }
         range
@@ -166,7 +172,7 @@ fn visible(random: &mut impl Rng) -> [Range<usize>; 2] {
 }
 
 /// Returns the columns and rows of a picture around a box with a narrow margin.
-fn tight([left, top, right, bottom]: [f32; 4], random: &mut impl Rng) -> [Range<usize>; 2] {
+fn tight_crop([left, top, right, bottom]: [f32; 4], random: &mut impl Rng) -> [Range<usize>; 2] {
     let margin = if chance(0.4, random) { 0.0 } else { uniform(0.0, 8.0, random) };
     [(left, right), (top, bottom)].map(|(start, end)| {
         let limit = |at: f32| at.clamp(0.0, CANVAS_SIDE as f32 - 1.0) as usize;
@@ -175,7 +181,7 @@ fn tight([left, top, right, bottom]: [f32; 4], random: &mut impl Rng) -> [Range<
 }
 
 /// Draws bars along edges of the picture, as of a frame or a table from which a cell was cropped.
-fn edge_bars(sheet: &mut Sheet, [columns, rows]: &[Range<usize>; 2], random: &mut impl Rng) {
+fn draw_edge_bars(canvas: &mut PageCanvas, [columns, rows]: &[Range<usize>; 2], random: &mut impl Rng) {
     let [left, right, top, bottom] = [columns.start, columns.end, rows.start, rows.end].map(|at| at as f32);
     for edge in 0..4 {
         if !chance(0.4, random) {
@@ -183,7 +189,7 @@ fn edge_bars(sheet: &mut Sheet, [columns, rows]: &[Range<usize>; 2], random: &mu
         }
         let width = log_uniform(1.0, 12.0, random);
         let darkness = uniform(0.3, 0.95, random);
-        let style = RuleStyle { width, darkness, bow: 0.0, pattern: Pattern::Solid };
+        let style = RuleStyle { width, darkness, bow: 0.0, pattern: GapPattern::Solid };
         // A part of the bar may be outside the picture.
         let [a, b] = [0; 2].map(|_| width * uniform(-0.3, 0.6, random));
         let line = match edge {
@@ -192,7 +198,7 @@ fn edge_bars(sheet: &mut Sheet, [columns, rows]: &[Range<usize>; 2], random: &mu
             2 => [[left, top + a], [right, top + b]],
             _ => [[left, bottom - a], [right, bottom - b]],
         };
-        sheet.rules.rule(line, &style);
+        canvas.rules.draw_rule(line, &style);
     }
 }
 
@@ -202,7 +208,7 @@ mod tests {
 
     /// Returns the mean level of the pixels for which `target` holds, or `None` if there are fewer than 50.
     fn mean_level(patch: &PagePatch, label: usize, has_target: impl Fn(f32) -> bool) -> Option<f32> {
-        let targets = &patch.targets[label * SIDE * SIDE..][..SIDE * SIDE];
+        let targets = &patch.targets[label * PATCH_SIDE * PATCH_SIDE..][..PATCH_SIDE * PATCH_SIDE];
         let levels = patch.pixels.iter().zip(targets).filter(|(_, target)| has_target(**target));
         let (sum, count) =
             levels.fold((0.0, 0), |(sum, count), (&level, _)| (sum + f32::from(level), count + 1));
@@ -236,11 +242,14 @@ mod tests {
     fn targets_are_where_the_marks_are() {
         let digits = super::super::test_digits();
         for layout in Layout::ALL.map(|(layout, _)| layout) {
-            for (label, name) in LABELS.iter().enumerate() {
+            for (label, name) in LABEL_NAMES.iter().enumerate() {
                 let (mut darker, mut total) = (0, 0);
                 for key in 0..120 {
                     let patch = Page::draw(layout, &digits, &mut Pcg64Mcg::seed_from_u64(key)).patch();
-                    assert_eq!((patch.pixels.len(), patch.targets.len()), (SIDE * SIDE, 2 * SIDE * SIDE));
+                    assert_eq!(
+                        (patch.pixels.len(), patch.targets.len()),
+                        (PATCH_SIDE * PATCH_SIDE, 2 * PATCH_SIDE * PATCH_SIDE)
+                    );
                     assert!(patch.targets.iter().all(|target| (0.0..=1.0).contains(target)));
                     let [marks, rest] = [
                         mean_level(&patch, label, |target| target == 1.0),

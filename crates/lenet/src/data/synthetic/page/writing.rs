@@ -3,9 +3,9 @@
 use rand_pcg::rand_core::Rng;
 
 use super::{
-    super::glyphs::{Glyph, PenPath, letter_path, scrawl_path},
-    Frame,
-    layer::{CANVAS_SIDE, Layer},
+    super::glyphs::{DigitGlyph, PenPath, letter_path, scrawl_path},
+    PageRotation,
+    layer::{CANVAS_SIDE, MarkLayer},
 };
 use crate::{
     Dataset, SIDE,
@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// Height of a digit in an image of the dataset in pixels, because MNIST's were scaled to fit 20x20.
-const DIGIT_HEIGHT_PX: f32 = 20.0;
+const MNIST_DIGIT_HEIGHT_PX: f32 = 20.0;
 /// Height of a digit of a [`PenPath`] in its units.
 const PATH_HEIGHT: f32 = 9.0;
 
 /// The hand and the pen that a page is written with.
-pub struct Writing {
+pub struct WritingStyle {
     /// Height of a digit in pixels.
     pub height: f32,
     /// Width of the strokes relative to the height.
@@ -31,7 +31,7 @@ pub struct Writing {
     others: f32,
 }
 
-impl Writing {
+impl WritingStyle {
     /// Returns a random hand and pen.
     pub fn random(random: &mut impl Rng) -> Self {
         let height = log_uniform(10.0, 110.0, random);
@@ -45,33 +45,36 @@ impl Writing {
         Self { height, stroke: stroke.max(1.0 / height), darkness, glyphs, others }
     }
 
-    /// Returns a random digit or other mark.
-    pub fn mark(&self, digits: &Dataset, random: &mut impl Rng) -> Mark {
+    /// Returns a random digit or other character.
+    pub fn random_character(&self, digits: &Dataset, random: &mut impl Rng) -> Character {
         let height = self.height * uniform(0.8, 1.15, random);
         let stroke = self.stroke * uniform(0.85, 1.15, random);
         let darkness = self.darkness * uniform(0.8, 1.0, random);
         let (scale, shape) = if chance(self.others, random) {
             let scale = height / PATH_HEIGHT * uniform(0.5, 1.2, random);
             let path = if chance(0.7, random) { letter_path(random) } else { scrawl_path(random) };
-            (scale, Shape::Path(path))
+            (scale, CharacterShape::Path(path))
         } else if chance(self.glyphs, random) || digits.is_empty() {
-            (height / PATH_HEIGHT, Shape::Path(Glyph::random(random).path(random)))
+            (height / PATH_HEIGHT, CharacterShape::Path(DigitGlyph::random(random).path(random)))
         } else {
             let index = uniform_below(digits.len(), random);
             (
-                height / DIGIT_HEIGHT_PX,
-                Shape::Digit(Thickened::new(digits.image(index), DIGIT_HEIGHT_PX * stroke)),
+                height / MNIST_DIGIT_HEIGHT_PX,
+                CharacterShape::Digit(RestrokedDigit::new(
+                    digits.image(index),
+                    MNIST_DIGIT_HEIGHT_PX * stroke,
+                )),
             )
         };
         let (stretch, slant) = (uniform(0.85, 1.2, random), uniform(-0.2, 0.2, random));
-        let stretch = if matches!(shape, Shape::Digit(_)) { stretch } else { 1.0 };
-        Mark { shape, scale, stretch, slant, stroke_px: (stroke * height).max(1.0), darkness }
+        let stretch = if matches!(shape, CharacterShape::Digit(_)) { stretch } else { 1.0 };
+        Character { shape, scale, stretch, slant, stroke_px: (stroke * height).max(1.0), darkness }
     }
 }
 
 /// A digit, letter or scribble to draw.
-pub struct Mark {
-    shape: Shape,
+pub struct Character {
+    shape: CharacterShape,
     /// Pixels of the canvas for one pixel or unit of the shape.
     scale: f32,
     /// Ratio of the scale across to that down.
@@ -83,17 +86,17 @@ pub struct Mark {
     darkness: f32,
 }
 
-enum Shape {
-    Digit(Thickened),
+enum CharacterShape {
+    Digit(RestrokedDigit),
     Path(PenPath),
 }
 
-impl Mark {
-    /// Returns the bounding box `[left, top, right, bottom]` without the slant, in pixels relative to the mark's origin.
+impl Character {
+    /// Returns the bounding box `[left, top, right, bottom]` without the slant, in pixels relative to the character's origin.
     pub fn bounds(&self) -> [f32; 4] {
         let [left, top, right, bottom] = match &self.shape {
-            Shape::Digit(digit) => digit.bounds,
-            Shape::Path(path) => {
+            CharacterShape::Digit(digit) => digit.bounds,
+            CharacterShape::Path(path) => {
                 let points = path.strokes.iter().flatten();
                 let radius = 0.5 * self.stroke_px / self.scale;
                 points.fold(
@@ -113,22 +116,28 @@ impl Mark {
         [across * left, self.scale * top, across * right, self.scale * bottom]
     }
 
-    /// Draws the mark with its origin at a point `[u, v]` of the page.
-    pub fn draw(&self, layer: &mut Layer, frame: &Frame, origin: [f32; 2]) {
+    /// Draws the character with its origin at a point `[u, v]` of the page.
+    pub fn draw(&self, layer: &mut MarkLayer, frame: &PageRotation, origin: [f32; 2]) {
         match &self.shape {
-            Shape::Digit(digit) => self.draw_digit(digit, layer, frame, origin),
-            Shape::Path(path) => {
+            CharacterShape::Digit(digit) => self.draw_digit(digit, layer, frame, origin),
+            CharacterShape::Path(path) => {
                 let to_canvas = |&[x, y]: &[f32; 2]| {
                     let (u, v) = (self.scale * (x - self.slant * y), self.scale * y);
                     frame.to_canvas([origin[0] + u, origin[1] + v])
                 };
                 let strokes = path.strokes.iter().map(|points| points.iter().map(to_canvas).collect());
-                layer.strokes(strokes.collect(), 0.5 * self.stroke_px, self.darkness);
+                layer.draw_strokes(strokes.collect(), 0.5 * self.stroke_px, self.darkness);
             }
         }
     }
 
-    fn draw_digit(&self, digit: &Thickened, layer: &mut Layer, frame: &Frame, origin: [f32; 2]) {
+    fn draw_digit(
+        &self,
+        digit: &RestrokedDigit,
+        layer: &mut MarkLayer,
+        frame: &PageRotation,
+        origin: [f32; 2],
+    ) {
         let Self { scale, stretch, slant, darkness, .. } = *self;
         let [left, top, right, bottom] = self.bounds().map(|bound| 1.1 * bound);
         // The enlarged image is soft. A threshold with a slope makes its edges as sharp as those of a pen.
@@ -164,14 +173,14 @@ const BORDER: usize = 5;
 const BORDERED_SIDE: usize = SIDE + 2 * BORDER;
 
 /// An image of the dataset with strokes of another width.
-struct Thickened {
+struct RestrokedDigit {
     /// `(row, column)`, 0 to 1.
     values: Vec<f32>,
     /// The bounding box `[left, top, right, bottom]` of the ink, relative to the middle of the image.
     bounds: [f32; 4],
 }
 
-impl Thickened {
+impl RestrokedDigit {
     /// Changes the strokes of `image` to a width in pixels, as far as that leaves a legible digit.
     fn new(image: &[u8], stroke_px: f32) -> Self {
         let mut bordered = vec![0.0; BORDERED_SIDE * BORDERED_SIDE];
@@ -180,17 +189,17 @@ impl Thickened {
                 *value = f32::from(pixel) / 255.0;
             }
         }
-        let width = stroke_width(&bordered);
+        let width = mean_stroke_width(&bordered);
         // Strokes thinner than 1.8 pixels would break.
         let min_radius = -((width - 1.8) / 2.0).clamp(0.0, 1.0);
         let radius = ((stroke_px - width) / 2.0).clamp(min_radius, BORDER as f32 - 1.0);
         let values = if radius > 0.0 {
-            spread(&bordered, radius)
+            disk_dilation(&bordered, radius)
         } else {
             let complement = |values: &[f32]| values.iter().map(|value| 1.0 - value).collect::<Vec<_>>();
-            complement(&spread(&complement(&bordered), -radius))
+            complement(&disk_dilation(&complement(&bordered), -radius))
         };
-        let values = smooth(&values);
+        let values = binomial_blur(&values);
         let inked = |at: &usize| values[*at] > 0.5;
         let mut bounds = [f32::MAX, f32::MAX, f32::MIN, f32::MIN];
         for at in (0..values.len()).filter(inked) {
@@ -229,7 +238,7 @@ impl Thickened {
 }
 
 /// Returns the mean width of the strokes of an image in pixels: twice the area of a long stroke is its width times its perimeter.
-fn stroke_width(values: &[f32]) -> f32 {
+fn mean_stroke_width(values: &[f32]) -> f32 {
     let area: f32 = values.iter().sum();
     let across = values.iter().zip(&values[1..]).map(|(a, b)| (a - b).abs()).sum::<f32>();
     let down = values.iter().zip(&values[BORDERED_SIDE..]).map(|(a, b)| (a - b).abs()).sum::<f32>();
@@ -239,7 +248,7 @@ fn stroke_width(values: &[f32]) -> f32 {
 }
 
 /// Blurs an image by the weights 1, 2 and 1 along each axis, because level sets of a sharp image are jagged.
-fn smooth(values: &[f32]) -> Vec<f32> {
+fn binomial_blur(values: &[f32]) -> Vec<f32> {
     let along = |values: &[f32], stride: usize| {
         let mut smooth = values.to_vec();
         for (at, smooth) in smooth.iter_mut().enumerate().take(values.len() - stride).skip(stride) {
@@ -250,9 +259,9 @@ fn smooth(values: &[f32]) -> Vec<f32> {
     along(&along(values, 1), BORDERED_SIDE)
 }
 
-/// Returns the maximum over a disk around each pixel, a grayscale dilation. The disk's edge is antialiased, so that the radius need
-/// not be an integer.
-fn spread(values: &[f32], radius: f32) -> Vec<f32> {
+/// Returns the maximum over a disk around each pixel, a grayscale dilation. The disk's edge is antialiased, so that the
+/// radius need not be an integer.
+fn disk_dilation(values: &[f32], radius: f32) -> Vec<f32> {
     let reach = radius.ceil() as isize;
     let offsets = (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| (dx, dy)));
     let disk: Vec<(isize, f32)> = offsets
@@ -284,7 +293,7 @@ mod tests {
             .map(|i| if (12..16).contains(&(i % SIDE)) && (4..24).contains(&(i / SIDE)) { 255 } else { 0 })
             .collect();
         for (wanted, expected) in [(2.2, 1.8..3.2), (4.0, 3.0..4.6), (6.0, 5.4..7.0), (9.0, 7.5..10.0)] {
-            let digit = Thickened::new(&image, wanted);
+            let digit = RestrokedDigit::new(&image, wanted);
             let width: f32 = (0..SIDE).map(|x| digit.sample(x as f32 - 13.5, 0.25)).sum();
             assert!(expected.contains(&width), "{wanted}: {width}");
         }

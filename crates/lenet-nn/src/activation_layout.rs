@@ -47,14 +47,14 @@ impl Lanes {
 
 /// A vector of [`Lanes`] that begins at a cache line, so that the 64-byte loads of wide kernels do not straddle lines.
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub(crate) struct AlignedBuffer {
     /// One element longer than the buffer, which leaves room to align its start without `unsafe`.
     storage: Vec<Lanes>,
     start: usize,
     len: usize,
 }
 
-impl Clone for Buffer {
+impl Clone for AlignedBuffer {
     /// Copies the elements to a new aligned buffer. A derived `Clone` would keep `start`, which is wrong where the new
     /// allocation is aligned otherwise.
     fn clone(&self) -> Self {
@@ -64,7 +64,7 @@ impl Clone for Buffer {
     }
 }
 
-impl Deref for Buffer {
+impl Deref for AlignedBuffer {
     type Target = [Lanes];
 
     fn deref(&self) -> &[Lanes] {
@@ -72,21 +72,21 @@ impl Deref for Buffer {
     }
 }
 
-impl DerefMut for Buffer {
+impl DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [Lanes] {
         &mut self.storage[self.start..][..self.len]
     }
 }
 
 /// Returns a buffer of `len` zeroed elements.
-pub(crate) fn zeros(len: usize) -> Buffer {
+pub(crate) fn zeros(len: usize) -> AlignedBuffer {
     let storage = vec![Lanes::default(); len + 1];
     let start = storage.as_ptr().align_offset(2 * size_of::<Lanes>()).min(1);
-    Buffer { storage, start, len }
+    AlignedBuffer { storage, start, len }
 }
 
 /// Converts rows of `len` values to the layout of one sample: `(row / 8, value, lane = row % 8)`, with zeros after the last row.
-pub(crate) fn channel_groups(rows: &[f32], len: usize) -> Buffer {
+pub(crate) fn to_channel_groups(rows: &[f32], len: usize) -> AlignedBuffer {
     let mut lanes = zeros((rows.len() / len).div_ceil(LANES) * len);
     for (i, row) in rows.chunks_exact(len).enumerate() {
         for (lanes, value) in lanes[i / LANES * len..].iter_mut().zip(row) {
@@ -97,7 +97,7 @@ pub(crate) fn channel_groups(rows: &[f32], len: usize) -> Buffer {
 }
 
 /// Returns the number of blocks that hold `samples` samples.
-pub fn blocks(samples: usize) -> usize {
+pub fn block_count(samples: usize) -> usize {
     samples.div_ceil(LANES)
 }
 
@@ -107,9 +107,10 @@ mod tests {
 
     #[test]
     fn clones_stay_aligned() {
-        let is_aligned = |buffer: &Buffer| buffer.as_ptr().addr().is_multiple_of(2 * size_of::<Lanes>());
+        let is_aligned =
+            |buffer: &AlignedBuffer| buffer.as_ptr().addr().is_multiple_of(2 * size_of::<Lanes>());
         // Allocations of odd and even lengths, all alive at once, begin at both kinds of 32-byte boundaries.
-        let buffers: Vec<Buffer> = (0..64).map(zeros).collect();
+        let buffers: Vec<AlignedBuffer> = (0..64).map(zeros).collect();
         let mut clones = Vec::new();
         for (i, buffer) in buffers.iter().enumerate() {
             // Moves the start of the next allocation by 32 bytes.

@@ -4,7 +4,7 @@
 use anyhow::bail;
 
 /// The label of an image.
-pub struct Label<'a> {
+pub struct LabelRow<'a> {
     /// Path of the image, relative to the folder of the labels.
     pub file: &'a str,
     /// Digits and `?`, with `\n` between lines, as [`digits_of`] returns them; empty if the image has no digits.
@@ -20,13 +20,13 @@ pub struct Label<'a> {
 ///
 /// # Errors
 /// If a line has fewer than three cells.
-pub fn parse(text: &str) -> anyhow::Result<Vec<Label<'_>>> {
+pub fn parse(text: &str) -> anyhow::Result<Vec<LabelRow<'_>>> {
     parse_lines(text, |number, line| {
         let mut cells = line.split('\t');
         let (Some(file), Some(label), Some(source)) = (cells.next(), cells.next(), cells.next()) else {
             bail!("line {number}: expected file, label and source between tabs, found {line:?}");
         };
-        Ok(Label {
+        Ok(LabelRow {
             file,
             digits: digits_of_label(label),
             source: source.split('@').next().unwrap_or_default(),
@@ -38,20 +38,20 @@ pub fn parse(text: &str) -> anyhow::Result<Vec<Label<'_>>> {
 ///
 /// # Errors
 /// If a line has fewer than two cells.
-pub fn parse_of_one_source<'a>(text: &'a str, source: &'a str) -> anyhow::Result<Vec<Label<'a>>> {
+pub fn parse_of_one_source<'a>(text: &'a str, source: &'a str) -> anyhow::Result<Vec<LabelRow<'a>>> {
     parse_lines(text, |number, line| {
         let mut cells = line.split('\t');
         let (Some(file), Some(label)) = (cells.next(), cells.next()) else {
             bail!("line {number}: expected file and label between tabs, found {line:?}");
         };
-        Ok(Label { file, digits: digits_of_label(label), source })
+        Ok(LabelRow { file, digits: digits_of_label(label), source })
     })
 }
 
 fn parse_lines<'a>(
     text: &'a str,
-    parse_line: impl Fn(usize, &'a str) -> anyhow::Result<Label<'a>>,
-) -> anyhow::Result<Vec<Label<'a>>> {
+    parse_line: impl Fn(usize, &'a str) -> anyhow::Result<LabelRow<'a>>,
+) -> anyhow::Result<Vec<LabelRow<'a>>> {
     (1..).zip(text.lines()).map(|(number, line)| parse_line(number, line)).collect()
 }
 

@@ -13,10 +13,10 @@ use rayon::prelude::*;
 use crate::{
     data::{
         self,
-        labels::{self, Label, digits_of},
+        labels_tsv::{self, LabelRow, digits_of},
     },
     decode,
-    figure::{self, Canvas, CaptionedImage, MAX_IMAGE_SIDE_PX},
+    figure::{self, Canvas, CaptionedImage, MAX_CELL_SIDE_PX},
     format::{MAX_MISTAKES_SHOWN, percent},
     output::{create_folder, print, warn},
 };
@@ -37,8 +37,11 @@ pub fn run(
     })?;
     let recognizer = recognizer.with_stages(stages);
     let is_tsv = path.extension().is_some_and(|extension| extension == "tsv");
-    let samples =
-        if path.is_dir() || is_tsv { read_tsv(&recognizer, path)? } else { read_idx(&recognizer, path)? };
+    let samples = if path.is_dir() || is_tsv {
+        evaluate_labeled_files(&recognizer, path)?
+    } else {
+        evaluate_idx(&recognizer, path)?
+    };
     print(to_text(&samples))?;
     if let Some(folder) = out {
         create_folder(folder)?;
@@ -49,7 +52,7 @@ pub fn run(
 }
 
 /// An image with its label and its readings.
-struct Sample {
+struct EvaluatedImage {
     source: String,
     /// Digits and `?`, with `\n` between lines; empty if the image has no digits.
     label: String,
@@ -63,7 +66,7 @@ struct Sample {
     mistake: Option<GrayImage>,
 }
 
-impl Sample {
+impl EvaluatedImage {
     fn new(recognizer: &Recognizer, image: &ImageView, source: String, label: String, name: String) -> Self {
         let (read, read_single) =
             (digits_of(&recognizer.read(image).text), digits_of(&recognizer.read_single(image).text));
@@ -74,8 +77,8 @@ impl Sample {
 
     /// Returns the thumbnail with a caption, if one of the readings is wrong.
     fn captioned_mistake(&self) -> Option<CaptionedImage<'_>> {
-        let (thumbnail, [label, read, single]) = (self.mistake.as_ref()?, self.displayed());
-        let max_chars = MAX_IMAGE_SIDE_PX / CHARACTER_WIDTH_PX;
+        let (thumbnail, [label, read, single]) = (self.mistake.as_ref()?, self.one_line_texts());
+        let max_chars = MAX_CELL_SIDE_PX / CHARACTER_WIDTH_PX;
         let reading =
             if single == read || self.label.len() > 1 { read } else { format!("{read}, single {single}") };
         let start = |line: String| line.chars().take(max_chars).collect::<String>();
@@ -87,7 +90,7 @@ impl Sample {
     }
 
     /// Returns label, reading and reading as a single digit, with `|` between lines.
-    fn displayed(&self) -> [String; 3] {
+    fn one_line_texts(&self) -> [String; 3] {
         let displayed =
             |text: &String| if text.is_empty() { "nothing".to_owned() } else { text.replace('\n', "|") };
         [&self.label, &self.read, &self.read_single].map(displayed)
@@ -101,28 +104,37 @@ fn is_correct(label: &str, read: &str) -> bool {
 
 /// Returns a small gray copy for a sheet, inverted so that ink is bright.
 fn negative_thumbnail(image: &ImageView) -> GrayImage {
-    let mut gray = figure::shrink(&image.to_gray(), MAX_IMAGE_SIDE_PX);
+    let mut gray = figure::shrink(&image.to_gray(), MAX_CELL_SIDE_PX);
     gray.values.iter_mut().for_each(|value| *value = 255 - *value);
     gray
 }
 
 /// Reads the images of a folder with `labels.tsv`, or of a tab-separated file without sources. Files in no known format of
 /// images are counted in a warning and left out.
-fn read_tsv(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>> {
+fn evaluate_labeled_files(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<EvaluatedImage>> {
     let list = if path.is_dir() { path.join("labels.tsv") } else { path.to_owned() };
     let text = fs::read_to_string(&list).with_context(|| format!("{}: could not be read", list.display()))?;
     let source = list.file_stem().unwrap_or_default().to_string_lossy();
-    let labels =
-        if path.is_dir() { labels::parse(&text) } else { labels::parse_of_one_source(&text, &source) };
+    let labels = if path.is_dir() {
+        labels_tsv::parse(&text)
+    } else {
+        labels_tsv::parse_of_one_source(&text, &source)
+    };
     let labels = labels.with_context(|| list.display().to_string())?;
     let folder = list.parent().unwrap_or(Path::new(""));
     let count = labels.len();
-    let read = |Label { file, digits, source }: Label| {
-        let decoded = match decode::open(&folder.join(file), decode::DEFAULT_MAX_MEGAPIXELS) {
+    let read = |LabelRow { file, digits, source }: LabelRow| {
+        let decoded = match decode::decode_file(&folder.join(file), decode::DEFAULT_MAX_MEGAPIXELS) {
             Err(error) if is_unknown_format(&error) => return Ok(None),
             decoded => decoded.with_context(|| file.to_owned())?,
         };
-        Ok(Some(Sample::new(recognizer, &decoded.view()?, source.to_owned(), digits, file.to_owned())))
+        Ok(Some(EvaluatedImage::new(
+            recognizer,
+            &decoded.view()?,
+            source.to_owned(),
+            digits,
+            file.to_owned(),
+        )))
     };
     let samples: Vec<_> = labels.into_par_iter().map(read).collect::<anyhow::Result<_>>()?;
     let samples: Vec<_> = samples.into_iter().flatten().collect();
@@ -136,15 +148,15 @@ fn read_tsv(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>>
 }
 
 fn is_unknown_format(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(decode::Error::UnknownFormat | decode::Error::ForeignFormat(_)))
+    matches!(error.downcast_ref(), Some(decode::Error::UnknownFormat | decode::Error::UnsupportedFormat(_)))
 }
 
 /// Reads an IDX file of images of any size, and the labels from the file beside it. The brightest pixel is scaled to 255, because
 /// some datasets have pixels from 0 to 16.
-fn read_idx(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>> {
+fn evaluate_idx(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<EvaluatedImage>> {
     let labels = path.to_string_lossy().replace("images-idx3", "labels-idx1");
-    let labels = data::read_idx(Path::new(&labels), idx::read_labels)?;
-    let (width, height, mut pixels) = data::read_idx(path, idx::read_any_images)?;
+    let labels = data::read_idx_file(Path::new(&labels), idx::read_labels)?;
+    let (width, height, mut pixels) = data::read_idx_file(path, idx::read_images_of_any_size)?;
     ensure!(
         labels.len() * width * height == pixels.len(),
         "{}: labels: expected one for each image, found {}",
@@ -160,14 +172,20 @@ fn read_idx(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Sample>>
         .enumerate()
         .map(|(index, (pixels, label))| {
             let image = ImageView::new(width, height, pixels)?;
-            Ok(Sample::new(recognizer, &image, source.clone(), label.to_string(), format!("#{index}")))
+            Ok(EvaluatedImage::new(
+                recognizer,
+                &image,
+                source.clone(),
+                label.to_string(),
+                format!("#{index}"),
+            ))
         })
         .collect()
 }
 
 /// Formats the fractions of correct and of rejected images, source by source, and the first mistakes.
-fn to_text(samples: &[Sample]) -> String {
-    let mut sources: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+fn to_text(samples: &[EvaluatedImage]) -> String {
+    let mut sources: BTreeMap<&str, Vec<&EvaluatedImage>> = BTreeMap::new();
     for sample in samples {
         sources.entry(&sample.source).or_default().push(sample);
     }
@@ -178,7 +196,7 @@ fn to_text(samples: &[Sample]) -> String {
     };
     let mut sums = [0.0; 3];
     for (source, samples) in &sources {
-        let fractions = fractions(samples);
+        let fractions = correct_and_rejected_fractions(samples);
         row(samples.len(), fractions, source);
         sums = std::array::from_fn(|column| sums[column] + fractions[column]);
     }
@@ -186,18 +204,18 @@ fn to_text(samples: &[Sample]) -> String {
     if count > 1 {
         row(samples.len(), sums.map(|sum| sum / count as f64), &format!("mean of {count} sources"));
     }
-    row(samples.len(), fractions(&samples.iter().collect::<Vec<_>>()), "all");
+    row(samples.len(), correct_and_rejected_fractions(&samples.iter().collect::<Vec<_>>()), "all");
     text.push('\n');
     for sample in mistakes(samples).take(MAX_MISTAKES_SHOWN) {
-        let [label, read, single] = sample.displayed();
+        let [label, read, single] = sample.one_line_texts();
         let _ = writeln!(text, "{}: {label} read as {read}, as a single digit {single}", sample.name);
     }
     text
 }
 
 /// Returns the fractions of images that are read correctly, read correctly as a single digit, and rejected in part.
-fn fractions(samples: &[&Sample]) -> [f64; 3] {
-    let fraction = |predicate: fn(&Sample) -> bool| {
+fn correct_and_rejected_fractions(samples: &[&EvaluatedImage]) -> [f64; 3] {
+    let fraction = |predicate: fn(&EvaluatedImage) -> bool| {
         samples.iter().filter(|sample| predicate(sample)).count() as f64 / samples.len() as f64
     };
     [
@@ -208,14 +226,14 @@ fn fractions(samples: &[&Sample]) -> [f64; 3] {
 }
 
 /// Draws the first mistakes on one sheet.
-fn mistakes_figure(samples: &[Sample]) -> Canvas {
+fn mistakes_figure(samples: &[EvaluatedImage]) -> Canvas {
     let images: Vec<_> =
-        mistakes(samples).take(MAX_MISTAKES_SHOWN).filter_map(Sample::captioned_mistake).collect();
+        mistakes(samples).take(MAX_MISTAKES_SHOWN).filter_map(EvaluatedImage::captioned_mistake).collect();
     let title =
         format!("{} of {} mistakes in {} images", images.len(), mistakes(samples).count(), samples.len());
-    figure::sheet(&title, &images, 8)
+    figure::image_grid(&title, &images, 8)
 }
 
-fn mistakes(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
+fn mistakes(samples: &[EvaluatedImage]) -> impl Iterator<Item = &EvaluatedImage> {
     samples.iter().filter(|sample| sample.mistake.is_some())
 }

@@ -10,7 +10,7 @@ pub fn processor() -> String {
 }
 
 /// Returns the name of the operating system.
-pub fn system() -> String {
+pub fn operating_system() -> String {
     value_in_file("/etc/os-release", "PRETTY_NAME", '=').unwrap_or_else(|| env::consts::OS.to_owned())
 }
 

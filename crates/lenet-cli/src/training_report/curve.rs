@@ -3,7 +3,7 @@
 use lenet::train::EpochMetrics;
 
 /// Epochs of a curve with dots, at most. The dots of more epochs would touch.
-const MAX_DOTS: usize = 40;
+const MAX_EPOCHS_WITH_DOTS: usize = 40;
 
 /// A polyline.
 pub struct Curve {
@@ -24,6 +24,6 @@ impl Curve {
     ) -> Self {
         let points =
             (1..).zip(history).filter_map(|(number, epoch)| Some((f64::from(number), value(epoch)?)));
-        Self { class, dots: history.len() <= MAX_DOTS, points: points.collect() }
+        Self { class, dots: history.len() <= MAX_EPOCHS_WITH_DOTS, points: points.collect() }
     }
 }

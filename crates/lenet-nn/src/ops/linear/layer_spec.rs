@@ -7,7 +7,7 @@ use crate::{
     Shape,
     error::LayerError,
     operator::{LayerContext, LayerSpec, Operator, SingleSampleOp},
-    ops::window::check_dimension,
+    ops::window::check_dimension_range,
 };
 
 impl LayerSpec for Linear {
@@ -16,7 +16,7 @@ impl LayerSpec for Linear {
     }
 
     fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
-        check_dimension("out_features", self.out_features)?;
+        check_dimension_range("out_features", self.out_features)?;
         if Shape::flat(self.in_features) != input {
             return Err(LayerError::Features { expected: self.in_features, input });
         }
@@ -34,13 +34,13 @@ impl LayerSpec for Linear {
 
     fn reorder_to_engine(&self, _input: Shape, pytorch: &[f32], engine: &mut [f32]) {
         engine.copy_from_slice(pytorch);
-        let weights = self.weights();
+        let weights = self.weight_count();
         self.to_panels(&pytorch[..weights], &mut engine[..weights]);
     }
 
     fn reorder_to_pytorch(&self, _input: Shape, engine: &[f32], pytorch: &mut [f32]) {
         pytorch.copy_from_slice(engine);
-        let weights = self.weights();
+        let weights = self.weight_count();
         self.to_rows(&engine[..weights], &mut pytorch[..weights]);
     }
 
@@ -48,7 +48,7 @@ impl LayerSpec for Linear {
         Some(Box::new(LinearOp::new(*self, context.max_blocks)))
     }
 
-    fn single_sample(
+    fn single_sample_op(
         &self,
         _level: Level,
         context: LayerContext,

@@ -9,7 +9,7 @@ use anyhow::Context;
 use lenet::{CLASSES, Dataset, metrics::Evaluation, nn::Network};
 use serde_json::json;
 
-use super::metrics::{halves, save_figures, to_json, to_text};
+use super::metrics::{half_accuracies, save_figures, to_json, to_text};
 use crate::{format::percent, output::print};
 
 /// Evaluates each network on `data`, and all of them as an ensemble. Prints the metrics as JSON or as tables, and writes figures
@@ -27,7 +27,7 @@ pub fn run<'a>(
         let (rows, _) = probabilities.as_chunks::<CLASSES>();
         let evaluation =
             Evaluation::new(data.labels(), &probabilities).with_context(|| source.display().to_string())?;
-        members.push(Member { source, evaluation });
+        members.push(EnsembleMember { source, evaluation });
         for (sum, row) in sums.iter_mut().zip(rows) {
             *sum = std::array::from_fn(|class| sum[class] + row[class]);
         }
@@ -38,12 +38,12 @@ pub fn run<'a>(
     if json {
         let mut object = to_json(&ensemble);
         if members.len() > 1 {
-            object["networks"] = members.iter().map(Member::to_json).collect();
+            object["networks"] = members.iter().map(EnsembleMember::to_json).collect();
         }
         print(format_args!("{object}\n"))?;
     } else {
         if members.len() > 1 {
-            print(format_args!("{}\nensemble\n", member_table(&members)))?;
+            print(format_args!("{}\nensemble\n", member_accuracy_table(&members)))?;
         }
         print(to_text(&ensemble))?;
     }
@@ -57,23 +57,23 @@ pub fn run<'a>(
 }
 
 /// A network of the ensemble.
-struct Member<'a> {
+struct EnsembleMember<'a> {
     source: &'a Path,
     evaluation: Evaluation,
 }
 
-impl Member<'_> {
+impl EnsembleMember<'_> {
     fn to_json(&self) -> serde_json::Value {
         json!({
             "network": self.source.display().to_string(),
             "accuracy": self.evaluation.accuracy(),
-            "halves": halves(&self.evaluation),
+            "halves": half_accuracies(&self.evaluation),
         })
     }
 }
 
 /// Formats a line for each network, and one each for their mean and sample standard deviation.
-fn member_table(members: &[Member]) -> String {
+fn member_accuracy_table(members: &[EnsembleMember]) -> String {
     let mut text = "accuracy  first half  second half  network\n".to_owned();
     let mut line = |[whole, first, second]: [f64; 3], name: &dyn Display| {
         let _ =
@@ -82,7 +82,7 @@ fn member_table(members: &[Member]) -> String {
     let rows: Vec<[f64; 3]> = members
         .iter()
         .map(|member| {
-            let [first, second] = halves(&member.evaluation);
+            let [first, second] = half_accuracies(&member.evaluation);
             [member.evaluation.accuracy(), first, second]
         })
         .collect();

@@ -10,13 +10,13 @@ use lenet::{
 };
 
 use crate::{
+    bounded_read::read_file,
     catalog::{ArchitectureName, PretrainedName},
-    input::read_file,
 };
 
 /// The options that describe a weights file without lenet's metadata, such as one saved from PyTorch.
 #[derive(clap::Args)]
-pub struct WeightsArgs {
+pub struct StateDictArgs {
     /// Architecture of a weights file that doesn't name it, such as a PyTorch state_dict: mlp, cnn, lenet5, vgg, vgg_wide or ink
     #[arg(long, hide_possible_values = true)]
     architecture: Option<ArchitectureName>,
@@ -42,10 +42,10 @@ fn parse_normalize(text: &str) -> Result<Normalize, String> {
     }
 }
 
-impl WeightsArgs {
-    /// Loads a network that classifies digits, as [`load_any`](Self::load_any).
-    pub fn load(&self, source: &Path) -> anyhow::Result<Network> {
-        let network = self.load_any(source)?;
+impl StateDictArgs {
+    /// Loads a network that classifies digits, as [`load_any_network`](Self::load_any_network).
+    pub fn load_network(&self, source: &Path) -> anyhow::Result<Network> {
+        let network = self.load_any_network(source)?;
         check_digit_network(&network).with_context(|| source.display().to_string())?;
         Ok(network)
     }
@@ -53,7 +53,7 @@ impl WeightsArgs {
     /// Loads a network: `source` is the name of a built-in one or the path of a .safetensors file.
     ///
     /// With `--architecture` it is always a path, so that a file can have the name of a built-in network.
-    pub fn load_any(&self, source: &Path) -> anyhow::Result<Network> {
+    pub fn load_any_network(&self, source: &Path) -> anyhow::Result<Network> {
         let built_in = source.to_str().and_then(PretrainedName::from_name);
         if let (None, Some(name)) = (self.architecture, built_in) {
             return Ok(name.load().0);

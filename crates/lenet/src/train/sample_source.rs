@@ -7,8 +7,8 @@ use crate::{
         Task,
         augment::Augmenter,
         synthetic::{
-            Replacement, SyntheticData,
-            page::{self, LABELS, PagePatch},
+            SyntheticFractions, SyntheticSample,
+            page::{self, LABEL_NAMES, PagePatch},
         },
     },
     nn::Targets,
@@ -20,7 +20,7 @@ use crate::{
 /// not depend on the number of threads.
 pub(super) enum SampleSource {
     /// For [`Task::Digits`].
-    Digits(Box<DigitTransform>),
+    Digits(Box<DigitSource>),
     /// For [`Task::Ink`].
     Pages(PageSource),
 }
@@ -32,7 +32,7 @@ impl SampleSource {
     /// [`Error::InvalidSetting`] if a strength of the augmentation is out of its range.
     pub fn new(task: Task, recipe: &Recipe, samples: usize) -> Result<Self, Error> {
         Ok(match task {
-            Task::Digits => Self::Digits(Box::new(DigitTransform::new(recipe, samples)?)),
+            Task::Digits => Self::Digits(Box::new(DigitSource::new(recipe, samples)?)),
             Task::Ink => Self::Pages(PageSource::new(samples)),
         })
     }
@@ -47,9 +47,9 @@ pub(super) struct PageSource {
 }
 
 /// Number of pixels of a patch.
-const PATCH_PIXELS: usize = page::SIDE * page::SIDE;
+const PATCH_PIXELS: usize = page::PATCH_SIDE * page::PATCH_SIDE;
 /// Number of targets of a patch.
-const PATCH_TARGETS: usize = LABELS.len() * PATCH_PIXELS;
+const PATCH_TARGETS: usize = LABEL_NAMES.len() * PATCH_PIXELS;
 
 impl PageSource {
     fn new(samples: usize) -> Self {
@@ -57,8 +57,8 @@ impl PageSource {
         Self { pixels: Vec::with_capacity(pixels), targets: Vec::with_capacity(targets) }
     }
 
-    /// Returns the pixels and the targets of `samples` patches with digits of `data`. `first` is the position of the first one in the
-    /// batch.
+    /// Returns the pixels and the targets of `samples` patches with digits of `data`. `first` is the position of the first
+    /// one in the batch.
     pub fn draw(
         &mut self,
         data: &Dataset,
@@ -69,7 +69,7 @@ impl PageSource {
         self.pixels.clear();
         self.targets.clear();
         for position in first..first + samples {
-            let patch = PagePatch::draw(sample_key(key, position), data);
+            let patch = PagePatch::draw(random_key_of_sample(key, position), data);
             self.pixels.extend_from_slice(&patch.pixels);
             self.targets.extend_from_slice(&patch.targets);
         }
@@ -78,16 +78,16 @@ impl PageSource {
 }
 
 /// Replaces digits by synthetic ones and augments them, as the recipe says.
-pub(super) struct DigitTransform {
-    synthetic: Option<SyntheticData>,
+pub(super) struct DigitSource {
+    synthetic: Option<SyntheticFractions>,
     augmenter: Option<Augmenter>,
     /// The replacement of each sample of the chunk, if any; empty without synthetic data.
-    replacements: Vec<Option<Replacement>>,
+    replacements: Vec<Option<SyntheticSample>>,
     /// Transformed images of the chunk `(sample, row, column)`; empty if nothing changes images.
     images: Vec<u8>,
 }
 
-impl DigitTransform {
+impl DigitSource {
     /// Allocates the buffers for chunks of at most `samples`.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl DigitTransform {
         let Self { synthetic, augmenter, replacements, images } = self;
         replacements.clear();
         if let Some(synthetic) = synthetic {
-            let keys = (first..first + indices.len()).map(|position| sample_key(key, position));
+            let keys = (first..first + indices.len()).map(|position| random_key_of_sample(key, position));
             replacements.extend(keys.map(|key| synthetic.replacement(key, data)));
         }
         let replacements = &*replacements;
@@ -127,10 +127,12 @@ impl DigitTransform {
         let images = indices.iter().enumerate().map(move |(sample, &index)| {
             let original = data.image(index as usize);
             let Some(buffer) = buffers.next() else { return original };
-            let synthetic = replacement(sample).map(|replacement| replacement.draw(data));
+            let synthetic = replacement(sample).map(|replacement| replacement.render(data));
             let image = synthetic.as_ref().map_or(original, |image| image);
             match augmenter {
-                Some(augmenter) => augmenter.warp(image, sample_key(key, first + sample), buffer),
+                Some(augmenter) => {
+                    augmenter.augment(image, random_key_of_sample(key, first + sample), buffer)
+                }
                 None => buffer.copy_from_slice(image),
             }
             &*buffer
@@ -150,7 +152,7 @@ impl DigitTransform {
 }
 
 /// Returns the key of the random numbers of the sample at a position in its batch.
-fn sample_key(key: u64, position: usize) -> u64 {
+fn random_key_of_sample(key: u64, position: usize) -> u64 {
     // Dropout counts in the lower half of the key.
     key ^ ((position as u64 + 1) << 32)
 }

@@ -13,7 +13,7 @@ use axum::{
 use crate::serve::connections::ConnectionState;
 
 /// Marks the connection as idle after each response, and closes it after the response during shutdown.
-pub async fn connection_state(
+pub async fn update_connection_state(
     Extension(connection): Extension<Arc<ConnectionState>>,
     request: Request,
     next: Next,

@@ -6,34 +6,34 @@ use super::{Digit, Reading, Recognizer};
 use crate::nn::FeatureMaps;
 
 /// The largest number of digits with details. Details are many times as long as the reading.
-pub const MAX_DETAILS: usize = 16;
+pub const MAX_DIGITS_WITH_ACTIVATIONS: usize = 16;
 
 /// Number of convolutions whose feature maps are in the details.
-const DETAILED_CONVOLUTIONS: usize = 2;
+const MAX_FEATURE_MAP_LAYERS: usize = 2;
 
 /// A reading with details of its digits.
 #[derive(Debug, Clone, Serialize)]
-pub struct Details {
+pub struct ReadingWithActivations {
     /// The reading.
     #[serde(flatten)]
     pub reading: Reading,
-    /// Details of each digit, or of the first [`MAX_DETAILS`].
-    pub details: Vec<DigitDetail>,
+    /// Details of each digit, or of the first [`MAX_DIGITS_WITH_ACTIVATIONS`].
+    pub details: Vec<DigitActivations>,
 }
 
 /// Details of a digit.
 #[derive(Debug, Clone, Serialize)]
-pub struct DigitDetail {
+pub struct DigitActivations {
     /// The image that was classified: ink from 0 to 255, `(row, column)`.
     #[serde(rename = "tile")]
     pub normalized: Vec<u8>,
     /// The feature maps of the first two convolutions, or of the only one.
-    pub maps: Vec<QuantizedMaps>,
+    pub maps: Vec<QuantizedFeatureMaps>,
 }
 
 /// Feature maps, quantized linearly to 256 levels.
 #[derive(Debug, Clone, Serialize)]
-pub struct QuantizedMaps {
+pub struct QuantizedFeatureMaps {
     /// The name of the convolution.
     pub layer: String,
     /// `[channels, height, width]`.
@@ -44,7 +44,7 @@ pub struct QuantizedMaps {
     pub levels: Vec<u8>,
 }
 
-impl From<FeatureMaps> for QuantizedMaps {
+impl From<FeatureMaps> for QuantizedFeatureMaps {
     fn from(FeatureMaps { layer, shape, values }: FeatureMaps) -> Self {
         let min = values.iter().copied().fold(f32::INFINITY, f32::min);
         let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -57,15 +57,15 @@ impl From<FeatureMaps> for QuantizedMaps {
 
 impl Recognizer {
     /// Adds the classified images and their feature maps to a reading of this recognizer.
-    pub fn details(&self, reading: Reading) -> Details {
+    pub fn add_activations(&self, reading: Reading) -> ReadingWithActivations {
         let detail = |digit: &Digit| {
             let maps = self.network().feature_maps(&digit.normalized);
-            DigitDetail {
+            DigitActivations {
                 normalized: digit.normalized.to_vec(),
-                maps: maps.into_iter().take(DETAILED_CONVOLUTIONS).map(QuantizedMaps::from).collect(),
+                maps: maps.into_iter().take(MAX_FEATURE_MAP_LAYERS).map(QuantizedFeatureMaps::from).collect(),
             }
         };
-        let details = reading.digits.iter().take(MAX_DETAILS).map(detail).collect();
-        Details { reading, details }
+        let details = reading.digits.iter().take(MAX_DIGITS_WITH_ACTIVATIONS).map(detail).collect();
+        ReadingWithActivations { reading, details }
     }
 }

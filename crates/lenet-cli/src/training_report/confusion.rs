@@ -6,7 +6,7 @@ use lenet::{CLASSES, metrics::Evaluation};
 use maud::{Markup, html};
 
 /// Pairs in the list of frequent mistakes, at most.
-const MAX_PAIRS: usize = 8;
+const MAX_CONFUSED_PAIRS: usize = 8;
 /// Recall below which the cell of a digit is so light that its text is dark.
 const MIN_RECALL_FOR_LIGHT_TEXT: f64 = 0.6;
 
@@ -14,7 +14,7 @@ const MIN_RECALL_FOR_LIGHT_TEXT: f64 = 0.6;
 /// the end of its column.
 pub fn matrix(evaluation: &Evaluation) -> Markup {
     let matrix = evaluation.confusion_matrix();
-    let max_mistakes = mistakes(evaluation).map(|(count, ..)| count).max().unwrap_or(0).max(1);
+    let max_mistakes = off_diagonal_counts(evaluation).map(|(count, ..)| count).max().unwrap_or(0).max(1);
     let percentage = |fraction: Option<f64>| {
         fraction.map_or_else(|| "-".to_owned(), |fraction| format!("{:.1}", 100.0 * fraction))
     };
@@ -50,14 +50,14 @@ pub fn matrix(evaluation: &Evaluation) -> Markup {
 }
 
 /// Renders the pairs of digits that are confused most often.
-pub fn most_frequent(evaluation: &Evaluation) -> Markup {
-    let mut pairs: Vec<_> = mistakes(evaluation).filter(|(count, ..)| *count > 0).collect();
+pub fn most_frequent_mistakes(evaluation: &Evaluation) -> Markup {
+    let mut pairs: Vec<_> = off_diagonal_counts(evaluation).filter(|(count, ..)| *count > 0).collect();
     // The sort is stable, so that pairs with the same count stay in the order of their digits.
     pairs.sort_by_key(|(count, ..)| Reverse(*count));
     html! {
         aside { @if !pairs.is_empty() {
             "Most frequent mistakes"
-            ol { @for (count, label, predicted) in pairs.iter().take(MAX_PAIRS) {
+            ol { @for (count, label, predicted) in pairs.iter().take(MAX_CONFUSED_PAIRS) {
                 li { span { (label) " read as " (predicted) } span.soft { (count) } }
             } }
         } }
@@ -65,7 +65,7 @@ pub fn most_frequent(evaluation: &Evaluation) -> Markup {
 }
 
 /// Returns the count, the label and the prediction of each cell off the diagonal.
-fn mistakes(evaluation: &Evaluation) -> impl Iterator<Item = (usize, usize, usize)> {
+fn off_diagonal_counts(evaluation: &Evaluation) -> impl Iterator<Item = (usize, usize, usize)> {
     let matrix = evaluation.confusion_matrix();
     (0..CLASSES)
         .flat_map(|label| (0..CLASSES).map(move |predicted| (label, predicted)))

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A format that is not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForeignFormat {
+pub enum UnsupportedFormat {
     /// Portable Document Format.
     Pdf,
     /// High Efficiency Image File Format, as phones save photos.
@@ -13,7 +13,7 @@ pub enum ForeignFormat {
     Avif,
 }
 
-impl ForeignFormat {
+impl UnsupportedFormat {
     /// Identifies a file by its first bytes.
     pub fn identify(bytes: &[u8]) -> Option<Self> {
         // Brands of ISO base media files (ISO/IEC 23008-12, annex B, and the AVIF specification) follow the length and `ftyp`.
@@ -29,7 +29,7 @@ impl ForeignFormat {
     }
 }
 
-impl fmt::Display for ForeignFormat {
+impl fmt::Display for UnsupportedFormat {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Self::Pdf => {
@@ -51,14 +51,14 @@ mod tests {
     #[test]
     fn identifies_documents_and_photos() {
         for (bytes, format) in [
-            (&b"%PDF-1.7\n"[..], Some(ForeignFormat::Pdf)),
-            (b"\0\0\0\x18ftypheic\0\0\0\0", Some(ForeignFormat::Heic)),
-            (b"\0\0\0\x20ftypavif\0\0\0\0", Some(ForeignFormat::Avif)),
+            (&b"%PDF-1.7\n"[..], Some(UnsupportedFormat::Pdf)),
+            (b"\0\0\0\x18ftypheic\0\0\0\0", Some(UnsupportedFormat::Heic)),
+            (b"\0\0\0\x20ftypavif\0\0\0\0", Some(UnsupportedFormat::Avif)),
             (b"\0\0\0\x20ftypisom\0\0\0\0", None),
             (b"\x89PNG", None),
             (b"", None),
         ] {
-            assert_eq!(ForeignFormat::identify(bytes), format);
+            assert_eq!(UnsupportedFormat::identify(bytes), format);
         }
     }
 }

@@ -8,9 +8,12 @@ use lenet::{Dataset, metrics::Mistake, nn::Network, train::EpochMetrics, weights
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::{
-    catalog::totals,
+    catalog::model_complexity,
     figure,
-    format::{MAX_MISTAKES_SHOWN, duration, percent, percent_or_dash, thousands, trimmed},
+    format::{
+        MAX_MISTAKES_SHOWN, duration, percent, percent_or_dash, trim_trailing_zeros,
+        with_thousands_separators,
+    },
     score::{EVAL_PATCHES, Score},
 };
 
@@ -25,7 +28,7 @@ use chart::Chart;
 use curve::Curve;
 
 /// The training that a page is about.
-pub struct Training<'a> {
+pub struct TrainingReport<'a> {
     pub network: &'a Network,
     pub provenance: &'a Provenance,
     /// The metrics of each epoch.
@@ -40,7 +43,7 @@ pub struct Training<'a> {
     pub evaluation: &'a Score,
 }
 
-impl Training<'_> {
+impl TrainingReport<'_> {
     /// Renders the page.
     ///
     /// Names that come from files are escaped, because all text goes through `html!`.
@@ -59,7 +62,7 @@ impl Training<'_> {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (name) ", " (eval_name) " " (evaluation.name()) " " (percent(evaluation.figure())) }
+                    title { (name) ", " (eval_name) " " (evaluation.name()) " " (percent(evaluation.value())) }
                     style { (PreEscaped(include_str!("report.css"))) }
                 }
                 body { main {
@@ -86,7 +89,7 @@ impl Training<'_> {
                         section {
                             h2 { "Confusion matrix" }
                             p { "The number of images for each digit and prediction, with the recall of each digit and the precision of each prediction." }
-                            div.split { (confusion::matrix(evaluation)) (confusion::most_frequent(evaluation)) }
+                            div.split { (confusion::matrix(evaluation)) (confusion::most_frequent_mistakes(evaluation)) }
                         }
                         section {
                             h2 { "The most confident mistakes" }
@@ -125,12 +128,12 @@ impl Training<'_> {
     }
 
     fn key_facts(&self) -> anyhow::Result<Markup> {
-        let totals = totals(self.network.architecture())?;
+        let model_complexity = model_complexity(self.network.architecture())?;
         Ok(html! {
             dl.key {
                 @if let Score::Digits(evaluation) = self.evaluation { (fact("Mistakes", evaluation.mistakes().len())) }
-                (fact("Parameters", thousands(totals.parameters)))
-                (fact("Multiply-adds per image", thousands(totals.multiply_adds)))
+                (fact("Parameters", with_thousands_separators(model_complexity.parameters)))
+                (fact("Multiply-adds per image", with_thousands_separators(model_complexity.multiply_adds)))
                 (fact("Epochs", self.provenance.epochs))
                 (fact("Training time", duration(self.seconds())))
             }
@@ -140,7 +143,9 @@ impl Training<'_> {
     fn run_facts(&self) -> Markup {
         let Self { provenance, evaluation, eval_name, .. } = *self;
         let evaluated_on = match evaluation {
-            Score::Digits(evaluation) => format!("{} {eval_name} images", thousands(evaluation.total())),
+            Score::Digits(evaluation) => {
+                format!("{} {eval_name} images", with_thousands_separators(evaluation.total()))
+            }
             Score::Ink(_) => format!("{EVAL_PATCHES} page patches with digits of the {eval_name} images"),
         };
         let images_per_second = (self.train_images * self.history.len()) as f64 / self.seconds();
@@ -150,9 +155,9 @@ impl Training<'_> {
                 (fact("Recipe", &provenance.recipe.name))
                 @if let Some(init_from) = &provenance.init_from { (fact("Initial weights", init_from)) }
                 (fact("Seed", provenance.seed))
-                (fact("Trained on", format!("{} images", thousands(self.train_images))))
+                (fact("Trained on", format!("{} images", with_thousands_separators(self.train_images))))
                 (fact("Evaluated on", evaluated_on))
-                (fact("Speed", format!("{} images/s", thousands(images_per_second as usize))))
+                (fact("Speed", format!("{} images/s", with_thousands_separators(images_per_second as usize))))
             }
         }
     }
@@ -164,8 +169,8 @@ impl Training<'_> {
                 (fact("Processor", machine::processor()))
                 (fact("Cores", thread::available_parallelism().map_or(0, usize::from)))
                 (fact("Threads", rayon::current_num_threads()))
-                (fact("SIMD", self.network.simd_level()))
-                (fact("System", format!("{}, {}", machine::system(), env::consts::ARCH)))
+                (fact("SIMD", self.network.simd_level_name()))
+                (fact("System", format!("{}, {}", machine::operating_system(), env::consts::ARCH)))
             }
         }
     }
@@ -184,7 +189,7 @@ impl Training<'_> {
                 epoch.eval_accuracy.map(|accuracy| 1.0 - accuracy)
             }),
         ];
-        let tick_label = |error_rate: f64| format!("{}%", trimmed(100.0 - 100.0 * error_rate));
+        let tick_label = |error_rate: f64| format!("{}%", trim_trailing_zeros(100.0 - 100.0 * error_rate));
         let y = Axis::logarithmic(&curves, tick_label).upside_down();
         let readout = |(number, epoch): (usize, &EpochMetrics)| {
             let eval = epoch
@@ -208,7 +213,7 @@ impl Training<'_> {
 
     fn loss_chart(&self) -> Markup {
         let curves = [Curve::of_epochs("training", self.history, |epoch| Some(epoch.loss))];
-        let y = Axis::logarithmic(&curves, trimmed);
+        let y = Axis::logarithmic(&curves, trim_trailing_zeros);
         let readout = |(number, epoch): (usize, &EpochMetrics)| format!("epoch {number}: {:.4}", epoch.loss);
         let readouts: Vec<_> = (1..).zip(self.history).map(readout).collect();
         let chart =
@@ -235,8 +240,9 @@ impl Training<'_> {
         if *done < recipe.epochs {
             curves.push(Curve { class: "ahead", dots: false, points: points(steps * done, total) });
         }
-        let readout =
-            |number: usize| format!("end of epoch {number}: {}", trimmed(rate(steps * number - 1).1));
+        let readout = |number: usize| {
+            format!("end of epoch {number}: {}", trim_trailing_zeros(rate(steps * number - 1).1))
+        };
         let readouts: Vec<_> = (1..=history.len()).map(readout).collect();
         let y = Axis::linear(&curves);
         let chart = Chart {
@@ -249,7 +255,7 @@ impl Training<'_> {
         html! {
             figure {
                 (chart.svg())
-                figcaption { b { "Learning rate" } ", " (thousands(steps)) " steps an epoch" }
+                figcaption { b { "Learning rate" } ", " (with_thousands_separators(steps)) " steps an epoch" }
             }
         }
     }
@@ -264,12 +270,12 @@ impl Training<'_> {
     }
 
     fn epoch_axis(&self) -> Axis {
-        Axis::counting(self.provenance.recipe.epochs)
+        Axis::of_epochs(self.provenance.recipe.epochs)
     }
 
     fn mistake(&self, mistake: &Mistake) -> anyhow::Result<Markup> {
         let Mistake { index, label, prediction, confidence } = *mistake;
-        let png = BASE64_STANDARD.encode(figure::ink_png(self.eval_data.image(index))?);
+        let png = BASE64_STANDARD.encode(figure::encode_digit_png(self.eval_data.image(index))?);
         Ok(html! {
             li {
                 img src={ "data:image/png;base64," (png) } alt={ "Image " (index) ", label " (label) ", predicted " (prediction) };
@@ -297,7 +303,7 @@ impl Training<'_> {
                         td { (format!("{:.4}", epoch.loss)) }
                         td { (percent(epoch.train_accuracy)) }
                         td { (percent_or_dash(epoch.eval_accuracy)) }
-                        td { (trimmed(recipe.learning_rate(steps * number - 1, total))) }
+                        td { (trim_trailing_zeros(recipe.learning_rate(steps * number - 1, total))) }
                         td { (epoch.seconds.map_or("-".to_owned(), duration)) }
                     } } }
                 } }

@@ -65,7 +65,8 @@ pub async fn buffer(
     Ok((Request::from_parts(parts, bytes.into()), permits))
 }
 
-/// Returns the files of a multipart form with their names: at least 1, at most `max_files`. Fields without a file name are ignored.
+/// Returns the files of a multipart form with their names: at least 1, at most `max_files`. Fields without a file name are
+/// ignored.
 ///
 /// # Errors
 /// Status 400 if the form is malformed or has no files, 413 if it has too many.

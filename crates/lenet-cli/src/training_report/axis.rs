@@ -1,14 +1,14 @@
 //! Axes of charts: ranges and ticks.
 
 use super::curve::Curve;
-use crate::format::trimmed;
+use crate::format::trim_trailing_zeros;
 
 /// Ticks of a logarithmic axis, at most, so that their labels don't overlap.
 const MAX_LOGARITHMIC_TICKS: usize = 8;
 /// Ticks of a linear axis beyond 0, at most.
 const MAX_LINEAR_TICKS: f64 = 6.0;
 /// Tolerance of comparisons, because learning rates are in single precision.
-const ROUNDING: f64 = 1e-6;
+const F32_TOLERANCE: f64 = 1e-6;
 
 /// Relative tolerance within which a value counts as lying on a tick.
 const TICK_TOLERANCE: f64 = 1e-9;
@@ -26,19 +26,26 @@ pub struct Axis {
 
 impl Axis {
     /// Returns a linear axis from 0 to a number of epochs, with integers at the ticks.
-    pub fn counting(epochs: usize) -> Self {
+    pub fn of_epochs(epochs: usize) -> Self {
         let high = epochs as f64;
         let spacing = tick_spacing(high).max(1.0);
         let ticks = (0..).map(|i| f64::from(i) * spacing).take_while(|tick| *tick <= high);
-        Self { low: 0.0, high, logarithmic: false, ticks: ticks.map(|tick| (tick, trimmed(tick))).collect() }
+        Self {
+            low: 0.0,
+            high,
+            logarithmic: false,
+            ticks: ticks.map(|tick| (tick, trim_trailing_zeros(tick))).collect(),
+        }
     }
 
     /// Returns a linear axis from 0 to the first tick that is not below the highest value.
     pub fn linear(curves: &[Curve]) -> Self {
-        let highest = values(curves).fold(f64::MIN_POSITIVE, f64::max);
+        let highest = curve_values(curves).fold(f64::MIN_POSITIVE, f64::max);
         let spacing = tick_spacing(highest);
-        let count = (highest / spacing - ROUNDING).ceil() as i32;
-        let ticks = (0..=count).map(|i| (f64::from(i) * spacing, trimmed(f64::from(i) * spacing))).collect();
+        let count = (highest / spacing - F32_TOLERANCE).ceil() as i32;
+        let ticks = (0..=count)
+            .map(|i| (f64::from(i) * spacing, trim_trailing_zeros(f64::from(i) * spacing)))
+            .collect();
         Self { low: 0.0, high: f64::from(count) * spacing, logarithmic: false, ticks }
     }
 
@@ -46,7 +53,7 @@ impl Axis {
     ///
     /// Values of 0 have no logarithm. If there are any, they have a tick of their own at the low end.
     pub fn logarithmic(curves: &[Curve], label: impl Fn(f64) -> String) -> Self {
-        let (lowest, highest) = values(curves)
+        let (lowest, highest) = curve_values(curves)
             .filter(|value| *value > 0.0)
             .fold((f64::INFINITY, 0.0), |(low, high), value| (value.min(low), value.max(high)));
         let (lowest, highest) = if lowest <= highest { (lowest, highest) } else { (0.1, 1.0) };
@@ -76,7 +83,7 @@ impl Axis {
         let marks =
             marks.iter().find(|marks| marks.len() <= MAX_LOGARITHMIC_TICKS).unwrap_or(&marks[sets.len() - 1]);
         let mut ticks: Vec<_> = marks.iter().map(|&mark| (mark, label(mark))).collect();
-        if values(curves).any(|value| value <= 0.0) {
+        if curve_values(curves).any(|value| value <= 0.0) {
             ticks.insert(0, (marks[0] / 2.0, label(0.0)));
         }
         Self { low: ticks[0].0, high: ticks[ticks.len() - 1].0, logarithmic: true, ticks }
@@ -88,7 +95,7 @@ impl Axis {
     }
 
     /// Returns the position of `value` between the ends, from 0 to 1. A value beyond an end is moved to it.
-    pub fn position(&self, value: f64) -> f64 {
+    pub fn fraction(&self, value: f64) -> f64 {
         let value = value.clamp(self.low.min(self.high), self.low.max(self.high));
         if self.logarithmic {
             (value / self.low).ln() / (self.high / self.low).ln()
@@ -98,7 +105,7 @@ impl Axis {
     }
 }
 
-fn values(curves: &[Curve]) -> impl Iterator<Item = f64> {
+fn curve_values(curves: &[Curve]) -> impl Iterator<Item = f64> {
     curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1))
 }
 
@@ -109,7 +116,7 @@ fn tick_spacing(high: f64) -> f64 {
     let candidates = [1.0, 2.0, 5.0].map(|factor| factor * decade);
     candidates
         .into_iter()
-        .find(|spacing| high / spacing <= MAX_LINEAR_TICKS + ROUNDING)
+        .find(|spacing| high / spacing <= MAX_LINEAR_TICKS + F32_TOLERANCE)
         .unwrap_or(10.0 * decade)
 }
 
@@ -136,16 +143,16 @@ mod tests {
             (&[0.0], &["0", "0.07", "0.1", "0.2", "0.3", "0.5", "0.7", "1"]),
             (&[3e-5, 2.0], &["1.0e-5", "0.0001", "0.001", "0.01", "0.1", "1", "10"]),
         ] {
-            let axis = Axis::logarithmic(&curve(values), trimmed);
+            let axis = Axis::logarithmic(&curve(values), trim_trailing_zeros);
             assert_eq!(labels(&axis), expected, "{values:?}");
-            assert_eq!((axis.position(axis.low), axis.position(axis.high)), (0.0, 1.0));
+            assert_eq!((axis.fraction(axis.low), axis.fraction(axis.high)), (0.0, 1.0));
             for &value in values {
-                assert!((0.0..=1.0).contains(&axis.position(value)), "{value} of {values:?}");
+                assert!((0.0..=1.0).contains(&axis.fraction(value)), "{value} of {values:?}");
             }
         }
-        let axis = Axis::logarithmic(&curve(&[0.1, 0.9]), trimmed).upside_down();
-        assert!(axis.position(0.9) < 0.2 && axis.position(0.1) > 0.8);
-        assert_eq!(axis.position(0.0), 1.0);
+        let axis = Axis::logarithmic(&curve(&[0.1, 0.9]), trim_trailing_zeros).upside_down();
+        assert!(axis.fraction(0.9) < 0.2 && axis.fraction(0.1) > 0.8);
+        assert_eq!(axis.fraction(0.0), 1.0);
     }
 
     #[test]
@@ -163,7 +170,7 @@ mod tests {
             (13, &["0", "5", "10"]),
             (100_000, &["0", "20000", "40000", "60000", "80000", "100000"]),
         ] {
-            assert_eq!(labels(&Axis::counting(epochs)), expected);
+            assert_eq!(labels(&Axis::of_epochs(epochs)), expected);
         }
     }
 }

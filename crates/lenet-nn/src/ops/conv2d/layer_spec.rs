@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     Shape,
+    activation_layout::{Lanes, to_channel_groups},
     error::LayerError,
-    layout::{Lanes, channel_groups},
-    operator::{LayerContext, LayerSpec, Operator, SingleSampleOp, grouped},
+    operator::{LayerContext, LayerSpec, Operator, SingleSampleOp, channel_grouped_shape},
     ops::{
         linear::{Linear, LinearOp, SingleSampleLinear},
         window,
@@ -21,7 +21,7 @@ use crate::{
 impl Conv2d {
     /// Returns the fully connected layer that a convolution is if its kernel covers the whole input. It is faster as one.
     fn as_linear(&self, input: Shape) -> Option<Linear> {
-        self.covers(input).then(|| Linear::new(input.len(), self.out_channels))
+        self.kernel_covers_input(input).then(|| Linear::new(input.len(), self.out_channels))
     }
 }
 
@@ -35,13 +35,13 @@ impl LayerSpec for Conv2d {
         for (name, value) in
             [("out_channels", out_channels), ("kernel_size", kernel_size), ("dilation", dilation)]
         {
-            window::check_dimension(name, value)?;
+            window::check_dimension_range(name, value)?;
         }
-        window::check_dimension("the kernel's extent", self.extent())?;
+        window::check_dimension_range("the kernel's extent", self.kernel_extent())?;
         if in_channels != input.channels {
             return Err(LayerError::Channels { expected: in_channels, input });
         }
-        window::output_shape(input, out_channels, self.extent(), stride, padding)
+        window::output_shape(input, out_channels, self.kernel_extent(), stride, padding)
     }
 
     fn parameter_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
@@ -83,7 +83,7 @@ impl LayerSpec for Conv2d {
         })
     }
 
-    fn single_sample(
+    fn single_sample_op(
         &self,
         level: Level,
         LayerContext { input, output, .. }: LayerContext,
@@ -93,9 +93,9 @@ impl LayerSpec for Conv2d {
             return Some(Box::new(SingleSampleLinear::new(linear, input)));
         }
         let (weight, bias) = parameters.split_at(parameters.len() - self.out_channels);
-        let weight = channel_groups(weight, self.fan_in());
-        let bias = channel_groups(bias, 1);
-        let shapes = (grouped(input), grouped(output));
+        let weight = to_channel_groups(weight, self.fan_in());
+        let bias = to_channel_groups(bias, 1);
+        let shapes = (channel_grouped_shape(input), channel_grouped_shape(output));
         Some(match self.winograd_tile(output) {
             Some(WinogradTile::F4x3) => {
                 Box::new(SingleSampleWinograd::<6, 4, 3>::new(level, *self, shapes, &weight, bias))

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rand_pcg::rand_core::Rng;
 
-use super::canvas::{blank, overlay};
+use super::canvas::{blank_canvas, overlay};
 use crate::{
     Dataset, SIDE,
     data::random::{uniform, uniform_below},
@@ -21,7 +21,7 @@ pub(super) struct DigitTriple {
 impl DigitTriple {
     /// Draws the image `index` of `digits` between two others, with gaps from 4 pixels down to an overlap of 2.
     pub fn random(digits: &Dataset, index: usize, random: &mut impl Rng) -> Self {
-        let mut canvas = blank(5 * SIDE);
+        let mut canvas = blank_canvas(5 * SIDE);
         let [left, right] = [0; 2].map(|_| random_neighbor(digits, random));
         let mut end = SIDE + 2;
         let columns = [left, index, right].map(|index| {
@@ -37,7 +37,7 @@ impl DigitTriple {
     }
 
     /// Removes all ink outside `columns`.
-    fn crop(mut self, columns: Range<usize>) -> GrayImage {
+    fn erase_outside(mut self, columns: Range<usize>) -> GrayImage {
         for row in self.canvas.values.chunks_mut(self.canvas.width) {
             row[..columns.start].fill(0);
             row[columns.end..].fill(0);
@@ -50,7 +50,7 @@ impl DigitTriple {
         let [left, middle, right] = self.columns.clone();
         let mut boundary = |a: usize, b: usize| a.min(b) - 1 + uniform_below(a.abs_diff(b) + 3, random);
         let (start, end) = (boundary(left.end, middle.start), boundary(middle.end, right.start));
-        self.crop(start..end.max(start + 1))
+        self.erase_outside(start..end.max(start + 1))
     }
 
     /// Crops something that is not one digit: a part of the middle digit, with or without a part of another, or two or three
@@ -69,7 +69,7 @@ impl DigitTriple {
             5 => left.start..middle.end,
             _ => middle.start..right.end,
         };
-        self.crop(columns.start..columns.end.max(columns.start + 1))
+        self.erase_outside(columns.start..columns.end.max(columns.start + 1))
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// A file of the page.
 #[derive(Debug, Clone, Copy)]
-pub struct PageFile {
+pub struct Asset {
     /// Path of the URL, from `/`.
     pub path: &'static str,
     /// Media type, for the header `Content-Type`.
@@ -12,12 +12,8 @@ pub struct PageFile {
 }
 
 /// Returns all files of the page. They include the WebAssembly module if `compile` made it before this crate was built.
-pub fn page_files() -> impl Iterator<Item = PageFile> {
-    STATIC_FILES.iter().chain(WASM_FILES).map(|&(path, media_type, bytes)| PageFile {
-        path,
-        media_type,
-        bytes,
-    })
+pub fn assets() -> impl Iterator<Item = Asset> {
+    STATIC_FILES.iter().chain(WASM_FILES).map(|&(path, media_type, bytes)| Asset { path, media_type, bytes })
 }
 
 /// Path, media type and content of a file.

@@ -40,25 +40,25 @@ impl Chart<'_> {
                 aria-label={ (name) " by epoch, last: " (readouts.last().map_or("", String::as_str)) } {
                 @for (value, label) in &y.ticks {
                     @let (_, height) = self.position((0.0, *value));
-                    line x1=(left) x2=(right) y1=(coordinate(height)) y2=(coordinate(height)) {}
-                    text.y x=(left - 8.0) y=(coordinate(height + 4.0)) { (label) }
+                    line x1=(left) x2=(right) y1=(format_coordinate(height)) y2=(format_coordinate(height)) {}
+                    text.y x=(left - 8.0) y=(format_coordinate(height + 4.0)) { (label) }
                 }
                 @for (value, label) in &x.ticks {
-                    text.x x=(coordinate(self.position((*value, 0.0)).0)) y=(bottom + 18.0) { (label) }
+                    text.x x=(format_coordinate(self.position((*value, 0.0)).0)) y=(bottom + 18.0) { (label) }
                 }
                 text.x x=((left + right) / 2.0) y=(bottom + 36.0) { "epoch" }
                 @for curve in curves {
-                    path class=(curve.class) d=(self.path(curve)) {}
+                    path class=(curve.class) d=(self.svg_path(curve)) {}
                     @if curve.dots { @for &point in &curve.points {
                         @let (x, y) = self.position(point);
-                        circle class=(curve.class) cx=(coordinate(x)) cy=(coordinate(y)) r="3.5" {}
+                        circle class=(curve.class) cx=(format_coordinate(x)) cy=(format_coordinate(y)) r="3.5" {}
                     } }
                 }
                 @for (epoch, readout) in (1..).zip(readouts).take_while(|_| epoch_width > MIN_HOVER_WIDTH) {
                     @let (middle, _) = self.position((f64::from(epoch), 0.0));
                     g.epoch {
-                        rect x=(coordinate(middle - epoch_width / 2.0)) y=(top) width=(coordinate(epoch_width)) height=(PLOT_HEIGHT) {}
-                        line x1=(coordinate(middle)) x2=(coordinate(middle)) y1=(top) y2=(bottom) {}
+                        rect x=(format_coordinate(middle - epoch_width / 2.0)) y=(top) width=(format_coordinate(epoch_width)) height=(PLOT_HEIGHT) {}
+                        line x1=(format_coordinate(middle)) x2=(format_coordinate(middle)) y1=(top) y2=(bottom) {}
                         text x=(right) y=(top - 12.0) { (readout) }
                     }
                 }
@@ -68,12 +68,12 @@ impl Chart<'_> {
 
     /// Returns the position of a point in the view box.
     fn position(&self, (epochs, value): (f64, f64)) -> (f64, f64) {
-        let (x, y) = (self.x.position(epochs), self.y.position(value));
+        let (x, y) = (self.x.fraction(epochs), self.y.fraction(value));
         (PLOT_LEFT + PLOT_WIDTH * x, PLOT_TOP + PLOT_HEIGHT - PLOT_HEIGHT * y)
     }
 
     /// Returns the `d` attribute of a curve.
-    fn path(&self, curve: &Curve) -> String {
+    fn svg_path(&self, curve: &Curve) -> String {
         curve.points.iter().fold(String::new(), |mut path, &point| {
             let (x, y) = self.position(point);
             let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { "M" } else { "L" });
@@ -82,6 +82,6 @@ impl Chart<'_> {
     }
 }
 
-fn coordinate(number: f64) -> String {
+fn format_coordinate(number: f64) -> String {
     format!("{number:.1}")
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 /// The file names of every known dataset.
-pub(crate) const FILES: [&str; 4] = [
+pub(crate) const IDX_FILE_NAMES: [&str; 4] = [
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
     "t10k-images-idx3-ubyte.gz",
@@ -40,9 +40,9 @@ impl KnownDataset {
     }
 
     /// Returns that folder if it has all files, and otherwise `None`.
-    pub(crate) fn downloaded_to(self) -> anyhow::Result<Option<PathBuf>> {
+    pub(crate) fn downloaded_folder(self) -> anyhow::Result<Option<PathBuf>> {
         let folder = self.folder()?;
-        Ok(FILES.iter().all(|file| folder.join(file).exists()).then_some(folder))
+        Ok(IDX_FILE_NAMES.iter().all(|file| folder.join(file).exists()).then_some(folder))
     }
 
     /// Returns the URLs of the mirrors.
@@ -60,7 +60,7 @@ impl KnownDataset {
         }
     }
 
-    /// Returns the published checksums of [`FILES`], SHA-256 or MD5 in hexadecimal.
+    /// Returns the published checksums of [`IDX_FILE_NAMES`], SHA-256 or MD5 in hexadecimal.
     pub(crate) fn checksums(self) -> [&'static str; 4] {
         match self {
             Self::Mnist => [
