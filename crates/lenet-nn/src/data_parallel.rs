@@ -253,14 +253,16 @@ impl BatchGradient<'_> {
     fn write_chunk_gradient(self, start: usize, max_end: usize, scratch: &mut GradientScratch) -> usize {
         let chunk_end = max_end.min(start + UPDATE_CHUNK);
         match self.deferred.iter().find(|layer| start < layer.weights.end) {
-            Some(layer) if layer.weights.start <= start => self.write_panel_gradient(layer, start, scratch),
+            Some(layer) if layer.weights.start <= start => {
+                self.write_weight_panel_gradient(layer, start, scratch)
+            }
             Some(layer) => self.sum_worker_gradients(start..chunk_end.min(layer.weights.start), scratch),
             None => self.sum_worker_gradients(start..chunk_end, scratch),
         }
     }
 
     /// Writes the gradient of the panel of a deferred layer that begins with parameter `start`, and returns where it ends.
-    fn write_panel_gradient(
+    fn write_weight_panel_gradient(
         self,
         DeferredLayer { op, weights }: &DeferredLayer,
         start: usize,
@@ -271,7 +273,7 @@ impl BatchGradient<'_> {
         let batch =
             |slice| self.workers.get(slice).map(|worker: &Worker| worker.input_with_output_gradient(*op));
         let GradientScratch { rows, gradient } = scratch;
-        layer.write_panel_gradient(
+        layer.write_weight_panel_gradient(
             self.level,
             start - weights.start,
             &batch,

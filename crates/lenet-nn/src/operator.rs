@@ -77,7 +77,7 @@ pub(crate) trait LayerSpec {
         context: LayerContext,
         _parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
-        let [input, output] = [context.input, context.output].map(channel_grouped_shape);
+        let [input, output] = [context.input, context.output].map(channel_packed_shape);
         let operator = self.operator(LayerContext { input, output, ..context })?;
         Some(Box::new(SingleSampleAdapter(operator)))
     }
@@ -194,7 +194,7 @@ pub(crate) trait SingleSampleOp: Send {
 }
 
 /// Returns the shape of a sample whose channels are grouped by eight: the number of channels is that of the groups.
-pub(crate) fn channel_grouped_shape(shape: Shape) -> Shape {
+pub(crate) fn channel_packed_shape(shape: Shape) -> Shape {
     Shape { channels: shape.channels.div_ceil(LANES), ..shape }
 }
 
@@ -243,7 +243,7 @@ pub(crate) trait DeferredWeightGradient {
     fn scratch_len(&self, blocks: usize) -> usize;
 
     /// Writes the gradient of a panel, which begins with weight `start`, to `gradient`.
-    fn write_panel_gradient(
+    fn write_weight_panel_gradient(
         &self,
         level: Level,
         start: usize,

@@ -83,7 +83,13 @@ pub fn profile_layers(
                     for (panel, gradient) in
                         gradient[..layer.weight_count()].chunks_mut(panel_len).enumerate()
                     {
-                        layer.write_panel_gradient(level, panel * panel_len, &batch, &mut scratch, gradient);
+                        layer.write_weight_panel_gradient(
+                            level,
+                            panel * panel_len,
+                            &batch,
+                            &mut scratch,
+                            gradient,
+                        );
                     }
                 }
             });

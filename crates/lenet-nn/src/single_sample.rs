@@ -12,7 +12,7 @@ use fearless_simd::Level;
 use crate::{
     Layer, Network, Shape,
     activation_layout::{AlignedBuffer, LANES, Lanes, zeros},
-    operator::{LayerContext, SingleSampleOp, channel_grouped_shape},
+    operator::{LayerContext, SingleSampleOp, channel_packed_shape},
 };
 
 /// Output of a convolution for one sample, after the batch normalization and activation function that follow it.
@@ -68,7 +68,7 @@ impl SingleSampleWorkspace {
                     }
                     _ => None,
                 };
-                let len = if operator.is_in_place() { 0 } else { channel_grouped_shape(output).len() };
+                let len = if operator.is_in_place() { 0 } else { channel_packed_shape(output).len() };
                 stages.push(SingleSampleLayer { operator, parameters, output: zeros(len), maps });
             }
             input = output;
@@ -78,7 +78,7 @@ impl SingleSampleWorkspace {
             normalize: network.normalization().lookup_table(),
             shape,
             output: network.architecture().output_shape(),
-            input: zeros(channel_grouped_shape(shape).len()),
+            input: zeros(channel_packed_shape(shape).len()),
             stages,
         }
     }

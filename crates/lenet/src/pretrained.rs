@@ -46,9 +46,8 @@ pub fn handwriting() -> (Network, Provenance) {
     load(include_bytes!("../weights/handwriting.safetensors"))
 }
 
-/// Returns [`models::ink`](crate::models::ink), which tells ink from rules, trained on
-/// [page patches](crate::data::synthetic::page::PagePatch) with digits of the first 20,000 training images, as many patches an
-/// epoch. `lenet train ink` trains on three times as many, so it does not give these weights.
+/// Returns [`models::ink`](crate::models::ink), which tells ink from rules, trained by `lenet train ink --seed 0 --f16` on
+/// [page patches](crate::data::synthetic::page::PagePatch) with digits of MNIST's training images.
 ///
 /// [`Provenance::test_accuracy`] is the F1 score of the pixels that show ink, on patches with digits of MNIST's test images.
 pub fn ink() -> (Network, Provenance) {

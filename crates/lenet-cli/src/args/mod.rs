@@ -2,12 +2,10 @@
 
 mod data;
 mod recipe;
-mod segment;
 mod threads;
 mod state_dict;
 
 pub use data::DataArgs;
 pub use recipe::RecipeArgs;
-pub use segment::SegmentArgs;
 pub use state_dict::StateDictArgs;
 pub use threads::{ThreadArgs, start_thread_pool};

@@ -43,6 +43,10 @@ pub struct TextParams {
     pub max_border_bar_aspect: f64,
     /// Height of a bar, in heights of the components that are not at the border, at least.
     pub min_border_bar_height: f64,
+    /// Height of a bar in a picture that is cropped to the writing, in the same heights, at least.
+    pub min_tight_border_bar_height: f64,
+    /// Distance of the writing from the upper or lower border, in the same heights, up to which a picture is cropped to it.
+    pub tight_margin: f64,
     /// Text height in pixels below which writing is illegible.
     pub min_text_height_px: usize,
     /// Ink that remains, as a fraction of all ink, below which [`TextComponents::is_mostly_left_out`] is set.
@@ -65,9 +69,11 @@ impl Default for TextParams {
             min_framed_height: 0.05,
             max_frames: 64,
             min_border_height: 0.6,
-            border_margin: 0.01,
+            border_margin: 0.03,
             max_border_bar_aspect: 0.35,
-            min_border_bar_height: 1.2,
+            min_border_bar_height: 0.5,
+            min_tight_border_bar_height: 1.2,
+            tight_margin: 0.05,
             min_text_height_px: 7,
             min_text_fraction: 0.1,
         }
@@ -138,11 +144,7 @@ pub fn find_text(
                 is_cut_off(component, ink, height, params)
             });
         }
-        let inside = components.iter().filter(|component| !is_in_side_margin(component, ink, params));
-        let inside_height = median_height(inside, |bounds| bounds.height);
-        leave_out(&mut components, &mut left_out, LeftOutReason::Edge, |component| {
-            inside_height > 0 && is_border_bar(component, ink, inside_height, params)
-        });
+        leave_out_border_bars(&mut components, &mut left_out, ink, params);
     }
     if height < params.min_text_height_px {
         leave_out(&mut components, &mut left_out, LeftOutReason::TooSmall, |_| true);
@@ -268,13 +270,51 @@ fn is_in_side_margin(component: &Component, ink: &GrayImage, params: &TextParams
     bounds.x <= margin || bounds.right() + margin >= ink.width
 }
 
-/// Returns whether a component is the side of a cell or of the paper at the left or right border of the picture: narrow, and
-/// higher than the components that are not at the border.
-fn is_border_bar(component: &Component, ink: &GrayImage, inside_height: usize, params: &TextParams) -> bool {
-    let bounds = component.bounds();
-    is_in_side_margin(component, ink, params)
-        && f64::from(bounds.aspect_ratio()) < params.max_border_bar_aspect
-        && bounds.height as f64 > params.min_border_bar_height * inside_height as f64
+/// Moves the sides of cells and of the paper to `left_out`: narrow components at the left or right border of the picture, or from
+/// its upper to its lower border.
+///
+/// In a picture that is cropped to the writing, where the writing is as near to the upper or lower border as the component is to
+/// its border, the component may be a 1. There it is left out only if it is higher than the writing.
+fn leave_out_border_bars(
+    components: &mut Vec<Component>,
+    left_out: &mut Vec<LeftOutComponent>,
+    ink: &GrayImage,
+    params: &TextParams,
+) {
+    let is_narrow =
+        |component: &Component| f64::from(component.bounds().aspect_ratio()) < params.max_border_bar_aspect;
+    let spans_height = |component: &Component| {
+        let bounds = component.bounds();
+        is_narrow(component) && bounds.y == 0 && bounds.bottom() == ink.height
+    };
+    let is_inside =
+        |component: &&Component| !is_in_side_margin(component, ink, params) && !spans_height(component);
+    let inside = || components.iter().filter(is_inside);
+    let Some(writing) = inside().map(Component::bounds).reduce(|a, b| a.union(&b)) else {
+        // A lone 1 that fills a picture cropped to it is as wide as the picture, or in its middle.
+        let is_lone_bar = |component: &Component| {
+            spans_height(component)
+                && is_in_side_margin(component, ink, params)
+                && component.bounds().width < ink.width / 2
+        };
+        leave_out(components, left_out, LeftOutReason::Edge, is_lone_bar);
+        return;
+    };
+    let writing_height = median_height(inside(), |bounds| bounds.height) as f64;
+    let margin = writing.y.min(ink.height - writing.bottom());
+    leave_out(components, left_out, LeftOutReason::Edge, |component| {
+        let bounds = component.bounds();
+        let distance = bounds.x.min(ink.width - bounds.right());
+        let is_cropped = margin as f64 <= params.tight_margin * writing_height;
+        let min_height = if is_cropped || margin <= distance {
+            params.min_tight_border_bar_height
+        } else {
+            params.min_border_bar_height
+        };
+        let is_high = bounds.height as f64 > min_height * writing_height;
+        (spans_height(component) && !is_cropped)
+            || (is_in_side_margin(component, ink, params) && is_narrow(component) && is_high)
+    });
 }
 
 #[cfg(test)]
@@ -308,7 +348,7 @@ mod tests {
             ("a frame", &frame, LeftOutReason::Frame),
             ("a frame around one digit", &boxes, LeftOutReason::Frame),
             ("cut off by the border", &[[58, 25, 2, 9]], LeftOutReason::Edge),
-            ("bars at the border", &[[0, 12, 3, 30], [57, 10, 3, 40]], LeftOutReason::Edge),
+            ("bars at the border", &[[0, 12, 4, 13], [57, 10, 3, 40]], LeftOutReason::Edge),
         ] {
             let text = default_find_text(&page(&[&digits[..], others].concat()));
             assert!(text.left_out.iter().all(|left_out| left_out.reason == reason), "{:?}", text.left_out);
@@ -319,6 +359,23 @@ mod tests {
             assert_eq!((found, text.height), (digits.to_vec(), 20), "{name}");
             assert!(!text.is_mostly_left_out, "{name}");
         }
+    }
+
+    #[test]
+    fn leaves_out_bars_from_the_upper_to_the_lower_border() {
+        for (name, rectangles, expected) in [
+            ("beside writing", &[[15, 0, 3, 60], [30, 20, 12, 25]][..], 1),
+            ("alone", &[[55, 0, 5, 60]], 0),
+            ("in a crop as high as the writing", &[[15, 0, 6, 60], [30, 0, 12, 60]], 2),
+        ] {
+            assert_eq!(default_find_text(&page(rectangles)).components.len(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn keeps_a_stroke_at_the_border_of_a_picture_cropped_to_its_writing() {
+        let ink = page(&[[0, 0, 8, 58], [20, 2, 25, 58], [50, 2, 10, 58]]);
+        assert_eq!(default_find_text(&ink).components.len(), 3);
     }
 
     #[test]

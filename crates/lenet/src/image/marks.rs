@@ -19,6 +19,10 @@ pub struct MarkParams {
     pub max_comma_height: f64,
     /// Distance of the center of a comma from the top of the line, at least.
     pub min_comma_center: f64,
+    /// Height of a comma between two digits that begins in their lower half and ends below them, at most.
+    pub max_hanging_comma_height: f64,
+    /// Aspect ratio of such a comma, at most.
+    pub max_hanging_comma_aspect: f32,
     /// Aspect ratio of a minus, at least.
     pub min_minus_aspect: f32,
     /// Height of a minus, at most.
@@ -53,6 +57,8 @@ impl Default for MarkParams {
             max_point_side: 0.3,
             max_comma_height: 0.4,
             min_comma_center: 0.8,
+            max_hanging_comma_height: 0.85,
+            max_hanging_comma_aspect: 0.6,
             min_minus_aspect: 1.8,
             max_minus_height: 0.25,
             min_minus_length: 0.15,
@@ -69,13 +75,55 @@ impl Default for MarkParams {
 }
 
 /// Removes the marks from a line and returns them. A point or a comma is small and solid, a minus is a bar at half of the
-/// height. A slash is a straight slanted stroke higher than the digits; brackets are curved ones and come in pairs.
+/// height, and the slash or the dot of a zero is inside it. A slash is a straight slanted stroke higher than the digits; brackets are curved ones and come in pairs.
 pub fn leave_out_marks(line: &mut Line, params: &MarkParams) -> Vec<LeftOutComponent> {
     let marks = small_marks(line, params);
     let mut left_out = take(line, &marks);
+    let marks = zero_marks(line);
+    left_out.extend(take(line, &marks));
     let marks = tall_marks(line, params);
     left_out.extend(take(line, &marks));
     left_out
+}
+
+/// Removes large commas from lines and returns them. They may hang so far below their line that they form a line of their own.
+pub fn leave_out_hanging_commas(lines: &mut Vec<Line>, params: &MarkParams) -> Vec<LeftOutComponent> {
+    let mut commas = Vec::new();
+    for index in 0..lines.len() {
+        let is_comma = |component: &Component| {
+            let others = lines.iter().flat_map(|line| &line.components).filter(|other| *other != component);
+            is_hanging_comma(component, others.map(Component::bounds), params)
+        };
+        let indices = lines[index].components.iter().enumerate().filter(|(_, component)| is_comma(component));
+        let indices: Vec<usize> = indices.map(|(index, _)| index).collect();
+        commas.extend(take(&mut lines[index], &indices));
+    }
+    lines.retain(|line| !line.components.is_empty());
+    commas
+}
+
+/// Returns whether a narrow component begins in the lower half of the digits on either side of it, and ends below them.
+fn is_hanging_comma(component: &Component, others: impl Iterator<Item = Rect>, params: &MarkParams) -> bool {
+    let bounds = component.bounds();
+    let is_one_stroke = component.runs().len() == bounds.height;
+    if !is_one_stroke || bounds.aspect_ratio() > params.max_hanging_comma_aspect {
+        return false;
+    }
+    let hangs = |digit: &Rect| {
+        let height = digit.height as f64;
+        let [top, bottom] = [bounds.y, bounds.bottom()].map(|y| y as f64 - digit.y as f64);
+        bottom > height
+            && (height / 2.0..height).contains(&top)
+            && bounds.height as f64 <= params.max_hanging_comma_height * height
+    };
+    let max_overlap = params.max_overlap * bounds.width as f64;
+    let (mut is_left, mut is_right) = (false, false);
+    for digit in others.filter(hangs) {
+        let is_beside = |gap: f64| (-max_overlap..=digit.height as f64).contains(&gap);
+        is_left |= is_beside(bounds.x as f64 - digit.right() as f64);
+        is_right |= is_beside(digit.x as f64 - bounds.right() as f64);
+    }
+    is_left && is_right
 }
 
 /// Gives components that were taken for specks the reason [`LeftOutReason::Mark`] where they are points between the digits of a
@@ -105,6 +153,26 @@ fn take(line: &mut Line, indices: &[usize]) -> Vec<LeftOutComponent> {
         indices.contains(&(index - 1))
     });
     marks.map(|component| LeftOutComponent { component, reason: LeftOutReason::Mark }).collect()
+}
+
+/// Returns the slashes and dots of zeros: components that the ink of another one surrounds on all four sides.
+fn zero_marks(line: &Line) -> Vec<usize> {
+    let is_surrounded = |inner: &Component| {
+        let bounds = inner.bounds();
+        let (x, y) = (bounds.x + bounds.width / 2, bounds.y + bounds.height / 2);
+        let surrounds = |outer: &&Component| {
+            let runs = outer.runs();
+            let in_row = || runs.iter().filter(|run| run.y == y);
+            let in_column = || runs.iter().filter(|run| (run.x..run.end).contains(&x));
+            outer.bounds().contains(&bounds)
+                && in_row().any(|run| run.end <= bounds.x)
+                && in_row().any(|run| run.x >= bounds.right())
+                && in_column().any(|run| run.y < bounds.y)
+                && in_column().any(|run| run.y >= bounds.bottom())
+        };
+        line.components.iter().filter(|outer| *outer != inner).any(|outer| surrounds(&outer))
+    };
+    (0..line.components.len()).filter(|&index| is_surrounded(&line.components[index])).collect()
 }
 
 fn small_marks(line: &Line, params: &MarkParams) -> Vec<usize> {
@@ -217,7 +285,7 @@ fn slash_or_bracket(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{ComponentParams, components, draw_strokes};
+    use crate::image::{ComponentParams, LineParams, components, draw_strokes, lines};
 
     /// Returns the number of marks in a line of four digits of 20 x 40 pixels, at (10, 20) and every 50 pixels, and `strokes`.
     fn marks(strokes: &[Vec<[f32; 2]>]) -> usize {
@@ -239,6 +307,7 @@ mod tests {
         let opening = vec![[49.0, 12.0], [42.0, 26.0], [40.0, 40.0], [42.0, 54.0], [49.0, 68.0]];
         let closing = vec![[187.0, 12.0], [194.0, 26.0], [196.0, 40.0], [194.0, 54.0], [187.0, 68.0]];
         let small_zero = vec![[42.0, 46.0], [48.0, 46.0], [48.0, 60.0], [42.0, 60.0], [42.0, 46.0]];
+        let zero = vec![[36.0, 20.0], [36.0, 60.0], [54.0, 60.0], [54.0, 20.0], [36.0, 20.0]];
         for (name, strokes, expected) in [
             ("none", vec![], 0),
             ("point", vec![vec![[45.0, 59.0]]], 1),
@@ -251,8 +320,29 @@ mod tests {
             ("brackets", vec![opening, closing], 2),
             ("bar above a digit", vec![vec![[62.0, 12.0], [78.0, 12.0]]], 0),
             ("small zero", vec![small_zero], 0),
+            ("slashed zero", vec![zero.clone(), vec![[46.0, 36.0], [44.0, 44.0]]], 1),
+            ("stroke in an open digit", vec![zero[1..].to_vec(), vec![[46.0, 36.0], [44.0, 44.0]]], 0),
         ] {
             assert_eq!(marks(&strokes), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn leaves_out_large_commas_between_digits_only() {
+        let digit = |x: f32| vec![[x, 20.0], [x + 20.0, 20.0], [x + 20.0, 60.0], [x, 60.0]];
+        for (name, stroke, expected) in [
+            ("comma", vec![[48.0, 46.0], [42.0, 74.0]], 1),
+            ("one that begins beside the digits", vec![[46.0, 26.0], [44.0, 64.0]], 0),
+            ("stroke after the last digit", vec![[98.0, 46.0], [92.0, 74.0]], 0),
+        ] {
+            let ink = draw_strokes(120, 100, &[digit(10.0), digit(60.0), stroke], 2.0);
+            let components = components(&ink, &ComponentParams::default());
+            let mut lines = lines(components, 44, &LineParams::default()).lines;
+            let commas = leave_out_hanging_commas(&mut lines, &MarkParams::default());
+            assert_eq!(commas.len(), expected, "{name}");
+            let left = lines.iter().map(|line| line.components.len()).sum::<usize>();
+            assert_eq!(left + expected, 3, "{name}: nothing is lost");
+            assert!(lines.iter().all(|line| !line.components.is_empty()), "{name}");
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`components()`] | ink map | connected components |
 //! | [`find_text()`] | components | components that can be writing, text height |
 //! | [`lines()`] | components | lines of components |
+//! | [`leave_out_hanging_commas`] | lines | lines without large commas |
 //! | [`leave_out_marks`] | line | line without points, commas, minuses, slashes and brackets |
 //! | [`oversegment()`] | component | segments, each a digit or a fragment of one |
 //! | [`normalize_digit`] | components of one digit | 28x28 pixels |
@@ -87,7 +88,7 @@ pub use {
     lines::{Line, LineParams, Lines, lines},
     local_contrast::{INK_NETWORK_NORMALIZE, local_contrast},
     locate::{LocateParams, LocatedText, locate_text, locate_text_in_ink},
-    marks::{MarkParams, find_points, leave_out_marks},
+    marks::{MarkParams, find_points, leave_out_hanging_commas, leave_out_marks},
     morphology::{close, dilate, erode},
     normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},
     oversegment::{OversegmentParams, oversegment},

@@ -37,6 +37,38 @@ impl InkReading {
         read / ((self.ink_area() - ruling).max(1) as f64)
     }
 
+    /// Returns the digits of each line that has candidates, where rejected ones are `None`.
+    pub fn digits_of_lines(&self) -> Vec<Vec<Option<u8>>> {
+        let digit = |verdict: &Verdict| verdict.rejection.is_none().then(|| verdict.candidate.digit());
+        let lines = self.lines.iter().filter(|line| !line.is_empty());
+        lines.map(|line| line.iter().map(digit).collect()).collect()
+    }
+
+    /// Returns the area of the rules as a fraction of that of rules and candidates.
+    pub fn rule_fraction(&self) -> f64 {
+        let is_rule = |ink: &&LeftOutInk| ink.reason == LeftOutReason::Rule;
+        let rules: usize = self.left_out.iter().filter(is_rule).map(|ink| ink.area).sum();
+        let candidates: usize = self.lines.iter().flatten().map(|verdict| verdict.candidate.area).sum();
+        rules as f64 / (rules + candidates).max(1) as f64
+    }
+
+    /// Returns the bounding box of all candidates as `[left, top, right, bottom]`, in fractions of the width and height of the map,
+    /// or `None` if there are none.
+    pub fn writing_bounds(&self) -> Option<[f64; 4]> {
+        let candidates = self.lines.iter().flatten().map(|verdict| verdict.candidate.bounds());
+        let bounds = candidates.reduce(|a, b| a.union(&b))?;
+        let [width, height] = [self.ink.width, self.ink.height].map(|side| side as f64);
+        let [left, right] = [bounds.x, bounds.right()].map(|x| x as f64 / width);
+        let [top, bottom] = [bounds.y, bounds.bottom()].map(|y| y as f64 / height);
+        Some([left, top, right, bottom])
+    }
+
+    /// Returns the digits that were not rejected, in reading order.
+    pub fn accepted_digits(&self) -> impl Iterator<Item = u8> {
+        let accepted = self.lines.iter().flatten().filter(|verdict| verdict.rejection.is_none());
+        accepted.map(|verdict| verdict.candidate.digit())
+    }
+
     /// Returns the mean confidence of the candidates, where that of rejected ones is 0; 0 if there are none.
     pub fn mean_confidence(&self) -> f64 {
         let verdicts = self.lines.iter().flatten();

@@ -67,7 +67,7 @@ impl InkNetwork {
     /// Segments a gray picture. Tiles of equal size are segmented in batches, on all threads of rayon's pool.
     pub fn segment(&self, gray: &GrayImage) -> InkSegmentation {
         let contrast = local_contrast(gray);
-        let [columns, rows] = [gray.width, gray.height].map(|len| Tiling::new(len, &self.params));
+        let [columns, rows] = [gray.width, gray.height].map(|len| AxisTiling::new(len, &self.params));
         let network = self.network.with_input_size(rows.tile_len(), columns.tile_len());
         // `new` checked a tile of the smallest size, and the layers accept any larger one.
         let network = network.expect("a fully convolutional network");
@@ -78,9 +78,9 @@ impl InkNetwork {
         for tiles in tiles.chunks(self.params.max_batch) {
             let mut pixels = Vec::with_capacity(tiles.len() * rows.tile_len() * columns.tile_len());
             for &(row, column) in tiles {
-                for y in rows.tile(row) {
+                for y in rows.tile_coordinates(row) {
                     let values = contrast.row(y);
-                    pixels.extend(columns.tile(column).map(|x| values[x]));
+                    pixels.extend(columns.tile_coordinates(column).map(|x| values[x]));
                 }
             }
             let probabilities = network.probabilities(&pixels);
@@ -105,7 +105,7 @@ impl InkNetwork {
 
 /// The division of an axis of a picture into tiles.
 #[derive(Clone, Copy)]
-struct Tiling {
+struct AxisTiling {
     len: usize,
     count: usize,
     /// Length of a tile without its margins: even, because the network halves the resolution.
@@ -113,7 +113,7 @@ struct Tiling {
     margin: usize,
 }
 
-impl Tiling {
+impl AxisTiling {
     fn new(len: usize, params: &TileParams) -> Self {
         let count = len.div_ceil(params.max_side_px);
         let side = len.div_ceil(count).next_multiple_of(2);
@@ -132,7 +132,7 @@ impl Tiling {
     }
 
     /// Returns the coordinates of the pixels of a tile. The outermost pixels of the picture are repeated beyond its border.
-    fn tile(self, index: usize) -> impl Iterator<Item = usize> {
+    fn tile_coordinates(self, index: usize) -> impl Iterator<Item = usize> {
         let start = index * self.side;
         (start..start + self.tile_len()).map(move |at| at.saturating_sub(self.margin).min(self.len - 1))
     }
@@ -146,14 +146,14 @@ mod tests {
     fn tiles_cover_an_axis_and_repeat_its_ends() {
         let params = TileParams { max_side_px: 10, margin_px: 3, max_batch: 1 };
         for len in 1..60 {
-            let tiling = Tiling::new(len, &params);
+            let tiling = AxisTiling::new(len, &params);
             assert!(
                 tiling.side <= 10 && tiling.side.is_multiple_of(2) && tiling.count * tiling.side >= len,
                 "{len}"
             );
             assert!((tiling.count - 1) * tiling.side < len, "{len}: the last tile has no pixel");
             for index in 0..tiling.count {
-                let tile: Vec<usize> = tiling.tile(index).collect();
+                let tile: Vec<usize> = tiling.tile_coordinates(index).collect();
                 assert_eq!(tile.len(), tiling.tile_len());
                 for (offset, &at) in tile.iter().enumerate() {
                     let unclamped = (index * tiling.side + offset) as isize - 3;

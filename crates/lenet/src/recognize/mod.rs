@@ -67,7 +67,7 @@ pub struct Recognizer {
     classifier: Classifier,
     params: RecognizerParams,
     stages: Stages,
-    ink_network: Option<InkNetwork>,
+    ink_network: InkNetwork,
 }
 
 impl fmt::Debug for Recognizer {
@@ -79,14 +79,19 @@ impl fmt::Debug for Recognizer {
 }
 
 impl Recognizer {
-    /// Makes a recognizer that classifies with `network`.
+    /// Makes a recognizer that classifies with `network` and segments with [`InkNetwork::pretrained`].
     ///
     /// # Errors
     /// [`Error::NotDigitNetwork`] if the network doesn't classify images of 28x28 pixels as ten digits.
     pub fn new(network: Network) -> Result<Self, Error> {
         check_digit_network(&network)?;
         let (params, stages) = (RecognizerParams::default(), Stages::ALL);
-        Ok(Self { classifier: Classifier::new(network), params, stages, ink_network: None })
+        Ok(Self {
+            classifier: Classifier::new(network),
+            params,
+            stages,
+            ink_network: InkNetwork::pretrained(),
+        })
     }
 
     /// Returns the recognizer with other parameters.
@@ -101,13 +106,11 @@ impl Recognizer {
         Self { stages, ..self }
     }
 
-    /// Returns the recognizer with a network that segments pictures into ink and rules, such as [`InkNetwork::pretrained`].
-    ///
-    /// It then reads writing that rules cross, in boxes and in tables. Uncertain pictures take several times as long, and more
-    /// non-digits are read as digits.
+    /// Returns the recognizer with another network that segments pictures into ink and rules. Without [`Stage::Segment`] no
+    /// picture is segmented.
     #[must_use]
     pub fn with_ink_network(self, network: InkNetwork) -> Self {
-        Self { ink_network: Some(network), ..self }
+        Self { ink_network: network, ..self }
     }
 
     /// Recognizes all digits of a picture.
@@ -154,6 +157,7 @@ impl Recognizer {
             let mut lines = image::lines(components, height, &self.params.lines);
             if self.stages.contains(Stage::Marks) {
                 image::find_points(&mut left_out, &lines.lines, &self.params.marks);
+                left_out.extend(image::leave_out_hanging_commas(&mut lines.lines, &self.params.marks));
                 let marks = |line| image::leave_out_marks(line, &self.params.marks);
                 left_out.extend(lines.lines.iter_mut().flat_map(marks));
             }

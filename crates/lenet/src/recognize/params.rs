@@ -222,6 +222,8 @@ pub struct RejectParams {
     pub max_rejected_fraction: f64,
     /// Number of candidates of a picture, at least, of which many being rejected says something about the others.
     pub min_picture_candidates: usize,
+    /// Number of 1s in a line without other digits, at least, that are taken for tally marks.
+    pub min_tally_marks: usize,
 }
 
 impl Default for RejectParams {
@@ -235,6 +237,7 @@ impl Default for RejectParams {
             min_certain_fraction: 0.5,
             max_rejected_fraction: 0.5,
             min_picture_candidates: 4,
+            min_tally_marks: 6,
         }
     }
 }
@@ -270,6 +273,27 @@ pub struct InkSegmentationParams {
     pub min_mean_side_px: f64,
     /// Mean confidence, and fraction of the ink that was read, above which the reading of the binarized picture is certain.
     pub min_certain_confidence: f64,
+    /// Score (0 to 1: mean confidence times the fraction of the ink that was read) of the reading of a segmented copy, at least:
+    /// lower ones are of pictures without digits.
+    pub min_score: f64,
+    /// What each other map that is read as the same digits adds to the score of a reading.
+    pub agreement_gain: f64,
+    /// Score, with that of agreement, that the reading of a segmented copy has more than that of the binarized picture, at least.
+    pub min_gain: f64,
+    /// Score, at least, of the reading of a segmented copy that has the digits of the binarized picture and more, if a frame was
+    /// left out there: it held the others.
+    pub min_framed_score: f64,
+    /// Number of candidates of the binarized picture up to which those of a segmented copy may be the same writing.
+    pub max_same_candidates: usize,
+    /// Aspect ratio of these candidates, at most: a wider one may be several digits that a rule joins.
+    pub max_same_aspect: f32,
+    /// Intersection over union of the bounding boxes of both writings above which they are the same.
+    pub min_same_overlap: f64,
+    /// Area of the rules, as a fraction of that of rules and candidates, from which the same writing may be joined with a rule in
+    /// the binarized picture.
+    pub min_rule_fraction: f64,
+    /// Radius of the square by which ink is closed across rules, in pixels of the copy: half the thickness of a rule.
+    pub closing_radius_px: usize,
 }
 
 impl Default for InkSegmentationParams {
@@ -279,6 +303,15 @@ impl Default for InkSegmentationParams {
             max_magnified_mean_side_px: 380.0,
             min_mean_side_px: 40.0,
             min_certain_confidence: 0.95,
+            min_score: 0.6,
+            agreement_gain: 0.1,
+            min_gain: 0.05,
+            min_framed_score: 0.8,
+            max_same_candidates: 2,
+            max_same_aspect: 2.0,
+            min_same_overlap: 0.7,
+            min_rule_fraction: 0.3,
+            closing_radius_px: 4,
         }
     }
 }

@@ -65,6 +65,7 @@ impl Recognizer {
             };
             let mut line: Vec<_> = candidates.into_iter().map(verdict).collect();
             self.reject_mostly_rejected_line(&mut line);
+            self.reject_tally_marks(&mut line);
             line
         };
         let mut lines: Vec<Vec<_>> = lines.into_iter().map(verdicts).collect();
@@ -138,6 +139,16 @@ impl Recognizer {
         if rejected as f64 >= self.params.reject.max_rejected_fraction * line.len() as f64 {
             for verdict in line {
                 verdict.rejection.get_or_insert(DigitRemark::AmongRejected);
+            }
+        }
+    }
+
+    /// Rejects a line of many strokes and nothing else: they are tally marks, a scale or a bar code rather than 1s.
+    fn reject_tally_marks(&self, line: &mut [Verdict]) {
+        let is_one = |verdict: &Verdict| verdict.candidate.digit() == 1;
+        if line.len() >= self.params.reject.min_tally_marks && line.iter().all(is_one) {
+            for verdict in line {
+                verdict.rejection.get_or_insert(DigitRemark::NotADigit);
             }
         }
     }

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::builder::ArgPredicate;
-use lenet::data::{Task, check_digit_network};
+use lenet::{
+    data::{Task, check_digit_network},
+    recognize::Recognizer,
+};
 
 use crate::{
-    args::{DataArgs, SegmentArgs, StateDictArgs},
+    args::{DataArgs, StateDictArgs},
     catalog::DEFAULT_RECOGNIZER,
     data::Split,
 };
@@ -21,7 +24,6 @@ mod metrics;
 ///
 /// A network that tells ink from rules is evaluated on page patches: precision, recall and F1 of the pixels.
 #[derive(clap::Args)]
-#[command(mut_arg("segment", |arg| arg.requires("pictures")))]
 pub struct Args {
     /// Trained weights: built-in names (see `lenet models`) or .safetensors files
     ///
@@ -47,8 +49,6 @@ pub struct Args {
     /// With --pictures: skip a stage of the recognition, to measure its effect; may be repeated
     #[arg(long, alias = "without", value_name = "STAGE", requires = "pictures")]
     skip_stage: Vec<String>,
-    #[command(flatten)]
-    segment: SegmentArgs,
     /// Split to evaluate on
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
@@ -64,7 +64,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     match &args.pictures {
         Some(path) => {
-            let recognizer = args.segment.recognizer(args.state_dict_args.load_network(&args.weights[0])?)?;
+            let recognizer = Recognizer::new(args.state_dict_args.load_network(&args.weights[0])?)?;
             recognition::run(recognizer, path, &args.skip_stage, args.out.as_deref())
         }
         None => {

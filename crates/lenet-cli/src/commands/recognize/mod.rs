@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    args::{SegmentArgs, StateDictArgs},
+    args::StateDictArgs,
     catalog::DEFAULT_RECOGNIZER,
     decode,
     format::{CsvCell, joined},
@@ -44,8 +44,6 @@ pub struct Args {
     /// Read all ink in an image as one digit
     #[arg(long)]
     single: bool,
-    #[command(flatten)]
-    segment: SegmentArgs,
     /// Also write the intermediate images of the recognition to a folder, as PNG files
     #[arg(long, alias = "explain", value_name = "DIR")]
     trace: Option<PathBuf>,
@@ -60,7 +58,7 @@ const CHUNK_IMAGES: usize = 256;
 /// Reads all images and prints a line for each, or for each page of an image file with several. The exit status is 1 if any
 /// of them could not be read.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let recognizer = args.segment.recognizer(args.state_dict_args.load_network(&args.weights)?)?;
+    let recognizer = Recognizer::new(args.state_dict_args.load_network(&args.weights)?)?;
     if let Some(folder) = &args.trace {
         create_folder(folder)?;
     }

@@ -11,7 +11,7 @@ use crate::{
     Shape,
     activation_layout::{Lanes, to_channel_groups},
     error::LayerError,
-    operator::{LayerContext, LayerSpec, Operator, SingleSampleOp, channel_grouped_shape},
+    operator::{LayerContext, LayerSpec, Operator, SingleSampleOp, channel_packed_shape},
     ops::{
         linear::{Linear, LinearOp, SingleSampleLinear},
         window,
@@ -95,7 +95,7 @@ impl LayerSpec for Conv2d {
         let (weight, bias) = parameters.split_at(parameters.len() - self.out_channels);
         let weight = to_channel_groups(weight, self.fan_in());
         let bias = to_channel_groups(bias, 1);
-        let shapes = (channel_grouped_shape(input), channel_grouped_shape(output));
+        let shapes = (channel_packed_shape(input), channel_packed_shape(output));
         Some(match self.winograd_tile(output) {
             Some(WinogradTile::F4x3) => {
                 Box::new(SingleSampleWinograd::<6, 4, 3>::new(level, *self, shapes, &weight, bias))

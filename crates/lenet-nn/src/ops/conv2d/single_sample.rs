@@ -15,7 +15,7 @@ use super::{Conv2d, Geometry, pad};
 use crate::{
     Shape,
     activation_layout::{AlignedBuffer, LANES, Lanes, zeros},
-    operator::{SingleSampleOp, channel_grouped_shape},
+    operator::{SingleSampleOp, channel_packed_shape},
     partition::even_chunk,
     simd::with_const,
 };
@@ -41,7 +41,7 @@ impl SingleSampleConv2d {
         bias: AlignedBuffer,
     ) -> Self {
         let shape = Geometry::new(layer, input, output);
-        let padded = zeros(if layer.padding > 0 { channel_grouped_shape(shape.input).len() } else { 0 });
+        let padded = zeros(if layer.padding > 0 { channel_packed_shape(shape.input).len() } else { 0 });
         Self { shape, padded, weight, bias }
     }
 }

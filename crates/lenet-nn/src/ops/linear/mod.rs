@@ -134,7 +134,13 @@ impl Operator for LinearOp {
             let batch = |slice| (slice == 0).then_some((x, dy));
             for (_, weights) in layer.panel_ranges() {
                 let (start, scratch) = (weights.start, &mut self.x_transposed);
-                layer.write_panel_gradient(pass.level, start, &batch, scratch, &mut weight_gradient[weights]);
+                layer.write_weight_panel_gradient(
+                    pass.level,
+                    start,
+                    &batch,
+                    scratch,
+                    &mut weight_gradient[weights],
+                );
             }
         }
         if let Some(dx) = dx {
@@ -161,7 +167,7 @@ impl DeferredWeightGradient for Linear {
         blocks * PANEL_INPUTS
     }
 
-    fn write_panel_gradient(
+    fn write_weight_panel_gradient(
         &self,
         level: Level,
         start: usize,

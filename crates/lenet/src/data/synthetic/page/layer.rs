@@ -109,12 +109,12 @@ pub struct RuleStyle {
     /// that is not flat.
     pub bow: f32,
     /// Gaps.
-    pub pattern: GapPattern,
+    pub pattern: DashPattern,
 }
 
 /// Gaps of a rule.
 #[derive(Debug, Clone, Copy)]
-pub enum GapPattern {
+pub enum DashPattern {
     /// No gaps.
     Solid,
     /// Dots or dashes.
@@ -131,7 +131,7 @@ pub enum GapPattern {
     },
 }
 
-impl GapPattern {
+impl DashPattern {
     /// Returns a random pattern for a rule of a width in pixels, mostly without gaps.
     pub fn random(width: f32, random: &mut impl Rng) -> Self {
         match uniform_below(10, random) {
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn style(width: f32) -> RuleStyle {
-        RuleStyle { width, darkness: 0.5, bow: 0.0, pattern: GapPattern::Solid }
+        RuleStyle { width, darkness: 0.5, bow: 0.0, pattern: DashPattern::Solid }
     }
 
     #[test]
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn patterns_have_gaps() {
         let visible =
-            |pattern: GapPattern| (0..1000).map(|at| pattern.visibility_at(at)).sum::<f32>() / 1000.0;
-        assert_eq!(visible(GapPattern::Solid), 1.0);
-        assert_eq!(visible(GapPattern::Dashed { period: 5, dash: 2 }), 0.4);
-        assert!((0.5..0.9).contains(&visible(GapPattern::Broken { seed: 7 })));
+            |pattern: DashPattern| (0..1000).map(|at| pattern.visibility_at(at)).sum::<f32>() / 1000.0;
+        assert_eq!(visible(DashPattern::Solid), 1.0);
+        assert_eq!(visible(DashPattern::Dashed { period: 5, dash: 2 }), 0.4);
+        assert!((0.5..0.9).contains(&visible(DashPattern::Broken { seed: 7 })));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rand_pcg::rand_core::Rng;
 
 use super::{
     PageRotation,
-    layer::{CANVAS_SIDE, GapPattern, MarkLayer, RuleStyle},
+    layer::{CANVAS_SIDE, DashPattern, MarkLayer, RuleStyle},
     writing::{Character, WritingStyle},
 };
 use crate::{
@@ -84,7 +84,7 @@ pub fn random_rule_style(writing: &mut WritingStyle, random: &mut impl Rng) -> R
         (writing.darkness * uniform(0.15, 1.0, random)).max(0.06)
     };
     let bow = if chance(0.3, random) { uniform(-3.0, 3.0, random) } else { 0.0 };
-    RuleStyle { width, darkness, bow, pattern: GapPattern::random(width, random) }
+    RuleStyle { width, darkness, bow, pattern: DashPattern::random(width, random) }
 }
 
 impl PageCanvas<'_> {

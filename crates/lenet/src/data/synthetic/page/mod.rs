@@ -16,7 +16,7 @@ use rand_pcg::{
 };
 
 use self::{
-    layer::{CANVAS_SIDE, GapPattern, MarkLayer, RuleStyle},
+    layer::{CANVAS_SIDE, DashPattern, MarkLayer, RuleStyle},
     layout::{Layout, PageCanvas, random_rule_style},
     writing::WritingStyle,
 };
@@ -189,7 +189,7 @@ fn draw_edge_bars(canvas: &mut PageCanvas, [columns, rows]: &[Range<usize>; 2], 
         }
         let width = log_uniform(1.0, 12.0, random);
         let darkness = uniform(0.3, 0.95, random);
-        let style = RuleStyle { width, darkness, bow: 0.0, pattern: GapPattern::Solid };
+        let style = RuleStyle { width, darkness, bow: 0.0, pattern: DashPattern::Solid };
         // A part of the bar may be outside the picture.
         let [a, b] = [0; 2].map(|_| width * uniform(-0.3, 0.6, random));
         let line = match edge {
