@@ -8,7 +8,7 @@ use crate::{
     operator::{BUFFER_NAMES, MAX_DIMENSION},
 };
 
-/// The layers of a network in order, from an input shape to the logits of a [`Prediction`].
+/// The layers of a network in order, from an input shape to the logits of a [`PredictionKind`].
 ///
 /// ```
 /// use lenet_nn::{Architecture, Conv2d, Layer, Linear, Shape};
@@ -205,7 +205,7 @@ impl Architecture {
     /// # Errors
     /// [`Error::Layer`] if a layer doesn't accept the output of the layer before it or has an impossible setting, two layers
     /// have the same name, the architecture is too large, or the last layer doesn't return the logits of the
-    /// [`output`](Self::output).
+    /// [`output_shape`](Self::output_shape).
     /// [`Error::Setting`] if the number of classes or labels or a dimension of the input is 0 or too large.
     pub fn summary(&self) -> Result<Vec<LayerSummary<'_>>, Error> {
         let error = |name: &str, cause| Error::Layer { layer: name.to_owned(), cause };
