@@ -26,12 +26,25 @@ pub(super) struct InkReading {
 }
 
 impl InkReading {
+    /// Returns the candidates of all lines, with their rejections.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.lines.iter().flatten()
+    }
+
+    /// Returns the bounding boxes of all candidates in the map.
+    pub fn candidate_bounds(&self) -> impl Iterator<Item = Rect> {
+        self.verdicts().map(|verdict| verdict.candidate.bounds())
+    }
+
+    /// Returns the candidates that were not rejected, in reading order.
+    fn accepted(&self) -> impl Iterator<Item = &Candidate> {
+        self.verdicts().filter(|verdict| verdict.rejection.is_none()).map(|verdict| &verdict.candidate)
+    }
+
     /// Returns the fraction of the ink, without rules and frames, that was read as digits, weighted by their confidences.
     pub fn recognized_fraction(&self) -> f64 {
-        let accepted = self.lines.iter().flatten().filter(|verdict| verdict.rejection.is_none());
-        let read: f64 = accepted
-            .map(|Verdict { candidate, .. }| candidate.area as f64 * f64::from(candidate.confidence()))
-            .sum();
+        let read = |candidate: &Candidate| candidate.area as f64 * f64::from(candidate.confidence());
+        let read: f64 = self.accepted().map(read).sum();
         let is_ruling = |ink: &&LeftOutInk| matches!(ink.reason, LeftOutReason::Rule | LeftOutReason::Frame);
         let ruling: usize = self.left_out.iter().filter(is_ruling).map(|ink| ink.area).sum();
         read / ((self.ink_area() - ruling).max(1) as f64)
@@ -48,15 +61,14 @@ impl InkReading {
     pub fn rule_fraction(&self) -> f64 {
         let is_rule = |ink: &&LeftOutInk| ink.reason == LeftOutReason::Rule;
         let rules: usize = self.left_out.iter().filter(is_rule).map(|ink| ink.area).sum();
-        let candidates: usize = self.lines.iter().flatten().map(|verdict| verdict.candidate.area).sum();
+        let candidates: usize = self.verdicts().map(|verdict| verdict.candidate.area).sum();
         rules as f64 / (rules + candidates).max(1) as f64
     }
 
     /// Returns the bounding box of all candidates as `[left, top, right, bottom]`, in fractions of the width and height of the map,
     /// or `None` if there are none.
     pub fn writing_bounds(&self) -> Option<[f64; 4]> {
-        let candidates = self.lines.iter().flatten().map(|verdict| verdict.candidate.bounds());
-        let bounds = candidates.reduce(|a, b| a.union(&b))?;
+        let bounds = self.candidate_bounds().reduce(|a, b| a.union(&b))?;
         let [width, height] = [self.ink.width, self.ink.height].map(|side| side as f64);
         let [left, right] = [bounds.x, bounds.right()].map(|x| x as f64 / width);
         let [top, bottom] = [bounds.y, bounds.bottom()].map(|y| y as f64 / height);
@@ -65,18 +77,16 @@ impl InkReading {
 
     /// Returns the digits that were not rejected, in reading order.
     pub fn accepted_digits(&self) -> impl Iterator<Item = u8> {
-        let accepted = self.lines.iter().flatten().filter(|verdict| verdict.rejection.is_none());
-        accepted.map(|verdict| verdict.candidate.digit())
+        self.accepted().map(Candidate::digit)
     }
 
     /// Returns the mean confidence of the candidates, where that of rejected ones is 0; 0 if there are none.
     pub fn mean_confidence(&self) -> f64 {
-        let verdicts = self.lines.iter().flatten();
-        let count = verdicts.clone().count();
+        let count = self.verdicts().count();
         let confidence = |Verdict { candidate, rejection }: &Verdict| {
             if rejection.is_some() { 0.0 } else { f64::from(candidate.confidence()) }
         };
-        verdicts.map(confidence).sum::<f64>() / count.max(1) as f64
+        self.verdicts().map(confidence).sum::<f64>() / count.max(1) as f64
     }
 
     /// Returns the score by which readings of different maps of a picture are compared, 0 to 1: the mean confidence times the
@@ -95,7 +105,7 @@ impl InkReading {
 
     /// Returns the number of pixels of ink of all candidates and of what was left out.
     pub fn ink_area(&self) -> usize {
-        let candidates = self.lines.iter().flatten().map(|verdict| verdict.candidate.area);
+        let candidates = self.verdicts().map(|verdict| verdict.candidate.area);
         candidates.chain(self.left_out.iter().map(|ink| ink.area)).sum()
     }
 }

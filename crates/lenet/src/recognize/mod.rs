@@ -32,7 +32,7 @@ mod trace;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use assemble::{InkReading, LeftOutInk};
 use candidate::Candidate;
@@ -67,7 +67,8 @@ pub struct Recognizer {
     classifier: Classifier,
     params: RecognizerParams,
     stages: Stages,
-    ink_network: InkNetwork,
+    /// `None` is [`InkNetwork::pretrained`].
+    ink_network: Option<InkNetwork>,
 }
 
 impl fmt::Debug for Recognizer {
@@ -86,12 +87,7 @@ impl Recognizer {
     pub fn new(network: Network) -> Result<Self, Error> {
         check_digit_network(&network)?;
         let (params, stages) = (RecognizerParams::default(), Stages::ALL);
-        Ok(Self {
-            classifier: Classifier::new(network),
-            params,
-            stages,
-            ink_network: InkNetwork::pretrained(),
-        })
+        Ok(Self { classifier: Classifier::new(network), params, stages, ink_network: None })
     }
 
     /// Returns the recognizer with other parameters.
@@ -110,7 +106,7 @@ impl Recognizer {
     /// picture is segmented.
     #[must_use]
     pub fn with_ink_network(self, network: InkNetwork) -> Self {
-        Self { ink_network: network, ..self }
+        Self { ink_network: Some(network), ..self }
     }
 
     /// Recognizes all digits of a picture.
@@ -253,5 +249,11 @@ impl Recognizer {
 
     fn network(&self) -> &Network {
         &self.classifier.network
+    }
+
+    fn ink_network(&self) -> &InkNetwork {
+        /// Decoded for the first picture that needs it, because most small pictures don't.
+        static PRETRAINED: LazyLock<InkNetwork> = LazyLock::new(InkNetwork::pretrained);
+        self.ink_network.as_ref().unwrap_or_else(|| &PRETRAINED)
     }
 }

@@ -47,14 +47,14 @@ impl Recognizer {
             .filter_map(read)
             .filter(|reading| reading.recognized_fraction() > min && self.candidates_span_picture(reading))
             // A tiny picture has room for one digit: two are the sides of one.
-            .filter(|reading| !is_tiny || reading.lines.iter().flatten().count() == 1);
+            .filter(|reading| !is_tiny || reading.verdicts().count() == 1);
         better.max_by(|a, b| a.recognized_fraction().total_cmp(&b.recognized_fraction())).or(estimated)
     }
 
     /// Returns whether the candidates of a reading together are nearly as wide or as high as the picture.
-    fn candidates_span_picture(&self, InkReading { ink, lines, .. }: &InkReading) -> bool {
-        let bounds = lines.iter().flatten().map(|verdict| verdict.candidate.bounds());
-        bounds.reduce(|a, b| a.union(&b)).is_some_and(|bounds| {
+    fn candidates_span_picture(&self, reading: &InkReading) -> bool {
+        let ink = &reading.ink;
+        reading.candidate_bounds().reduce(|a, b| a.union(&b)).is_some_and(|bounds| {
             let fills = |length: usize, side: usize| {
                 length as f64 >= self.params.polarity.min_filled_side * side as f64
             };

@@ -137,9 +137,7 @@ impl Recognizer {
     fn reject_mostly_rejected_line(&self, line: &mut [Verdict]) {
         let rejected = line.iter().filter(|verdict| verdict.rejection.is_some()).count();
         if rejected as f64 >= self.params.reject.max_rejected_fraction * line.len() as f64 {
-            for verdict in line {
-                verdict.rejection.get_or_insert(DigitRemark::AmongRejected);
-            }
+            reject_all(line, DigitRemark::AmongRejected);
         }
     }
 
@@ -147,9 +145,7 @@ impl Recognizer {
     fn reject_tally_marks(&self, line: &mut [Verdict]) {
         let is_one = |verdict: &Verdict| verdict.candidate.digit() == 1;
         if line.len() >= self.params.reject.min_tally_marks && line.iter().all(is_one) {
-            for verdict in line {
-                verdict.rejection.get_or_insert(DigitRemark::NotADigit);
-            }
+            reject_all(line, DigitRemark::NotADigit);
         }
     }
 
@@ -168,9 +164,7 @@ impl Recognizer {
         for line in lines {
             let accepted = line.len() - line.iter().filter(is_rejected).count();
             if accepted < params.min_certain_digits {
-                line.iter_mut().for_each(|verdict| {
-                    verdict.rejection.get_or_insert(DigitRemark::AmongRejected);
-                });
+                reject_all(line, DigitRemark::AmongRejected);
             }
         }
     }
@@ -179,6 +173,13 @@ impl Recognizer {
     pub(super) fn rejection_threshold(&self) -> Option<f32> {
         let threshold = || self.network().rejection_threshold().unwrap_or(DEFAULT_REJECTION_THRESHOLD);
         self.network().architecture().has_outlier_class().then(threshold)
+    }
+}
+
+/// Rejects the candidates of a line that are not rejected yet.
+fn reject_all(line: &mut [Verdict], reason: DigitRemark) {
+    for verdict in line {
+        verdict.rejection.get_or_insert(reason);
     }
 }
 

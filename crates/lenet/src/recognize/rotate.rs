@@ -8,7 +8,7 @@ impl Recognizer {
     pub(super) fn read_upright(&self, gray: &GrayImage, single: bool) -> Option<InkReading> {
         let params = &self.params.rotate;
         let reading = self.read_gray(gray, single)?;
-        let candidates = reading.lines.iter().flatten().count();
+        let candidates = reading.verdicts().count();
         let recognized_fraction = reading.recognized_fraction();
         if single
             || !self.stages.contains(Stage::Rotate)
@@ -28,7 +28,7 @@ impl Recognizer {
             }
             let reading = self.read_ink(text, single);
             // Printed and ruled lines that are turned upright look like 1s.
-            let others = reading.lines.iter().flatten().filter(|verdict| verdict.candidate.digit() != 1);
+            let others = reading.verdicts().filter(|verdict| verdict.candidate.digit() != 1);
             let is_many = others.count() >= params.min_candidates;
             let min = (recognized_fraction + params.min_gain)
                 .max(params.min_turned)

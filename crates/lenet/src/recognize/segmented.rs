@@ -32,14 +32,14 @@ impl Recognizer {
         segmented: Vec<InkReading>,
     ) -> Option<InkReading> {
         let params = &self.params.segmentation;
-        let all: Vec<_> = binarized.iter().chain(&segmented).map(InkReading::digits_of_lines).collect();
-        let rank = |reading: &InkReading| {
-            let digits = reading.digits_of_lines();
-            let agreeing = all.iter().filter(|other| **other == digits).count() - 1;
+        let readings = || binarized.iter().chain(&segmented);
+        let digits: Vec<_> = readings().map(InkReading::digits_of_lines).collect();
+        let mut ranks = readings().zip(&digits).map(|(reading, own)| {
+            let agreeing = digits.iter().filter(|other| *other == own).count() - 1;
             reading.score() + params.agreement_gain * agreeing as f64
-        };
-        let min_rank = binarized.as_ref().map_or(0.0, rank) + params.min_gain;
-        let ranks: Vec<f64> = segmented.iter().map(rank).collect();
+        });
+        let min_rank = if binarized.is_some() { ranks.next() } else { None }.unwrap_or(0.0) + params.min_gain;
+        let ranks: Vec<f64> = ranks.collect();
         let is_better = |reading: &InkReading, rank: f64| {
             if binarized.as_ref().is_some_and(|binarized| self.has_same_writing(reading, binarized)) {
                 return false;
@@ -60,12 +60,11 @@ impl Recognizer {
     /// show it, because pieces of strokes look like 1s.
     fn has_same_writing(&self, segmented: &InkReading, binarized: &InkReading) -> bool {
         let params = &self.params.segmentation;
-        let candidates = || binarized.lines.iter().flatten().map(|verdict| verdict.candidate.bounds());
         let is_same = |(a, b)| intersection_over_union(a, b) > params.min_same_overlap;
         let is_crossed = segmented.rule_fraction() >= params.min_rule_fraction
             && segmented.accepted_digits().all(|digit| digit != 1);
-        candidates().count() <= params.max_same_candidates
-            && candidates().all(|bounds| bounds.aspect_ratio() <= params.max_same_aspect)
+        binarized.verdicts().count() <= params.max_same_candidates
+            && binarized.candidate_bounds().all(|bounds| bounds.aspect_ratio() <= params.max_same_aspect)
             && segmented.writing_bounds().zip(binarized.writing_bounds()).is_some_and(is_same)
             && !is_crossed
     }
@@ -107,7 +106,7 @@ impl Recognizer {
                 (GrayImage { scale: gray.scale, ..magnified }, MAGNIFICATION)
             }
         };
-        let InkSegmentation { ink, rules } = self.ink_network.segment(&scaled);
+        let InkSegmentation { ink, rules } = self.ink_network().segment(&scaled);
         // Where ink is as probable as paper, the map has the level of a stroke's edge.
         let ink = close_across_rules(ink, &rules, self.params.segmentation.closing_radius_px);
         let ink = InkMap { ink, inverted: false };
