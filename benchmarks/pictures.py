@@ -12,7 +12,7 @@ import pathlib
 from run import HERE, output_of
 
 LENET = HERE.parent / "target/release/lenet"
-STAGES = ["polarity", "light", "noise", "shrink", "shadows", "specks", "frames", "rules", "edges", "marks", "rotate", "join", "split", "thicken", "blur-rescore"]
+STAGES = ["polarity", "light", "noise", "shrink", "shadows", "specks", "frames", "rules", "edges", "marks", "rotate", "straighten", "segment", "join", "split", "thicken", "blur-rescore"]
 
 
 def accuracies(pictures, network, *options):

@@ -64,11 +64,16 @@ def build(names, python):
         subprocess.run([binary_path("idx"), CACHE], check=True)
     if not {"pytorch", "onnxruntime", "tract", "rten"} & set(names):
         return
-    if not python.exists():
-        venv.create(python.parent.parent, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-r", HERE / "requirements.txt"], check=True)
+    create_venv(python, HERE / "requirements.txt")
     if not (CACHE / "lenet5.onnx").exists():
         subprocess.run([python, HERE / "peers/export.py", CACHE / "lenet5.onnx"], check=True)
+
+
+def create_venv(python, requirements):
+    """Creates the virtual environment of the interpreter `python` with the packages of a file, unless it exists."""
+    if not python.exists():
+        venv.create(python.parent.parent, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-r", requirements], check=True)
 
 
 def build_cli():

@@ -8,6 +8,7 @@
 //! | [`binarize()`] | gray image | ink map |
 //! | [`components()`] | ink map | connected components |
 //! | [`find_text()`] | components | components that can be writing, text height |
+//! | [`slope_degrees`] | components | slope of writing and rules |
 //! | [`lines()`] | components | lines of components |
 //! | [`leave_out_hanging_commas`] | lines | lines without large commas |
 //! | [`leave_out_marks`] | line | line without points, commas, minuses, slashes and brackets |
@@ -71,6 +72,7 @@ mod components;
 mod left_out;
 mod find_text;
 mod locate;
+mod slope;
 mod lines;
 mod marks;
 mod oversegment;
@@ -93,6 +95,7 @@ pub use {
     normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},
     oversegment::{OversegmentParams, oversegment},
     rect::Rect,
+    slope::{SlopeParams, slope_degrees},
     stage::{Stage, Stages, UnknownStage},
     view::{ImageView, MAX_GRAY_PIXELS},
 };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{GrayImage, ImageView};
+use super::GrayImage;
 
 /// A rectangle of pixels. In JSON it is `[x, y, width, height]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,12 +69,29 @@ impl Rect {
         Self { x: self.y, y: width - self.right(), width: self.height, height: self.width }
     }
 
+    /// Converts coordinates of an image that was [rotated](GrayImage::rotate) by an angle in degrees and now has `new_size` to those
+    /// before the rotation, when it had `old_size`: the rectangle keeps its size where it lies within the image.
+    #[must_use]
+    pub fn undo_rotate(&self, degrees: f64, new_size: [usize; 2], old_size: [usize; 2]) -> Self {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let sides = [self.width, self.height].map(|side| side as f64);
+        let dx = self.x as f64 + 0.5 * (sides[0] - new_size[0] as f64);
+        let dy = self.y as f64 + 0.5 * (sides[1] - new_size[1] as f64);
+        let range = |axis: usize, offset: f64| {
+            let limit = |at: f64| at.round().clamp(0.0, old_size[axis] as f64) as usize;
+            let start = 0.5 * (old_size[axis] as f64 - sides[axis]) + offset;
+            limit(start)..limit(start + sides[axis])
+        };
+        let (columns, rows) = (range(0, cos * dx + sin * dy), range(1, cos * dy - sin * dx));
+        Self { x: columns.start, y: rows.start, width: columns.len(), height: rows.len() }
+    }
+
     /// Converts coordinates of `map`, which was made of a copy of `picture` that was enlarged `magnification` times and
-    /// reduced by the map's scale, to pixels of `picture`.
-    pub fn to_picture_coordinates(&self, map: &GrayImage, magnification: usize, picture: &ImageView) -> Self {
+    /// reduced by the map's scale, to pixels of `picture`, whose width and height are `size`.
+    pub fn to_picture_coordinates(&self, map: &GrayImage, magnification: usize, size: [usize; 2]) -> Self {
         let (x, y) = (self.x * map.scale / magnification, self.y * map.scale / magnification);
-        let right = (self.right() * map.scale).div_ceil(magnification).min(picture.width());
-        let bottom = (self.bottom() * map.scale).div_ceil(magnification).min(picture.height());
+        let right = (self.right() * map.scale).div_ceil(magnification).min(size[0]);
+        let bottom = (self.bottom() * map.scale).div_ceil(magnification).min(size[1]);
         Self { x, y, width: right - x, height: bottom - y }
     }
 }

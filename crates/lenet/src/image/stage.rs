@@ -28,6 +28,8 @@ pub enum Stage {
     Marks,
     /// Reads pictures upright that are turned by 90, 180 or 270 degrees.
     Rotate,
+    /// Rotates pictures whose writing or rules slope, so that they are level.
+    Straighten,
     /// Segments pictures into ink and rules by a network, and reads the ink as well.
     Segment,
     /// Joins neighboring components into one candidate.
@@ -42,7 +44,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the pipeline.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Polarity,
         Self::Light,
         Self::Noise,
@@ -54,6 +56,7 @@ impl Stage {
         Self::Edges,
         Self::Marks,
         Self::Rotate,
+        Self::Straighten,
         Self::Segment,
         Self::Join,
         Self::Split,
@@ -75,6 +78,7 @@ impl Stage {
             Self::Edges => "edges",
             Self::Marks => "marks",
             Self::Rotate => "rotate",
+            Self::Straighten => "straighten",
             Self::Segment => "segment",
             Self::Join => "join",
             Self::Split => "split",

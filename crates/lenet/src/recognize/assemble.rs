@@ -5,6 +5,7 @@ use super::{
     candidate::Candidate,
     reading::{Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, Reading, ReadingRemark},
     reject::Verdict,
+    straighten::Straightening,
 };
 use crate::image::{GrayImage, ImageView, LeftOutComponent, LeftOutReason, Rect};
 
@@ -16,6 +17,8 @@ pub(super) struct InkReading {
     pub inverted: bool,
     /// Number of rotations by 90 degrees clockwise, from the picture to the map.
     pub quarter_turns: usize,
+    /// The rotation of the picture before all else, if its lines sloped.
+    pub straightening: Option<Straightening>,
     /// Enlargement of the picture from which the map was made.
     pub magnification: usize,
     /// The candidates line by line, from left to right.
@@ -100,7 +103,12 @@ impl InkReading {
         let sides = [self.ink.width, self.ink.height];
         let upright =
             (0..self.quarter_turns).fold(bounds, |bounds, turn| bounds.undo_rotate90(sides[turn % 2]));
-        upright.to_picture_coordinates(&self.ink, self.magnification, picture)
+        let size = [picture.width(), picture.height()];
+        let convert = |size| upright.to_picture_coordinates(&self.ink, self.magnification, size);
+        self.straightening.map_or_else(
+            || convert(size),
+            |rotation| convert(rotation.size).undo_rotate(rotation.degrees, rotation.size, size),
+        )
     }
 
     /// Returns the number of pixels of ink of all candidates and of what was left out.

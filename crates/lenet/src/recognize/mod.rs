@@ -21,6 +21,7 @@ mod ink_network;
 mod polarity;
 mod rotate;
 mod segmented;
+mod straighten;
 mod assemble;
 mod params;
 mod classifier;
@@ -47,7 +48,7 @@ pub use {
     ink_network::{InkNetwork, InkSegmentation},
     params::{
         InkSegmentationParams, LatticeParams, LeftOutListParams, PolarityParams, RecognizerParams,
-        RejectParams, RemarkParams, RotateParams, ScoreParams,
+        RejectParams, RemarkParams, RotateParams, ScoreParams, StraightenParams,
     },
     reading::{Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, Reading, ReadingRemark},
     trace::Trace,
@@ -134,7 +135,7 @@ impl Recognizer {
     /// Runs all stages. `convert` maps bounding boxes from pixels of the picture to those of the reading.
     fn run_stages(&self, picture: &ImageView, single: bool, convert: impl Fn(Rect) -> Rect) -> Trace {
         let gray = picture.to_gray();
-        let Some(ink_reading) = self.read_best(&gray, single) else {
+        let Some(ink_reading) = self.read_straightened(&gray, single) else {
             return Trace { gray, ink: None, reading: Reading::blank() };
         };
         let reading = self.assemble_reading(&ink_reading, picture, convert);
@@ -168,6 +169,7 @@ impl Recognizer {
             left_out,
             height,
             quarter_turns: 0,
+            straightening: None,
             magnification: 1,
         };
         debug_assert_eq!(reading.ink_area(), area, "each pixel of ink is in one candidate or left out");
@@ -178,7 +180,7 @@ impl Recognizer {
     fn classify_as_one(&self, ink: &GrayImage, components: &[Component]) -> CandidateLine {
         let group: Vec<_> = components.iter().collect();
         let groups = if group.is_empty() { Vec::new() } else { vec![group] };
-        CandidateLine { candidates: self.classify_groups(ink, groups), context: LineContext::Unknown }
+        CandidateLine { candidates: self.classify_groups(ink, groups), context: LineContext::SingleDigit }
     }
 
     /// Segments lines of components into the candidates of the best paths. A line whose components are all certain digits needs

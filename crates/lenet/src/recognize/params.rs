@@ -3,7 +3,9 @@
 //! Where a field says nothing else, its default was chosen empirically, on generated suites of MNIST's training images and on
 //! handwriting of other sources. `docs/experiments/recognition.md` has the trials.
 
-use crate::image::{DigitNormalizationParams, LineParams, LocateParams, MarkParams, OversegmentParams};
+use crate::image::{
+    DigitNormalizationParams, LineParams, LocateParams, MarkParams, OversegmentParams, SlopeParams,
+};
 
 /// Parameters of all stages of a [`Recognizer`](super::Recognizer).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -14,6 +16,8 @@ pub struct RecognizerParams {
     pub polarity: PolarityParams,
     /// Parameters of the reading of turned pictures.
     pub rotate: RotateParams,
+    /// Parameters of the straightening of pictures whose lines slope.
+    pub straighten: StraightenParams,
     /// Parameters of the grouping into lines.
     pub lines: LineParams,
     /// Parameters of the marks between digits.
@@ -104,6 +108,25 @@ impl Default for RotateParams {
             min_gain: 0.2,
             max_side_px: 640,
         }
+    }
+}
+
+/// Parameters of the straightening of pictures whose lines slope.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StraightenParams {
+    /// Parameters of the slope.
+    pub slope: SlopeParams,
+    /// Number of candidates, at least, because the strokes of fewer digits look like sloping lines.
+    pub min_candidates: usize,
+    /// Mean number of runs of ink in a row of pixels, at least, where there are fewer candidates: a grid has more than a digit.
+    pub min_runs_in_row: f64,
+    /// Score from which the reading of the straightened picture is good. Otherwise, the picture as it is is read as well.
+    pub min_score: f64,
+}
+
+impl Default for StraightenParams {
+    fn default() -> Self {
+        Self { slope: SlopeParams::default(), min_candidates: 4, min_runs_in_row: 5.0, min_score: 0.8 }
     }
 }
 
@@ -208,6 +231,9 @@ pub struct RejectParams {
     pub min_confidence: f32,
     /// P(digit) below which a candidate is rejected in a line of mostly digits, if the network's threshold is not lower still.
     pub min_digit_probability_among_digits: f32,
+    /// P(digit) below which the candidate of a picture that is said to show one digit is rejected, if the network's threshold is
+    /// not lower still.
+    pub min_single_digit_probability: f32,
     /// P(digit) below which a candidate that is not a whole component is doubtful, except in a line of mostly digits. It is
     /// higher than the threshold, because fragments of letters look like digits more often than letters do.
     pub min_segment_probability: f32,
@@ -231,6 +257,7 @@ impl Default for RejectParams {
         Self {
             min_confidence: 0.5,
             min_digit_probability_among_digits: 0.03,
+            min_single_digit_probability: 0.05,
             min_segment_probability: 0.97,
             max_rescored_probability: 0.99,
             min_certain_digits: 2,
@@ -265,7 +292,7 @@ impl Default for LeftOutListParams {
 /// sees copies of the picture at several scales. A mean side is the square root of a picture's number of pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InkSegmentationParams {
-    /// Largest mean sides of the copies, in pixels.
+    /// Largest mean sides of the copies, in pixels, from small to large.
     pub max_mean_sides_px: [f64; 3],
     /// Mean side in pixels up to which a copy of twice the size is segmented as well.
     pub max_magnified_mean_side_px: f64,
@@ -276,6 +303,8 @@ pub struct InkSegmentationParams {
     /// Score (0 to 1: mean confidence times the fraction of the ink that was read) of the reading of a segmented copy, at least:
     /// lower ones are of pictures without digits.
     pub min_score: f64,
+    /// Score from which the reading of a segmented copy is final if another map is read as the same digits.
+    pub min_confirmed_score: f64,
     /// What each other map that is read as the same digits adds to the score of a reading.
     pub agreement_gain: f64,
     /// Score, with that of agreement, that the reading of a segmented copy has more than that of the binarized picture, at least.
@@ -299,11 +328,12 @@ pub struct InkSegmentationParams {
 impl Default for InkSegmentationParams {
     fn default() -> Self {
         Self {
-            max_mean_sides_px: [750.0, 450.0, 260.0],
+            max_mean_sides_px: [260.0, 450.0, 750.0],
             max_magnified_mean_side_px: 380.0,
             min_mean_side_px: 40.0,
             min_certain_confidence: 0.95,
             min_score: 0.6,
+            min_confirmed_score: 0.8,
             agreement_gain: 0.1,
             min_gain: 0.05,
             min_framed_score: 0.8,

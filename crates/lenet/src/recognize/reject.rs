@@ -13,6 +13,8 @@ use crate::image::{Stage, blur_as_upscaled};
 pub(super) enum LineContext {
     /// Most components of the line are certain digits, so a doubtful one is probably a digit as well.
     MostlyDigits,
+    /// The caller says that the picture shows one digit.
+    SingleDigit,
     /// Nothing is known.
     Unknown,
 }
@@ -90,16 +92,12 @@ impl Recognizer {
         any_digit_probability: f32,
         context: LineContext,
     ) -> Option<DigitRemark> {
-        let params = &self.params.reject;
-        match self.rejection_threshold() {
-            Some(threshold) => {
-                let threshold = match context {
-                    LineContext::MostlyDigits => threshold.min(params.min_digit_probability_among_digits),
-                    LineContext::Unknown => threshold,
-                };
-                (any_digit_probability < threshold).then_some(DigitRemark::NotADigit)
+        match self.rejection_threshold_in(context) {
+            Some(threshold) => (any_digit_probability < threshold).then_some(DigitRemark::NotADigit),
+            None => {
+                let is_unsure = candidate.confidence() < self.params.reject.min_confidence;
+                is_unsure.then_some(DigitRemark::Unsure)
             }
-            None => (candidate.confidence() < params.min_confidence).then_some(DigitRemark::Unsure),
         }
     }
 
@@ -125,10 +123,10 @@ impl Recognizer {
     /// Returns whether a second, blurred classification could change the decision. It can't where the probability is below the
     /// square of the threshold, because the second is at most 1. Upscaled candidates are blurry already.
     fn needs_blur_rescoring(&self, candidate: &Candidate, context: LineContext) -> bool {
-        let Some(threshold) = self.rejection_threshold() else { return false };
+        let Some(threshold) = self.rejection_threshold_in(context) else { return false };
         let open = threshold * threshold..=self.params.reject.max_rescored_probability;
         self.stages.contains(Stage::BlurRescore)
-            && context == LineContext::Unknown
+            && context != LineContext::MostlyDigits
             && !candidate.normalized.upscaled
             && open.contains(&candidate.any_digit_probability())
     }
@@ -167,6 +165,16 @@ impl Recognizer {
                 reject_all(line, DigitRemark::AmongRejected);
             }
         }
+    }
+
+    /// Returns the rejection threshold of candidates in a context, if the network has an outlier class.
+    fn rejection_threshold_in(&self, context: LineContext) -> Option<f32> {
+        let params = &self.params.reject;
+        self.rejection_threshold().map(|threshold| match context {
+            LineContext::MostlyDigits => threshold.min(params.min_digit_probability_among_digits),
+            LineContext::SingleDigit => threshold.min(params.min_single_digit_probability),
+            LineContext::Unknown => threshold,
+        })
     }
 
     /// Returns the rejection threshold, if the network has an outlier class.

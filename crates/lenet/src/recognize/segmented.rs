@@ -7,10 +7,14 @@ use crate::image::{self, GrayImage, InkMap, LeftOutComponent, LeftOutReason, Sta
 const MAGNIFICATION: usize = 2;
 
 impl Recognizer {
-    /// Reads a gray picture as it is binarized, and as the ink network segments it at several scales, and returns the best
-    /// reading. Returns `None` if the picture is blank.
-    pub(super) fn read_best(&self, gray: &GrayImage, single: bool) -> Option<InkReading> {
-        let binarized = self.read_upright(gray, single);
+    /// Returns the best reading of a gray picture: that of the picture as it was binarized, or one of the ink that the network finds
+    /// in it at several scales. Returns `None` if the picture is blank.
+    pub(super) fn read_best(
+        &self,
+        gray: &GrayImage,
+        binarized: Option<InkReading>,
+        single: bool,
+    ) -> Option<InkReading> {
         if binarized.as_ref().is_some_and(|reading| self.is_certain_reading(reading))
             || !self.stages.contains(Stage::Segment)
         {
@@ -18,10 +22,21 @@ impl Recognizer {
         }
         // The network sees contrasts of either sign, and doesn't say which it saw.
         let inverted = binarized.as_ref().is_some_and(|reading| reading.inverted);
-        let scales = self.segmentation_scales(gray).into_iter();
-        let segmented =
-            scales.map(|scale| InkReading { inverted, ..self.read_ink_segmentation(gray, scale, single) });
-        self.choose_reading(binarized, segmented.collect())
+        let mut segmented = Vec::new();
+        for scale in self.segmentation_scales(gray) {
+            let reading = InkReading { inverted, ..self.read_ink_segmentation(gray, scale, single) };
+            // Other scales take time and rarely read what two maps agree on differently.
+            let is_confirmed = reading.score() >= self.params.segmentation.min_confirmed_score
+                && binarized
+                    .iter()
+                    .chain(&segmented)
+                    .any(|other| other.digits_of_lines() == reading.digits_of_lines());
+            segmented.push(reading);
+            if is_confirmed {
+                break;
+            }
+        }
+        self.choose_reading(binarized, segmented)
     }
 
     /// Returns the reading of the binarized picture, or a better one of the segmented copies. Readings of several maps that agree
@@ -71,13 +86,13 @@ impl Recognizer {
 
     /// Returns whether nearly all of the ink is digits of high confidence, so that another reading can hardly be better. A frame
     /// may hold digits.
-    fn is_certain_reading(&self, reading: &InkReading) -> bool {
+    pub(super) fn is_certain_reading(&self, reading: &InkReading) -> bool {
         reading.mean_confidence().min(reading.recognized_fraction())
             > self.params.segmentation.min_certain_confidence
             && !has_frame(reading)
     }
 
-    /// Returns the scales at which a picture is segmented, from large to small.
+    /// Returns the scales at which a picture is segmented, from small to large, because small copies take less time.
     fn segmentation_scales(&self, gray: &GrayImage) -> Vec<Scale> {
         let params = &self.params.segmentation;
         let mean_side = ((gray.width * gray.height) as f64).sqrt();
@@ -85,14 +100,14 @@ impl Recognizer {
         if mean_side < params.min_mean_side_px {
             return scales;
         }
-        if mean_side <= params.max_magnified_mean_side_px {
-            scales.push(Scale::Magnified);
-        }
         for max_mean_side in params.max_mean_sides_px {
             let scale = Scale::Reduced((mean_side / max_mean_side).ceil() as usize);
             if !scales.contains(&scale) {
                 scales.push(scale);
             }
+        }
+        if mean_side <= params.max_magnified_mean_side_px {
+            scales.push(Scale::Magnified);
         }
         scales
     }

@@ -97,6 +97,38 @@ fn reads_digits_crossed_by_a_rule_and_lists_the_rule() {
 }
 
 #[test]
+fn reads_sloping_rows_and_locates_their_digits() {
+    // Two rows of a 4, a gap and two 7s, 32 pixels high, that descend to the right by 14 degrees.
+    let (sin, cos) = 14_f32.to_radians().sin_cos();
+    let place = |glyph: Glyph, origin: [f32; 2]| {
+        let point = move |[x, y]: [f32; 2]| {
+            let [u, v] = [origin[0] + 0.5 * x, origin[1] + 0.5 * y];
+            [60.0 + cos * u - sin * v, 10.0 + sin * u + cos * v]
+        };
+        glyph.iter().map(move |stroke| stroke.iter().copied().map(point).collect::<Vec<_>>())
+    };
+    let columns = [(FOUR, 0.0), (SEVEN, 250.0), (SEVEN, 320.0)];
+    let strokes = [0.0, 60.0]
+        .into_iter()
+        .flat_map(|v| columns.into_iter().flat_map(move |(glyph, u)| place(glyph, [u, v])));
+    let strokes: Vec<_> = strokes.collect();
+    let mut page = draw_strokes(480, 280, &strokes, 2.5);
+    page.values.iter_mut().for_each(|value| *value = 255 - *value);
+    let recognizer = handwriting_recognizer();
+    let reading = recognizer.read(&page.view());
+    assert_eq!(reading.text, "477\n477");
+    for digit in &reading.digits {
+        let center = |start: usize, length: usize| start as f32 + 0.5 * length as f32;
+        let bounds = digit.bounds;
+        let [x, y] = [center(bounds.x, bounds.width), center(bounds.y, bounds.height)];
+        let near = |point: &&[f32; 2]| (point[0] - x).abs() < 20.0 && (point[1] - y).abs() < 24.0;
+        assert!(strokes.iter().flatten().filter(near).count() >= 3, "{digit:?}");
+    }
+    let level = recognizer.with_stages(Stages::ALL.without(Stage::Straighten)).read(&page.view());
+    assert_ne!(level.text, "477\n477", "the test needs a slope that matters");
+}
+
+#[test]
 fn remarks_on_rejection_without_an_outlier_class() {
     let reading = read(&untrained_recognizer(), &[(SEVEN, [100.0, 10.0])], false);
     assert_eq!((reading.text.as_str(), &reading.digits[0].remarks[..]), ("?", &[DigitRemark::Unsure][..]));
@@ -118,6 +150,7 @@ fn rejection_depends_on_rescoring_and_line_context() {
     let probabilities = [0.02, 0.2, 0.98, 0.995];
     for (pixels, upscaled, context, expected) in [
         (e, false, LineContext::MostlyDigits, [true, false, false, false]),
+        (e, false, LineContext::SingleDigit, [true, true, false, false]),
         (e, false, LineContext::Unknown, [true, true, true, false]),
         (e, true, LineContext::Unknown, [true, true, false, false]),
         (seven, false, LineContext::Unknown, [true, false, false, false]),

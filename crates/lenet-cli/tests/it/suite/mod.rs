@@ -343,11 +343,11 @@ const SUITES: [(&str, usize, usize); 12] = [
     ("merged", 250, 223),
     ("blanks", 250, 246),
     ("overlapping", 100, 35),
-    ("ruled", 50, 42),
+    ("ruled", 50, 41),
     ("squared", 50, 33),
     ("boxed", 50, 44),
-    ("comb", 50, 48),
-    ("table", 50, 35),
+    ("comb", 50, 47),
+    ("table", 50, 39),
 ];
 /// Images by which a suite may fall short, because rounding depends on the SIMD level and can change an ambiguous image.
 const TOLERANCE: usize = 1;
