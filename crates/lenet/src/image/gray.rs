@@ -65,7 +65,8 @@ impl GrayImage {
     pub fn rotate(&self, degrees: f64) -> Self {
         let (sin, cos) = degrees.to_radians().sin_cos();
         let [old_width, old_height] = [self.width, self.height].map(|side| side as f64);
-        let extent = |a: f64, b: f64| (a * cos.abs() + b * sin.abs()).ceil() as usize;
+        // The sine and cosine of right angles are rounded.
+        let extent = |a: f64, b: f64| (a * cos.abs() + b * sin.abs() - 1e-6).ceil() as usize;
         let (width, height) = (extent(old_width, old_height), extent(old_height, old_width));
         let factor = self.width.min(self.height).div_ceil(BORDER_MEANS);
         let means = self.downscale(factor);

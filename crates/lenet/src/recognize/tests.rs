@@ -150,8 +150,9 @@ fn rejection_depends_on_rescoring_and_line_context() {
     let probabilities = [0.02, 0.2, 0.98, 0.995];
     for (pixels, upscaled, context, expected) in [
         (e, false, LineContext::MostlyDigits, [true, false, false, false]),
-        (e, false, LineContext::SingleDigit, [true, true, false, false]),
         (e, false, LineContext::Unknown, [true, true, true, false]),
+        (e, false, LineContext::SingleDigit, [true, true, true, false]),
+        (e, true, LineContext::SingleDigit, [true, false, false, false]),
         (e, true, LineContext::Unknown, [true, true, false, false]),
         (seven, false, LineContext::Unknown, [true, false, false, false]),
     ] {
