@@ -24,6 +24,8 @@ pub enum ArchitectureName {
     VggWide,
     /// Convolutions that tell ink from rules for each pixel of a page
     Ink,
+    /// Convolutions that tell points, commas, slashes and other marks from digits
+    Marks,
 }
 
 impl ArchitectureName {
@@ -36,6 +38,7 @@ impl ArchitectureName {
             Self::Vgg => "vgg",
             Self::VggWide => "vgg_wide",
             Self::Ink => "ink",
+            Self::Marks => "marks",
         }
     }
 
@@ -53,7 +56,13 @@ impl ArchitectureName {
             Self::Vgg => models::vgg(),
             Self::VggWide => models::vgg_wide(),
             Self::Ink => models::ink(),
+            Self::Marks => models::marks(),
         }
+    }
+
+    /// Returns whether networks of this architecture classify digits.
+    pub fn is_for_digits(self) -> bool {
+        !matches!(self, Self::Ink | Self::Marks)
     }
 
     /// Returns the built-in network of this architecture, if there is one.
@@ -69,6 +78,7 @@ pub enum PretrainedName {
     Vgg,
     Handwriting,
     Ink,
+    Marks,
 }
 
 impl PretrainedName {
@@ -84,6 +94,7 @@ impl PretrainedName {
             Self::Vgg => "vgg",
             Self::Handwriting => "handwriting",
             Self::Ink => "ink",
+            Self::Marks => "marks",
         }
     }
 
@@ -94,6 +105,7 @@ impl PretrainedName {
             Self::Vgg => pretrained::vgg(),
             Self::Handwriting => pretrained::handwriting(),
             Self::Ink => pretrained::ink(),
+            Self::Marks => pretrained::marks(),
         }
     }
 
@@ -103,6 +115,7 @@ impl PretrainedName {
             Self::Vgg => ArchitectureName::Vgg,
             Self::Handwriting => ArchitectureName::VggWide,
             Self::Ink => ArchitectureName::Ink,
+            Self::Marks => ArchitectureName::Marks,
         }
     }
 }

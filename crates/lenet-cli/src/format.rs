@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lenet::metrics::Evaluation;
+use lenet::{metrics::Evaluation, recognize::Reading};
 
 /// Mistakes that are shown, at most.
 pub const MAX_MISTAKES_SHOWN: usize = 48;
@@ -70,6 +70,15 @@ impl fmt::Display for CsvCell<'_> {
             out.write_str(self.0)
         }
     }
+}
+
+/// Returns the texts of a reading's cells as CSV. A cell that the table doesn't have is empty.
+pub fn cells_csv(reading: &Reading) -> String {
+    let line = |row: &Vec<&str>| {
+        let cells: Vec<_> = row.iter().map(|cell| CsvCell(cell).to_string()).collect();
+        cells.join(",") + "\n"
+    };
+    reading.rows().iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The result of evaluating a network: of digits or of ink.
+//! The result of evaluating a network: of digits, of ink or of marks.
 
 use lenet::{
     data::synthetic::page::LABEL_NAMES,
-    metrics::{Evaluation, LabelCounts, PixelEvaluation},
+    image::Mark,
+    metrics::{Evaluation, LabelCounts, NO_MARK, PixelEvaluation},
 };
 use serde_json::{Value, json};
 
@@ -11,17 +12,21 @@ use crate::format::{accuracy_line, percent_or_dash};
 /// Page patches that an ink network is evaluated on: 2.4 million pixels, in a second or two.
 pub const EVAL_PATCHES: usize = 256;
 
+/// Parts of lines that a network for marks is evaluated on.
+pub const EVAL_MARK_SAMPLES: usize = 10_000;
+
 /// The evaluation of a network, by its task.
 pub enum Score {
     Digits(Box<Evaluation>),
     Ink(PixelEvaluation),
+    Marks(Box<Evaluation>),
 }
 
 impl Score {
     /// Returns the figure that stands for the network, a fraction: the accuracy, or the F1 of ink.
     pub fn value(&self) -> f64 {
         match self {
-            Self::Digits(evaluation) => evaluation.accuracy(),
+            Self::Digits(evaluation) | Self::Marks(evaluation) => evaluation.accuracy(),
             Self::Ink(evaluation) => evaluation.ink().f1().unwrap_or(0.0),
         }
     }
@@ -29,7 +34,7 @@ impl Score {
     /// Returns the name of the figure in messages.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Digits(_) => "accuracy",
+            Self::Digits(_) | Self::Marks(_) => "accuracy",
             Self::Ink(_) => "F1 of ink",
         }
     }
@@ -37,7 +42,7 @@ impl Score {
     /// Returns the name of the figure in keys of JSON.
     pub fn key(&self) -> &'static str {
         match self {
-            Self::Digits(_) => "accuracy",
+            Self::Digits(_) | Self::Marks(_) => "accuracy",
             Self::Ink(_) => "ink_f1",
         }
     }
@@ -45,7 +50,7 @@ impl Score {
     /// Formats the figure with what belongs to it, in one line.
     pub fn line(&self) -> String {
         match self {
-            Self::Digits(evaluation) => accuracy_line(evaluation),
+            Self::Digits(evaluation) | Self::Marks(evaluation) => accuracy_line(evaluation),
             Self::Ink(evaluation) => {
                 let of_label = |(name, counts): (&&str, &LabelCounts)| {
                     format!(
@@ -79,6 +84,37 @@ pub fn ink_json(evaluation: &PixelEvaluation) -> Value {
         ((*name).to_owned(), metrics)
     });
     Value::Object(labels.collect())
+}
+
+/// Returns the classes of a network for marks, each with its index.
+fn mark_classes() -> impl Iterator<Item = (usize, String)> {
+    Mark::ALL.iter().map(Mark::to_string).chain(["none".to_owned()]).enumerate().take(NO_MARK + 1)
+}
+
+/// Formats the accuracy, and precision and recall of each mark.
+pub fn marks_table(evaluation: &Evaluation) -> String {
+    let mut text = format!("{}\n\nmark  precision   recall  samples\n", accuracy_line(evaluation));
+    for (class, name) in mark_classes() {
+        let [precision, recall] =
+            [evaluation.precision(class), evaluation.recall(class)].map(percent_or_dash);
+        text += &format!("{name:<4}  {precision:>9}  {recall:>7}  {:>7}\n", evaluation.support(class));
+    }
+    text
+}
+
+/// Returns the accuracy, and precision and recall of each mark as JSON. Those without samples are null.
+pub fn marks_json(evaluation: &Evaluation) -> Value {
+    let marks: Vec<_> = mark_classes()
+        .map(|(class, name)| {
+            json!({
+                "mark": name,
+                "precision": evaluation.precision(class),
+                "recall": evaluation.recall(class),
+                "count": evaluation.support(class),
+            })
+        })
+        .collect();
+    json!({ "accuracy": evaluation.accuracy(), "total": evaluation.total(), "per_mark": marks })
 }
 
 #[cfg(test)]

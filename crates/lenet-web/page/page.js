@@ -14,6 +14,7 @@ const REMARKS = {
   off_center: 'off center',
   multiple_digits: '', // The digits themselves are visible.
   no_outlier_class: 'rejected by confidence alone',
+  doubtful_mark: 'a doubtful mark is left out',
   left_out_digit_sized: 'something of a digit’s size was left out',
   more_left_out: '',
   not_a_digit: 'not a digit',
@@ -91,7 +92,7 @@ const clear = () => { if (content !== EMPTY) pushContent(EMPTY); };
 const undo = () => { if (undoStack.length) setContent(undoStack.pop()); };
 
 /** Returns the reading that shows an error. */
-const errorReading = error => ({ text: '', digits: [], details: [], remarks: [], error, timing: '' });
+const errorReading = error => ({ text: '', digits: [], marks: [], details: [], remarks: [], error, timing: '' });
 
 let isRecognizing = false;
 let isOutdated = false; // whether the content has changed since the recognition began
@@ -169,6 +170,16 @@ function paintSheet() {
       sheetContext.strokeRect(boxLeft, boxTop, width + 8 * cssPixel, height + 8 * cssPixel);
       sheetContext.fillText(digit.rejected ? '?' : digit.digit, boxLeft, Math.max(boxTop - 4 * cssPixel, 14 * cssPixel));
     });
+    sheetContext.lineWidth = cssPixel;
+    for (const { mark, doubtful, box } of reading.marks) {
+      const [x, y, width, height] = box.map(length => length * scale);
+      const boxLeft = left + x - 4 * cssPixel, boxTop = top + y - 4 * cssPixel;
+      sheetContext.strokeStyle = sheetContext.fillStyle = cssColor(doubtful ? '--rejected' : '--accepted');
+      sheetContext.setLineDash([3 * cssPixel, 3 * cssPixel]);
+      sheetContext.strokeRect(boxLeft, boxTop, width + 8 * cssPixel, height + 8 * cssPixel);
+      sheetContext.setLineDash([]);
+      sheetContext.fillText(mark, boxLeft, Math.max(boxTop - 4 * cssPixel, 14 * cssPixel));
+    }
   }
   if (keyboardPen.isVisible && !content.image) {
     sheetContext.lineWidth = 4;

@@ -4,7 +4,10 @@ use std::io;
 
 use safetensors::{Dtype, SafeTensorError};
 
-use crate::nn::{Normalize, Shape};
+use crate::{
+    data::Task,
+    nn::{Normalize, Shape},
+};
 
 /// Errors returned by this crate, one variant for each cause.
 ///
@@ -238,21 +241,11 @@ pub enum Error {
     /// Training was interrupted.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// A network is not for digits: its input is not (1, 28, 28), or its output not that of 10 classes.
-    #[error(
-        "network: expected an input of (1, 28, 28) and an output of (10, 1, 1), found {input} and {output}"
-    )]
-    NotDigitNetwork {
-        /// Shape of its input.
-        input: Shape,
-        /// Shape of its logits.
-        output: Shape,
-    },
-    /// A network doesn't tell ink from rules.
-    #[error(
-        "network: expected an input of one channel and two labels for each pixel, found {input} and {output}"
-    )]
-    NotInkNetwork {
+    /// A network has another task than it was used for.
+    #[error("network: expected {expected}, found {input} and {output}")]
+    WrongTask {
+        /// The task that was expected.
+        expected: Task,
         /// Shape of its input.
         input: Shape,
         /// Shape of its logits.

@@ -5,9 +5,13 @@ use std::ops::Range;
 
 use crate::{CLASSES, Error, nn::argmax};
 
+mod marks;
 mod pixels;
 
-pub use pixels::{LabelCounts, PixelEvaluation};
+pub use {
+    marks::{NO_MARK, evaluate_marks},
+    pixels::{LabelCounts, PixelEvaluation},
+};
 
 /// The comparison of a network's predictions with the labels.
 #[derive(Debug, Clone, PartialEq)]

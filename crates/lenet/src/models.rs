@@ -1,15 +1,16 @@
-//! Architectures by name: the three of the PyTorch tutorial, with its names of layers, two VGG-style networks, and one that
-//! tells ink from rules.
+//! Architectures by name: the three of the PyTorch tutorial, with its names of layers, two VGG-style networks, one that tells
+//! ink from rules, and one that tells marks.
 //!
-//! [`ink`] takes parts of pages and returns two logits for each pixel. All others take images `(1, 28, 28)` and return ten
+//! [`ink`] takes parts of pages and returns two logits for each pixel, [`marks`] takes parts of lines. All others take images `(1, 28, 28)` and return ten
 //! logits. [`by_name`] finds one.
 
 use crate::{
     CLASSES, SIDE,
     data::{
-        INPUT_SHAPE,
+        INPUT_SHAPE, MARK_INPUT_SHAPE,
         synthetic::page::{self, LABEL_NAMES},
     },
+    image::Mark,
     nn::{
         Architecture, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, PixelShuffle, Shape,
     },
@@ -18,8 +19,8 @@ use crate::{
 /// The probability of dropout, unless a recipe overrides it.
 const DROPOUT: f32 = 0.2;
 
-/// Returns the architecture of a name: `mlp`, `cnn`, `lenet5`, `vgg`, `vgg_wide`, or its former name `handwriting`, and
-/// `ink`.
+/// Returns the architecture of a name: `mlp`, `cnn`, `lenet5`, `vgg`, `vgg_wide`, or its former name `handwriting`,
+/// `ink`, and `marks`.
 pub fn by_name(name: &str) -> Option<Architecture> {
     Some(match name {
         "mlp" => mlp(),
@@ -28,6 +29,7 @@ pub fn by_name(name: &str) -> Option<Architecture> {
         "vgg" => vgg(),
         "vgg_wide" | "handwriting" => vgg_wide(),
         "ink" => ink(),
+        "marks" => marks(),
         _ => return None,
     })
 }
@@ -136,13 +138,35 @@ pub fn ink() -> Architecture {
         .layer("shuffle", PixelShuffle::new(2))
 }
 
+/// Returns a network that classifies [windows](crate::image::mark_window) of a line as one of [`Mark::ALL`], or as something
+/// else, which is the implicit outlier class: 14,517 parameters, 1.2 million multiply-adds.
+pub fn marks() -> Architecture {
+    let convolutions = [
+        Conv2d::new(1, 12, 4).stride(2).padding(1),
+        Conv2d::new(12, 24, 3).padding(1),
+        Conv2d::new(24, 32, 3).padding(1),
+    ];
+    let mut architecture =
+        Architecture::new("marks", MARK_INPUT_SHAPE, Mark::ALL.len()).with_implicit_outlier_class();
+    for (number, (convolution, channels)) in (1..).zip(convolutions.into_iter().zip([12, 24, 32])) {
+        architecture = architecture
+            .layer(format!("conv{number}"), convolution)
+            .layer(format!("bn{number}"), BatchNorm2d::new(channels))
+            .layer(format!("relu{number}"), Layer::ReLU);
+        if number > 1 {
+            architecture = architecture.layer(format!("pool{number}"), MaxPool2d::new(2));
+        }
+    }
+    architecture.layer("flatten", Layer::Flatten).layer("fc", Linear::new(4 * 4 * 32, Mark::ALL.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_find_their_architectures() {
-        for name in ["mlp", "cnn", "lenet5", "vgg", "vgg_wide", "ink"] {
+        for name in ["mlp", "cnn", "lenet5", "vgg", "vgg_wide", "ink", "marks"] {
             assert_eq!(by_name(name).unwrap().name(), name);
         }
         assert_eq!(by_name("handwriting"), Some(vgg_wide()));

@@ -16,13 +16,14 @@ use crate::{
     weights::{self, Provenance},
 };
 
-/// Returns the weights of a name: `lenet5`, `vgg`, `handwriting` or `ink`.
+/// Returns the weights of a name: `lenet5`, `vgg`, `handwriting`, `ink` or `marks`.
 pub fn by_name(name: &str) -> Option<(Network, Provenance)> {
     Some(match name {
         "lenet5" => lenet5(),
         "vgg" => vgg(),
         "handwriting" => handwriting(),
         "ink" => ink(),
+        "marks" => marks(),
         _ => return None,
     })
 }
@@ -54,6 +55,14 @@ pub fn ink() -> (Network, Provenance) {
     load(include_bytes!("../weights/ink.safetensors"))
 }
 
+/// Returns [`models::marks`](crate::models::marks), which tells marks from digits, trained by `lenet train marks --seed 0 --f16` on
+/// [parts of lines](crate::data::synthetic::MarkSample) with digits of MNIST's training images.
+///
+/// [`Provenance::test_accuracy`] is that on parts of lines with digits of MNIST's test images.
+pub fn marks() -> (Network, Provenance) {
+    load(include_bytes!("../weights/marks.safetensors"))
+}
+
 fn load(bytes: &[u8]) -> (Network, Provenance) {
     // A test reads all embedded files.
     weights::from_bytes(bytes).expect("a valid embedded file")
@@ -66,7 +75,7 @@ mod tests {
 
     #[test]
     fn embedded_weights_have_the_documented_architecture_and_provenance() {
-        for name in ["lenet5", "vgg", "handwriting", "ink"] {
+        for name in ["lenet5", "vgg", "handwriting", "ink", "marks"] {
             let (network, provenance) = by_name(name).unwrap();
             let architecture = models::by_name(name).unwrap();
             assert_eq!(network.architecture().name(), name);
@@ -79,7 +88,12 @@ mod tests {
                 !provenance.interrupted && provenance.holdout.is_none(),
                 "{name}: all images, all epochs"
             );
-            assert_eq!(network.temperature() != 1.0, name != "ink", "{name}: classifiers are calibrated");
+            let is_calibrated = network.temperature() != 1.0;
+            assert_eq!(
+                is_calibrated,
+                !["ink", "marks"].contains(&name),
+                "{name}: digit networks are calibrated"
+            );
         }
         assert_eq!(ink().0.normalization(), INK_NETWORK_NORMALIZE);
         assert!(by_name("mlp").is_none());

@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error,
-    data::{Task, check_digit_network},
+    data::Task,
     nn::{Architecture, NamedTensor, Network, Normalize},
 };
 
@@ -87,7 +87,7 @@ impl<'a> TensorReader<'a> {
     /// Reads the tensors of a network, whose names have the prefix `prefix`.
     ///
     /// # Errors
-    /// [`Error::Network`] if the architecture is invalid, [`Error::NotDigitNetwork`], [`Error::MissingParameters`], or an error of
+    /// [`Error::Network`] if the architecture is invalid, [`Error::WrongTask`], [`Error::MissingParameters`], or an error of
     /// [`read_tensor`](Self::read_tensor).
     pub fn read_network(
         &mut self,
@@ -106,8 +106,8 @@ impl<'a> TensorReader<'a> {
             });
         }
         let mut network = Network::new(architecture, normalize, 0)?;
-        if Task::of(&network) != Some(Task::Ink) {
-            check_digit_network(&network)?;
+        if Task::of(&network).is_none() {
+            Task::Digits.check(&network)?;
         }
         let mut rows = Vec::with_capacity(expected);
         for (name, shape) in network.architecture().tensor_shapes() {

@@ -331,7 +331,7 @@ mod tests {
         let error = from_bytes(&to_bytes(&network, &provenance()).unwrap()).unwrap_err();
         let output = crate::nn::Shape::flat(4);
         assert!(
-            matches!(error, Error::NotDigitNetwork { input, output: found } if (input, found) == (shape, output)),
+            matches!(error, Error::WrongTask { expected: crate::data::Task::Digits, input, output: found } if (input, found) == (shape, output)),
             "{error}"
         );
     }

@@ -9,7 +9,7 @@ use crate::{catalog::ArchitectureName, recipe::RecipeSource};
 pub struct RecipeArgs {
     /// Training recipe: default, fast, best, tutorial, or a TOML file
     ///
-    /// - default: works for all architectures; for ink it is best.
+    /// - default: works for all architectures; for ink and marks it is best.
     ///
     /// - best: the most accurate known recipe of the architecture; it takes minutes.
     ///

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use lenet::{
-    data::check_digit_network,
+    data::Task,
     nn::{Network, Normalize},
     weights,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// The options that describe a weights file without lenet's metadata, such as one saved from PyTorch.
 #[derive(clap::Args)]
 pub struct StateDictArgs {
-    /// Architecture of a weights file that doesn't name it, such as a PyTorch state_dict: mlp, cnn, lenet5, vgg, vgg_wide or ink
+    /// Architecture of a weights file that doesn't name it, such as a PyTorch state_dict: mlp, cnn, lenet5, vgg, vgg_wide, ink or marks
     #[arg(long, hide_possible_values = true)]
     architecture: Option<ArchitectureName>,
     /// Normalization of that file's inputs, (pixel / 255 - MEAN) / STD [default: that of MNIST, 0.1307,0.3081]
@@ -46,7 +46,7 @@ impl StateDictArgs {
     /// Loads a network that classifies digits, as [`load_any_network`](Self::load_any_network).
     pub fn load_network(&self, source: &Path) -> anyhow::Result<Network> {
         let network = self.load_any_network(source)?;
-        check_digit_network(&network).with_context(|| source.display().to_string())?;
+        Task::Digits.check(&network).with_context(|| source.display().to_string())?;
         Ok(network)
     }
 

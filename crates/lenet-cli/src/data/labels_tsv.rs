@@ -9,13 +9,15 @@ pub struct LabelRow<'a> {
     pub file: &'a str,
     /// Digits and `?`, with `\n` between lines, as [`digits_of`] returns them; empty if the image has no digits.
     pub digits: String,
+    /// The whole label, with spaces and marks and `\n` between lines; empty if the image has no digits.
+    pub text: String,
     /// Name of the source, such as a writer or a dataset, by which results are grouped.
     pub source: &'a str,
 }
 
 /// Parses lines of file, label and source.
 ///
-/// In the label cell, `|` separates lines of digits; spaces and marks are ignored. A label with letters is a description of an
+/// In the label cell, `|` separates lines. A label with letters is a description of an
 /// image without digits. The source ends before the first `@`.
 ///
 /// # Errors
@@ -28,7 +30,8 @@ pub fn parse(text: &str) -> anyhow::Result<Vec<LabelRow<'_>>> {
         };
         Ok(LabelRow {
             file,
-            digits: digits_of_label(label),
+            digits: digits_of(&text_of_label(label)),
+            text: text_of_label(label),
             source: source.split('@').next().unwrap_or_default(),
         })
     })
@@ -44,7 +47,8 @@ pub fn parse_of_one_source<'a>(text: &'a str, source: &'a str) -> anyhow::Result
         let (Some(file), Some(label)) = (cells.next(), cells.next()) else {
             bail!("line {number}: expected file and label between tabs, found {line:?}");
         };
-        Ok(LabelRow { file, digits: digits_of_label(label), source })
+        let text = text_of_label(label);
+        Ok(LabelRow { file, digits: digits_of(&text), text, source })
     })
 }
 
@@ -55,12 +59,11 @@ fn parse_lines<'a>(
     (1..).zip(text.lines()).map(|(number, line)| parse_line(number, line)).collect()
 }
 
-fn digits_of_label(label: &str) -> String {
-    if label.contains(char::is_alphabetic) { String::new() } else { digits_of(&label.replace('|', "\n")) }
+fn text_of_label(label: &str) -> String {
+    if label.contains(char::is_alphabetic) { String::new() } else { label.replace('|', "\n") }
 }
 
-/// Returns the digits and `?` of a text, with `\n` between lines that have any. Spaces and marks are ignored, because they
-/// are not recognized.
+/// Returns the digits and `?` of a text, with `\n` between lines that have any. Spaces and marks are left out.
 pub fn digits_of(text: &str) -> String {
     let digits = |line: &str| line.chars().filter(|c| c.is_ascii_digit() || *c == '?').collect::<String>();
     let lines: Vec<_> = text.lines().map(digits).filter(|line| !line.is_empty()).collect();

@@ -46,10 +46,10 @@ impl RecipeSource {
     /// Loads the recipe for an architecture.
     pub(crate) fn load(&self, architecture: ArchitectureName) -> anyhow::Result<Recipe> {
         match self {
-            Self::Default | Self::Best if architecture == ArchitectureName::Ink => parse(best(architecture)),
+            Self::Default | Self::Best if !architecture.is_for_digits() => parse(best(architecture)),
             Self::Default => Ok(Recipe::default()),
-            Self::Fast if architecture == ArchitectureName::Ink => {
-                bail!("fast: expected an architecture for digits, found ink")
+            Self::Fast if !architecture.is_for_digits() => {
+                bail!("fast: expected an architecture for digits, found {}", architecture.as_str())
             }
             Self::Fast => parse(include_str!("../../recipes/fast.toml")),
             Self::Best => parse(best(architecture)),
@@ -67,6 +67,7 @@ fn best(architecture: ArchitectureName) -> &'static str {
         ArchitectureName::Vgg => include_str!("../../recipes/vgg.toml"),
         ArchitectureName::VggWide => include_str!("../../recipes/vgg_wide.toml"),
         ArchitectureName::Ink => include_str!("../../recipes/ink.toml"),
+        ArchitectureName::Marks => include_str!("../../recipes/marks.toml"),
     }
 }
 

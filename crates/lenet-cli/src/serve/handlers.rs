@@ -15,7 +15,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     error::ApiError,
-    inference::{Input, RecognizeParams},
+    inference::{Input, OutputFormat, RecognizeParams},
     metrics::Metrics,
     request_body,
     state::AppState,
@@ -34,7 +34,28 @@ pub async fn recognize(
     request: Request,
 ) -> Result<Json<Box<RawValue>>, ApiError> {
     let Query(params) = params.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    let (request, _body_permits) = request_body::buffer(&state, request).await?;
+    let json = recognize_request(&state, params, OutputFormat::Json, request).await?;
+    Ok(Json(raw_json(json)?))
+}
+
+/// `POST /v1/cells`: recognizes what is written in the cells of a table.
+pub async fn cells(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    let csv = recognize_request(&state, RecognizeParams::default(), OutputFormat::Csv, request).await?;
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv).into_response())
+}
+
+fn raw_json(json: String) -> Result<Box<RawValue>, ApiError> {
+    RawValue::from_string(json).map_err(ApiError::internal_server_error)
+}
+
+/// Recognizes the image or the drawing of a request.
+async fn recognize_request(
+    state: &AppState,
+    params: RecognizeParams,
+    format: OutputFormat,
+    request: Request,
+) -> Result<String, ApiError> {
+    let (request, _body_permits) = request_body::buffer(state, request).await?;
     let input = if request_body::has_media_type(&request, "multipart/form-data") {
         let mut files = request_body::multipart_files(request, MAX_BATCH_FILES).await?;
         if files.len() > 1 {
@@ -49,7 +70,7 @@ pub async fn recognize(
     } else {
         Input::Image(request.into_body())
     };
-    Ok(Json(state.inference.recognize(input, params).await?))
+    state.inference.recognize(input, params, format).await
 }
 
 /// The result for one file of a batch, or for a page of one with several: a reading or an error.
@@ -94,7 +115,7 @@ pub async fn recognize_batch(
     }
     let inference = &state.inference;
     let items = stream::iter(inputs).map(|(name, page, input)| async move {
-        match inference.recognize(input, params).await {
+        match inference.recognize(input, params, OutputFormat::Json).await.and_then(raw_json) {
             Ok(reading) => BatchItem { name, page, reading: Some(reading), error: None },
             Err(error) => BatchItem { name, page, reading: None, error: Some(error.to_json()) },
         }

@@ -5,14 +5,16 @@ use std::{io::Cursor, ops::ControlFlow, sync::Arc};
 use axum::body::Bytes;
 use lenet::{image::Drawing, recognize::Recognizer};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task,
 };
 
 use super::{error::ApiError, limits::Limits, metrics::Metrics};
-use crate::decode::{self, ImageFile};
+use crate::{
+    decode::{self, ImageFile},
+    format::cells_csv,
+};
 
 /// The undecoded input of the recognizer. Clones share the bytes.
 #[derive(Debug, Clone)]
@@ -25,6 +27,15 @@ pub enum Input {
     Drawing(Bytes),
 }
 
+/// The form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// The reading in JSON.
+    Json,
+    /// The cells as CSV.
+    Csv,
+}
+
 /// The query parameters of a recognition.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,6 +45,8 @@ pub struct RecognizeParams {
     pub details: bool,
     /// Whether all ink in the image belongs to one digit.
     single: bool,
+    /// Whether spaces and marks are left out of the text.
+    digits_only: bool,
 }
 
 /// Runs recognitions on a limited number of worker threads. Large images use at most half of the workers, so that small images
@@ -78,7 +91,7 @@ impl InferencePool {
         task::spawn_blocking(count).await.unwrap_or(1)
     }
 
-    /// Recognizes the digits of `input` as soon as a worker is free. Returns the reading in JSON.
+    /// Recognizes the digits of `input` as soon as a worker is free. Returns the reading in a format.
     ///
     /// # Errors
     /// Status 503 if the queue is full, and the errors of decoding (400, 413, 415).
@@ -86,7 +99,8 @@ impl InferencePool {
         self: &Arc<Self>,
         input: Input,
         params: RecognizeParams,
-    ) -> Result<Box<RawValue>, ApiError> {
+        format: OutputFormat,
+    ) -> Result<String, ApiError> {
         let queue_permit = self.queue_permits.clone().try_acquire_owned();
         let mut queue_permit = queue_permit.map_err(|_| {
             ApiError::service_unavailable("image: the queue for recognition is full, try again later")
@@ -104,7 +118,7 @@ impl InferencePool {
                 if !is_large && input.has_many_pixels() {
                     return ControlFlow::Continue(queue_permit);
                 }
-                let reading = pool.recognize_blocking(&input, params);
+                let reading = pool.recognize_blocking(&input, params, format);
                 drop((queue_permit, large_image_permit, worker_permit));
                 ControlFlow::Break(reading)
             });
@@ -116,8 +130,13 @@ impl InferencePool {
         }
     }
 
-    fn recognize_blocking(&self, input: &Input, params: RecognizeParams) -> Result<Box<RawValue>, ApiError> {
-        let reading = match input {
+    fn recognize_blocking(
+        &self,
+        input: &Input,
+        params: RecognizeParams,
+        format: OutputFormat,
+    ) -> Result<String, ApiError> {
+        let mut reading = match input {
             Input::Image(bytes) | Input::Page(bytes, _) => {
                 let mut file = ImageFile::new(Cursor::new(bytes))?;
                 let page = match input {
@@ -139,11 +158,20 @@ impl InferencePool {
                 self.recognizer.read_drawing(&drawing, params.single)
             }
         };
+        if params.digits_only {
+            reading.text = reading.digits_only();
+        }
         self.metrics.record_reading(&reading);
+        if format == OutputFormat::Csv {
+            if reading.cells.is_empty() {
+                return Err(ApiError::bad_request("cells: expected a table with rules, found none"));
+            }
+            return Ok(cells_csv(&reading));
+        }
         let json = if params.details {
-            serde_json::value::to_raw_value(&self.recognizer.add_activations(reading))
+            serde_json::to_string(&self.recognizer.add_activations(reading))
         } else {
-            serde_json::value::to_raw_value(&reading)
+            serde_json::to_string(&reading)
         };
         json.map_err(ApiError::internal_server_error)
     }
@@ -218,12 +246,11 @@ mod tests {
     }
 
     /// Starts a recognition and gives it 50 milliseconds.
-    async fn start(
-        pool: &Arc<InferencePool>,
-        input: Input,
-    ) -> task::JoinHandle<Result<Box<RawValue>, ApiError>> {
+    async fn start(pool: &Arc<InferencePool>, input: Input) -> task::JoinHandle<Result<String, ApiError>> {
         let pool = pool.clone();
-        let task = tokio::spawn(async move { pool.recognize(input, RecognizeParams::default()).await });
+        let task = tokio::spawn(async move {
+            pool.recognize(input, RecognizeParams::default(), OutputFormat::Json).await
+        });
         time::sleep(Duration::from_millis(50)).await;
         task
     }

@@ -12,9 +12,10 @@ use axum::{
 use super::{error::ApiError, handlers, middleware, state::AppState};
 
 /// Returns the routes of the API: each path with its methods. `openapi.json` describes exactly these.
-fn api_routes() -> [(&'static str, MethodRouter<Arc<AppState>>); 7] {
+fn api_routes() -> [(&'static str, MethodRouter<Arc<AppState>>); 8] {
     [
         ("/v1/recognize", post(handlers::recognize)),
+        ("/v1/cells", post(handlers::cells)),
         ("/v1/recognize/batch", post(handlers::recognize_batch)),
         ("/healthz", get(handlers::healthz)),
         ("/metrics", get(handlers::metrics)),

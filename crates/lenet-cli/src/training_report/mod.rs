@@ -14,7 +14,7 @@ use crate::{
         MAX_MISTAKES_SHOWN, duration, percent, percent_or_dash, trim_trailing_zeros,
         with_thousands_separators,
     },
-    score::{EVAL_PATCHES, Score},
+    score::{EVAL_MARK_SAMPLES, EVAL_PATCHES, Score},
 };
 
 mod axis;
@@ -147,6 +147,9 @@ impl TrainingReport<'_> {
                 format!("{} {eval_name} images", with_thousands_separators(evaluation.total()))
             }
             Score::Ink(_) => format!("{EVAL_PATCHES} page patches with digits of the {eval_name} images"),
+            Score::Marks(_) => {
+                format!("{EVAL_MARK_SAMPLES} parts of lines with digits of the {eval_name} images")
+            }
         };
         let images_per_second = (self.train_images * self.history.len()) as f64 / self.seconds();
         html! {

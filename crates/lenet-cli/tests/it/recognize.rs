@@ -16,6 +16,31 @@ fn page() -> DynamicImage {
     GrayImage::from_fn(60, 40, |x, y| Luma([if ink(x, y) { 20 } else { 230 }])).into()
 }
 
+/// Draws a table of two cells with the numbers 7.2 and 10: digits of MNIST's test images at twice their size, and a point.
+pub fn table() -> DynamicImage {
+    const WIDTH: u32 = 260;
+    let data = lenet_mnist::test();
+    let mut page = GrayImage::from_fn(WIDTH, 90, |x, y| {
+        let is_rule = [6, 160, 250].contains(&(x / 2 * 2)) || [6, 80].contains(&(y / 2 * 2));
+        let is_in_table = (6..252).contains(&x) && (6..82).contains(&y);
+        Luma([if is_rule && is_in_table { 90 } else { 240 }])
+    });
+    for (index, left) in [(0, 12), (1, 80), (2, 160), (3, 196)] {
+        for (at, &ink) in data.image(index).iter().enumerate() {
+            for offset in 0..4 {
+                let (x, y) =
+                    (left + 2 * (at as u32 % 28) + offset % 2, 16 + 2 * (at as u32 / 28) + offset / 2);
+                let pixel = &mut page.get_pixel_mut(x, y).0[0];
+                *pixel = (*pixel).min(240 - ink.min(220));
+            }
+        }
+    }
+    for (x, y) in (0..5).flat_map(|x| (0..5).map(move |y| (x, y))) {
+        page.put_pixel(72 + x, 60 + y, Luma([20]));
+    }
+    page.into()
+}
+
 fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, format).unwrap();
@@ -423,11 +448,11 @@ fn evaluates_image_files_by_source() {
     .unwrap();
     let arguments = ["eval", "net.safetensors", "--pictures", "pictures"];
     lenet(folder.path()).args(arguments).assert().success().stdout_eq(str![[r#"
-  images  correct   single rejected  source
-       1  100.00%  100.00%    0.00%  one
-       1    0.00%    0.00%    0.00%  two
-       2   50.00%   50.00%    0.00%  mean of 2 sources
-       2   50.00%   50.00%    0.00%  all
+  images  correct     text   single rejected  source
+       1  100.00%  100.00%  100.00%    0.00%  one
+       1    0.00%    0.00%    0.00%    0.00%  two
+       2   50.00%   50.00%   50.00%    0.00%  mean of 2 sources
+       2   50.00%   50.00%   50.00%    0.00%  all
 
 a.png: 7 read as nothing, as a single digit nothing
 
@@ -465,9 +490,9 @@ mistakes.png written to sheet
         .success()
         .stderr_eq("left out: 1 of 3 files, no images of a known format\n")
         .stdout_eq(str![[r#"
-  images  correct   single rejected  source
-       2   50.00%   50.00%    0.00%  cases
-       2   50.00%   50.00%    0.00%  all
+  images  correct     text   single rejected  source
+       2   50.00%   50.00%   50.00%    0.00%  cases
+       2   50.00%   50.00%   50.00%    0.00%  all
 
 b.png: 31|4 read as nothing, as a single digit nothing
 
@@ -476,4 +501,31 @@ b.png: 31|4 read as nothing, as a single digit nothing
     let unknown = lenet(folder.path()).args(arguments).args(["--skip-stage", "magic"]);
     let error = crate::error(unknown);
     assert!(error.starts_with("--skip-stage: unknown stage `magic`, expected one of polarity, "), "{error}");
+}
+
+#[test]
+fn cells_are_printed_as_csv() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("table.png"), encoded(&table(), ImageFormat::Png)).unwrap();
+    fs::write(folder.path().join("page.png"), encoded(&page(), ImageFormat::Png)).unwrap();
+    let recognize = |arguments: &[&str]| {
+        let output = lenet(folder.path()).arg("recognize").args(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr), output.status.code())
+    };
+    assert_eq!(recognize(&["--cells", "table.png"]), ("7.2,10\n".into(), String::new(), Some(0)));
+    let (stdout, stderr, code) = recognize(&["--cells", "page.png"]);
+    let expected = "error: page.png: cells: expected a table with rules, found none\n";
+    assert_eq!((stdout.as_str(), stderr.as_str(), code), ("", expected, Some(1)));
+    let (json, ..) = recognize(&["--json", "table.png"]);
+    let reading: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(reading["text"], "7.2 10");
+    assert_eq!(
+        (&reading["marks"][0]["mark"], &reading["marks"][0]["doubtful"]),
+        (&".".into(), &false.into())
+    );
+    assert_eq!(reading["cells"][1]["text"], "10");
+    assert_eq!((&reading["digits"][2]["row"], &reading["digits"][2]["column"]), (&0.into(), &1.into()));
+    let (text, ..) = recognize(&["--digits-only", "table.png"]);
+    assert!(text.starts_with("table.png: 7210 ("), "{text}");
 }

@@ -129,6 +129,7 @@ lenet5           61,706       416,520  lenet5        125,[..]         99.51%  re
 vgg              93,990     8,647,520  vgg           193,[..]         99.65%  recipe best, 30 epochs, seed 0
 vgg_wide        251,242    25,109,952  handwriting   509,[..]         99.57%  recipe best, 30 epochs, seed 0
 ink              28,472    64,585,728  ink            6[..] [..]%  recipe best, [..] epochs, seed 0 (F1 of ink)
+marks            14,517     1,159,680  marks          3[..] [..]%  recipe best, 12 epochs, seed 0
 
 "#]]);
 }

@@ -8,4 +8,5 @@ pub mod synthetic;
 mod task;
 
 pub use dataset::{CLASSES, Dataset, INPUT_SHAPE, MNIST_NORMALIZE, PIXELS, SIDE};
-pub use task::{Task, check_digit_network, check_ink_network};
+pub(crate) use task::MARK_INPUT_SHAPE;
+pub use task::Task;

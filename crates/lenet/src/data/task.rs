@@ -1,8 +1,11 @@
 //! The tasks of networks.
 
+use std::fmt;
+
 use super::{CLASSES, INPUT_SHAPE, synthetic::page::LABEL_NAMES};
 use crate::{
     Error,
+    image::{MARK_WINDOW_SIDE, Mark},
     nn::{Network, PredictionKind, Shape},
 };
 
@@ -14,45 +17,51 @@ pub enum Task {
     /// Tells for each pixel of a page whether it shows ink, and whether it shows a rule ([`LABEL_NAMES`]). The input is the
     /// [local contrast](crate::image::local_contrast()) of the page.
     Ink,
+    /// Classifies [windows](crate::image::mark_window) of a line as one of [`Mark::ALL`].
+    Marks,
 }
 
 impl Task {
-    /// Returns the task of a network, or `None` if it is neither.
+    /// Every task.
+    const ALL: [Self; 3] = [Self::Digits, Self::Ink, Self::Marks];
+
+    /// Returns the task of a network, or `None` if it has none of these.
     pub fn of(network: &Network) -> Option<Self> {
+        Self::ALL.into_iter().find(|task| task.check(network).is_ok())
+    }
+
+    /// Checks that a network has this task.
+    ///
+    /// # Errors
+    /// [`Error::WrongTask`] if its input or its output is of other shape.
+    pub fn check(self, network: &Network) -> Result<(), Error> {
         let architecture = network.architecture();
         let (input, output) = (architecture.input_shape(), architecture.output_shape());
-        match architecture.prediction_kind() {
-            PredictionKind::Class { .. } if (input, output) == (INPUT_SHAPE, Shape::flat(CLASSES)) => {
-                Some(Self::Digits)
-            }
-            PredictionKind::Dense { labels } if (input.channels, labels) == (1, LABEL_NAMES.len()) => {
-                Some(Self::Ink)
-            }
-            _ => None,
+        let is_classifier = matches!(architecture.prediction_kind(), PredictionKind::Class { .. });
+        let classifies = |shape, classes| is_classifier && (input, output) == (shape, Shape::flat(classes));
+        let has_task = match self {
+            Self::Digits => classifies(INPUT_SHAPE, CLASSES),
+            Self::Ink => !is_classifier && (input.channels, output.channels) == (1, LABEL_NAMES.len()),
+            Self::Marks => classifies(MARK_INPUT_SHAPE, Mark::ALL.len()),
+        };
+        if has_task { Ok(()) } else { Err(Error::WrongTask { expected: self, input, output }) }
+    }
+}
+
+/// The input of a network that tells marks.
+pub(crate) const MARK_INPUT_SHAPE: Shape =
+    Shape { channels: 1, height: MARK_WINDOW_SIDE, width: MARK_WINDOW_SIDE };
+
+impl fmt::Display for Task {
+    /// Formats the shapes of a network's input and output.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let classifier = |f: &mut fmt::Formatter, input, classes| {
+            write!(f, "an input of {input} and an output of {}", Shape::flat(classes))
+        };
+        match self {
+            Self::Digits => classifier(f, INPUT_SHAPE, CLASSES),
+            Self::Ink => f.write_str("an input of one channel and two labels for each pixel"),
+            Self::Marks => classifier(f, MARK_INPUT_SHAPE, Mark::ALL.len()),
         }
     }
-}
-
-/// Checks that a network classifies digits: images of [`INPUT_SHAPE`] into [`CLASSES`].
-///
-/// # Errors
-/// [`Error::NotDigitNetwork`] if it doesn't.
-pub fn check_digit_network(network: &Network) -> Result<(), Error> {
-    if Task::of(network) == Some(Task::Digits) {
-        return Ok(());
-    }
-    let architecture = network.architecture();
-    Err(Error::NotDigitNetwork { input: architecture.input_shape(), output: architecture.output_shape() })
-}
-
-/// Checks that a network tells ink from rules.
-///
-/// # Errors
-/// [`Error::NotInkNetwork`] if it doesn't.
-pub fn check_ink_network(network: &Network) -> Result<(), Error> {
-    if Task::of(network) == Some(Task::Ink) {
-        return Ok(());
-    }
-    let architecture = network.architecture();
-    Err(Error::NotInkNetwork { input: architecture.input_shape(), output: architecture.output_shape() })
 }

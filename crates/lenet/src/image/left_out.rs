@@ -23,7 +23,7 @@ pub enum LeftOutReason {
     Shadow,
     /// It is smaller than a digit of its line, or illegibly small.
     TooSmall,
-    /// A mark, such as a comma, a point, a minus, a slash or a bracket.
+    /// The slash or the dot of a zero, or a mark without digits beside it.
     Mark,
     /// It is one of more components than writing has.
     Texture,

@@ -8,12 +8,16 @@
 //! | [`binarize()`] | gray image | ink map |
 //! | [`components()`] | ink map | connected components |
 //! | [`find_text()`] | components | components that can be writing, text height |
+//! | [`cells()`] | rules | cells that they enclose |
 //! | [`slope_degrees`] | components | slope of writing and rules |
 //! | [`lines()`] | components | lines of components |
-//! | [`leave_out_hanging_commas`] | lines | lines without large commas |
-//! | [`leave_out_marks`] | line | line without points, commas, minuses, slashes and brackets |
+//! | [`join_hanging_commas`] | lines | lines with the large commas that hang below them |
+//! | [`leave_out_zero_slashes`] | line | line without the slashes and dots of zeros |
+//! | [`mark_groups`] | line | groups of components that may be a mark |
+//! | [`mark_window`] | group of a line | 32x32 pixels |
 //! | [`oversegment()`] | component | segments, each a digit or a fragment of one |
 //! | [`normalize_digit`] | components of one digit | 28x28 pixels |
+//! | [`spaces()`] | bounding boxes of a line | where a space is |
 //!
 //! [`local_contrast()`] prepares a gray image for the network that tells ink from rules.
 //!
@@ -73,8 +77,10 @@ mod left_out;
 mod find_text;
 mod locate;
 mod slope;
+mod cells;
 mod lines;
 mod marks;
+mod spaces;
 mod oversegment;
 mod normalize;
 mod bitmap;
@@ -82,6 +88,7 @@ mod drawing;
 
 pub use {
     binarize::{BinarizeParams, InkMap, Polarity, STROKE_EDGE_LEVEL, binarize},
+    cells::{Cell, CellParams, cell_of, cells},
     components::{Component, ComponentParams, Run, components, total_area},
     drawing::Drawing,
     find_text::{TextComponents, TextParams, find_text},
@@ -90,12 +97,16 @@ pub use {
     lines::{Line, LineParams, Lines, lines},
     local_contrast::{INK_NETWORK_NORMALIZE, local_contrast},
     locate::{LocateParams, LocatedText, locate_text, locate_text_in_ink},
-    marks::{MarkParams, find_points, leave_out_hanging_commas, leave_out_marks},
+    marks::{
+        MARK_WINDOW_SIDE, Mark, MarkParams, join_hanging_commas, leave_out_zero_slashes, mark_groups,
+        mark_window, may_be_point,
+    },
     morphology::{close, dilate, erode},
     normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},
     oversegment::{OversegmentParams, oversegment},
     rect::Rect,
     slope::{SlopeParams, slope_degrees},
+    spaces::{SpaceParams, spaces},
     stage::{Stage, Stages, UnknownStage},
     view::{ImageView, MAX_GRAY_PIXELS},
 };

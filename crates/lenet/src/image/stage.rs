@@ -24,7 +24,7 @@ pub enum Stage {
     Rules,
     /// Removes low components at the border of the picture.
     Edges,
-    /// Leaves out points, commas, minuses, slashes and brackets.
+    /// Tells points, commas, slashes and other marks from digits.
     Marks,
     /// Reads pictures upright that are turned by 90, 180 or 270 degrees.
     Rotate,

@@ -4,7 +4,7 @@ use super::ratio;
 use crate::{
     Dataset, Error,
     data::{
-        check_ink_network,
+        Task,
         synthetic::page::{self, LABEL_NAMES, PagePatch},
     },
     nn::Network,
@@ -56,12 +56,12 @@ impl PixelEvaluation {
     /// Evaluates a network on page patches that are always the same: the first `patches` of a series, with digits of `data`.
     ///
     /// # Errors
-    /// [`Error::NotInkNetwork`] if the network doesn't tell ink from rules, and [`Error::InvalidProbability`] if a probability is not
+    /// [`Error::WrongTask`] if the network doesn't tell ink from rules, and [`Error::InvalidProbability`] if a probability is not
     /// finite, for example because training diverged.
     pub fn of_network(network: &Network, data: &Dataset, patches: usize) -> Result<Self, Error> {
         /// Patches that are drawn before the network runs on them. They bound the memory.
         const BATCH: usize = 64;
-        check_ink_network(network)?;
+        Task::Ink.check(network)?;
         let network = network.with_input_size(page::PATCH_SIDE, page::PATCH_SIDE)?;
         let mut evaluation = Self::default();
         for start in (0..patches).step_by(BATCH) {
@@ -135,6 +135,6 @@ mod tests {
         assert!(evaluation.labels().iter().all(|counts| counts.true_positives + counts.false_negatives > 0));
         let digit_network = Network::new(models::mlp(), INK_NETWORK_NORMALIZE, 0).unwrap();
         let found = PixelEvaluation::of_network(&digit_network, &digits, 3);
-        assert!(matches!(found, Err(Error::NotInkNetwork { .. })));
+        assert!(matches!(found, Err(Error::WrongTask { .. })));
     }
 }

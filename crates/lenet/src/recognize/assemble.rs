@@ -3,11 +3,12 @@
 use super::{
     Recognizer,
     candidate::Candidate,
-    reading::{Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, Reading, ReadingRemark},
+    marks::MarkCandidate,
+    reading::{CellReading, Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, MarkReading, Reading, ReadingRemark},
     reject::Verdict,
     straighten::Straightening,
 };
-use crate::image::{GrayImage, ImageView, LeftOutComponent, LeftOutReason, Rect};
+use crate::image::{self, Cell, GrayImage, ImageView, LeftOutComponent, LeftOutReason, Rect};
 
 /// What was read in an ink map. Bounding boxes are in pixels of the map. Each connected component of the map is either in the
 /// candidates, perhaps cut, or left out.
@@ -21,8 +22,10 @@ pub(super) struct InkReading {
     pub straightening: Option<Straightening>,
     /// Enlargement of the picture from which the map was made.
     pub magnification: usize,
-    /// The candidates line by line, from left to right.
-    pub lines: Vec<Vec<Verdict>>,
+    /// The lines that have candidates, from top to bottom.
+    pub lines: Vec<LineReading>,
+    /// The cells that rules enclose.
+    pub cells: Vec<Cell>,
     pub left_out: Vec<LeftOutInk>,
     /// The text height.
     pub height: usize,
@@ -31,7 +34,12 @@ pub(super) struct InkReading {
 impl InkReading {
     /// Returns the candidates of all lines, with their rejections.
     pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
-        self.lines.iter().flatten()
+        self.lines.iter().flat_map(|line| &line.verdicts)
+    }
+
+    /// Returns the marks of all lines.
+    pub fn marks(&self) -> impl Iterator<Item = &MarkCandidate> {
+        self.lines.iter().flat_map(|line| &line.marks)
     }
 
     /// Returns the bounding boxes of all candidates in the map.
@@ -44,20 +52,20 @@ impl InkReading {
         self.verdicts().filter(|verdict| verdict.rejection.is_none()).map(|verdict| &verdict.candidate)
     }
 
-    /// Returns the fraction of the ink, without rules and frames, that was read as digits, weighted by their confidences.
+    /// Returns the fraction of the ink, without rules and frames, that was read as digits and marks, weighted by their confidences.
     pub fn recognized_fraction(&self) -> f64 {
         let read = |candidate: &Candidate| candidate.area as f64 * f64::from(candidate.confidence());
-        let read: f64 = self.accepted().map(read).sum();
+        let read_marks = self.marks().map(|mark| mark.area as f64 * f64::from(mark.confidence));
+        let read = self.accepted().map(read).sum::<f64>() + read_marks.sum::<f64>();
         let is_ruling = |ink: &&LeftOutInk| matches!(ink.reason, LeftOutReason::Rule | LeftOutReason::Frame);
         let ruling: usize = self.left_out.iter().filter(is_ruling).map(|ink| ink.area).sum();
         read / ((self.ink_area() - ruling).max(1) as f64)
     }
 
-    /// Returns the digits of each line that has candidates, where rejected ones are `None`.
+    /// Returns the digits of each line, where rejected ones are `None`.
     pub fn digits_of_lines(&self) -> Vec<Vec<Option<u8>>> {
         let digit = |verdict: &Verdict| verdict.rejection.is_none().then(|| verdict.candidate.digit());
-        let lines = self.lines.iter().filter(|line| !line.is_empty());
-        lines.map(|line| line.iter().map(digit).collect()).collect()
+        self.lines.iter().map(|line| line.verdicts.iter().map(digit).collect()).collect()
     }
 
     /// Returns the area of the rules as a fraction of that of rules and candidates.
@@ -111,10 +119,50 @@ impl InkReading {
         )
     }
 
-    /// Returns the number of pixels of ink of all candidates and of what was left out.
+    /// Returns the number of pixels of ink of all candidates and marks, and of what was left out.
     pub fn ink_area(&self) -> usize {
         let candidates = self.verdicts().map(|verdict| verdict.candidate.area);
-        candidates.chain(self.left_out.iter().map(|ink| ink.area)).sum()
+        let marks = self.marks().map(|mark| mark.area);
+        candidates.chain(marks).chain(self.left_out.iter().map(|ink| ink.area)).sum()
+    }
+}
+
+/// What was read in a line of an ink map.
+pub(super) struct LineReading {
+    /// The candidates with their rejections, from left to right.
+    pub verdicts: Vec<Verdict>,
+    /// The marks, from left to right.
+    pub marks: Vec<MarkCandidate>,
+    /// The text height of the line.
+    pub height: usize,
+}
+
+/// A candidate or a mark of a line.
+enum Token<'a> {
+    Verdict(&'a Verdict),
+    Mark(&'a MarkCandidate),
+}
+
+impl Token<'_> {
+    /// Returns the bounding box in the ink map.
+    fn bounds(&self) -> Rect {
+        match self {
+            Self::Verdict(verdict) => verdict.candidate.bounds(),
+            Self::Mark(mark) => mark.bounds,
+        }
+    }
+}
+
+impl LineReading {
+    /// Returns the candidates and marks from left to right.
+    fn tokens(&self) -> Vec<Token<'_>> {
+        let mut tokens: Vec<_> = self.verdicts.iter().map(Token::Verdict).collect();
+        for mark in &self.marks {
+            let center = |bounds: Rect| 2 * bounds.x + bounds.width;
+            let at = tokens.partition_point(|token| center(token.bounds()) <= center(mark.bounds));
+            tokens.insert(at, Token::Mark(mark));
+        }
+        tokens
     }
 }
 
@@ -129,6 +177,12 @@ pub(super) struct LeftOutInk {
 impl From<LeftOutComponent> for LeftOutInk {
     fn from(LeftOutComponent { component, reason }: LeftOutComponent) -> Self {
         Self { bounds: component.bounds(), area: component.area(), reason }
+    }
+}
+
+impl From<MarkCandidate> for LeftOutInk {
+    fn from(MarkCandidate { bounds, area, .. }: MarkCandidate) -> Self {
+        Self { bounds, area, reason: LeftOutReason::Mark }
     }
 }
 
@@ -147,17 +201,55 @@ impl Recognizer {
         picture: &ImageView,
         convert: impl Fn(Rect) -> Rect,
     ) -> Reading {
-        let InkReading { inverted, lines, left_out, height, .. } = ink_reading;
+        let InkReading { inverted, lines, cells, left_out, height, .. } = ink_reading;
         let to_picture = |bounds: Rect| ink_reading.bounds_in_picture(bounds, picture);
-        let (mut text, mut digits, mut boxes) = (String::new(), Vec::new(), Vec::new());
-        for (line, verdicts) in lines.iter().filter(|line| !line.is_empty()).enumerate() {
+        let (mut text, mut digits, mut marks, mut boxes) =
+            (String::new(), Vec::new(), Vec::new(), Vec::new());
+        let min_certain = self.params.mark_decision.min_certain_probability;
+        let holds_numbers = self.cells_hold_numbers(ink_reading);
+        // With the last line of each.
+        let mut cell_texts = vec![(String::new(), None); cells.len()];
+        for (line, line_reading) in lines.iter().enumerate() {
             if line > 0 {
                 text.push('\n');
             }
-            for Verdict { candidate, rejection } in verdicts {
-                let (digit, bounds) = (candidate.digit(), to_picture(candidate.bounds()));
+            let tokens = line_reading.tokens();
+            let bounds: Vec<Rect> = tokens.iter().map(Token::bounds).collect();
+            let spaces = image::spaces(&bounds, line_reading.height, &self.params.spaces);
+            // The cell of the token before.
+            let mut last_cell = None;
+            for (position, ((token, bounds), has_gap)) in tokens.iter().zip(bounds).zip(spaces).enumerate() {
+                let cell = image::cell_of(&bounds, cells);
+                let is_next_cell = position > 0 && cell != last_cell && cell.and(last_cell).is_some();
+                last_cell = cell;
+                let has_space = if is_next_cell { holds_numbers } else { has_gap };
+                text.extend(has_space.then_some(' '));
+                let cell_text = cell.map(|cell| &mut cell_texts[cell]);
+                let cell_text = cell_text.map(|(text, last_line)| {
+                    let is_next_line = last_line.is_some_and(|last| last < line);
+                    text.extend((is_next_line || (has_space && !text.is_empty())).then_some(' '));
+                    *last_line = Some(line);
+                    text
+                });
+                let push = |char: char| {
+                    text.push(char);
+                    cell_text.into_iter().for_each(|text| text.push(char));
+                };
+                let bounds = to_picture(bounds);
+                let Verdict { candidate, rejection } = match *token {
+                    Token::Verdict(verdict) => verdict,
+                    Token::Mark(&MarkCandidate { mark, confidence, .. }) => {
+                        let doubtful = confidence < min_certain;
+                        if !doubtful {
+                            push(mark.char());
+                        }
+                        marks.push(MarkReading { mark, confidence, bounds: convert(bounds), line, doubtful });
+                        continue;
+                    }
+                };
+                let digit = candidate.digit();
                 let thickened = candidate.normalized.thickened.then_some(DigitRemark::Thickened);
-                text.push(if rejection.is_some() { '?' } else { char::from(b'0' + digit) });
+                push(if rejection.is_some() { '?' } else { char::from(b'0' + digit) });
                 boxes.push(bounds);
                 digits.push(Digit {
                     digit,
@@ -165,6 +257,8 @@ impl Recognizer {
                     probabilities: candidate.probabilities,
                     bounds: convert(bounds),
                     line,
+                    row: cell.map(|cell| cells[cell].row),
+                    column: cell.map(|cell| cells[cell].column),
                     rejected: rejection.is_some(),
                     remarks: rejection.iter().copied().chain(thickened).collect(),
                     normalized: candidate.normalized.pixels,
@@ -177,6 +271,7 @@ impl Recognizer {
         // Stable, so that the order is that of the picture where sizes are equal.
         listed.sort_by_key(|ink| std::cmp::Reverse(ink.bounds.width * ink.bounds.height));
         let any_digit_sized = listed.iter().any(|ink| self.is_digit_sized(ink, *height));
+        let any_doubtful_mark = marks.iter().any(|mark: &MarkReading| mark.doubtful);
         let any_rejected = digits.iter().any(|digit| digit.rejected);
         let layout = match &boxes[..] {
             [] => Some(ReadingRemark::NoDigits),
@@ -188,6 +283,7 @@ impl Recognizer {
             (ink_reading.quarter_turns > 0).then_some(ReadingRemark::Rotated),
             layout,
             (any_rejected && self.rejection_threshold().is_none()).then_some(ReadingRemark::NoOutlierClass),
+            any_doubtful_mark.then_some(ReadingRemark::DoubtfulMark),
             any_digit_sized.then_some(ReadingRemark::LeftOutDigitSized),
             (listed.len() > MAX_LEFT_OUT).then_some(ReadingRemark::MoreLeftOut),
         ];
@@ -195,12 +291,28 @@ impl Recognizer {
             .into_iter()
             .take(MAX_LEFT_OUT)
             .map(|ink| LeftOut { bounds: convert(to_picture(ink.bounds)), reason: ink.reason });
+        let cells = cells.iter().zip(cell_texts).map(|(&Cell { bounds, row, column }, (text, _))| {
+            CellReading { row, column, text, bounds: convert(to_picture(bounds)) }
+        });
         Reading {
             text,
             digits,
+            marks,
+            cells: cells.collect(),
             left_out: left_out.collect(),
             remarks: remarks.into_iter().flatten().collect(),
         }
+    }
+
+    /// Returns whether cells hold numbers rather than single digits, as those of a comb do.
+    fn cells_hold_numbers(&self, reading: &InkReading) -> bool {
+        let mut counts = vec![0; reading.cells.len()];
+        let tokens = reading.lines.iter().flat_map(LineReading::tokens);
+        for cell in tokens.filter_map(|token| image::cell_of(&token.bounds(), &reading.cells)) {
+            counts[cell] += 1;
+        }
+        let with_at_least = |min: usize| counts.iter().filter(|&&count| count >= min).count() as f64;
+        with_at_least(2) >= self.params.comb.min_number_cells * with_at_least(1)
     }
 
     /// Returns whether ink that was left out has the size of a digit. Marks have it by rights.

@@ -1,28 +1,26 @@
-//! Classification of normalized digits.
+//! Classification of normalized digits and of windows of marks.
 
 use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
-use crate::{
-    CLASSES, PIXELS,
-    nn::{INFERENCE_BATCH_SIZE, Network, Session},
-};
+use crate::nn::{INFERENCE_BATCH_SIZE, Network, Session};
 
-/// A network with a pool of idle inference sessions, because to allocate their memory takes a quarter of the time of a small
-/// picture.
+/// A network of `CLASSES` classes with a pool of idle inference sessions, because to allocate their memory takes a quarter of the
+/// time of a small picture.
 #[derive(Clone)]
-pub(super) struct Classifier {
+pub(super) struct Classifier<const CLASSES: usize> {
     pub network: Arc<Network>,
     idle_sessions: Arc<Mutex<Vec<Session<Arc<Network>>>>>,
 }
 
-impl Classifier {
+impl<const CLASSES: usize> Classifier<CLASSES> {
+    /// Makes a classifier of a network whose output has `CLASSES` elements.
     pub fn new(network: Network) -> Self {
         Self { network: Arc::new(network), idle_sessions: Arc::default() }
     }
 
-    /// Returns the probability of each digit for each of `images`, `(batch, 28, 28)`.
+    /// Returns the probability of each class for each of `images`, `(batch, height, width)`.
     pub fn classify(&self, images: &[u8]) -> Vec<[f32; CLASSES]> {
         self.classify_in_chunks(images, INFERENCE_BATCH_SIZE)
     }
@@ -34,8 +32,9 @@ impl Classifier {
     }
 
     fn classify_in_chunks(&self, images: &[u8], chunk: usize) -> Vec<[f32; CLASSES]> {
-        let mut rows = vec![[0.0; CLASSES]; images.len() / PIXELS];
-        images.par_chunks(chunk * PIXELS).zip(rows.par_chunks_mut(chunk)).for_each(|(images, rows)| {
+        let pixels = self.network.architecture().input_shape().len();
+        let mut rows = vec![[0.0; CLASSES]; images.len() / pixels];
+        images.par_chunks(chunk * pixels).zip(rows.par_chunks_mut(chunk)).for_each(|(images, rows)| {
             // A poisoned lock only costs the reuse of sessions.
             let idle = self.idle_sessions.lock().ok().and_then(|mut idle| idle.pop());
             let mut session = idle.unwrap_or_else(|| Session::new(Arc::clone(&self.network), 0));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     Error,
-    data::{check_ink_network, synthetic::page::LABEL_NAMES},
+    data::{Task, synthetic::page::LABEL_NAMES},
     image::{GrayImage, local_contrast},
     nn::Network,
     pretrained,
@@ -49,10 +49,10 @@ impl InkNetwork {
     /// Makes a segmentation with `network`, which gives the labels ink and rule to each pixel of one channel.
     ///
     /// # Errors
-    /// [`Error::NotInkNetwork`] if the network has other labels, classes, or channels, [`Error::Network`] if it accepts only inputs
+    /// [`Error::WrongTask`] if the network has other labels, classes, or channels, [`Error::Network`] if it accepts only inputs
     /// of some sizes.
     pub fn new(network: Network) -> Result<Self, Error> {
-        check_ink_network(&network)?;
+        Task::Ink.check(&network)?;
         // The network must accept tiles of any size.
         network.with_input_size(2, 2)?;
         Ok(Self { network, params: TileParams::default() })
@@ -209,6 +209,6 @@ mod tests {
 
     #[test]
     fn rejects_a_network_for_digits() {
-        assert!(matches!(InkNetwork::new(pretrained::lenet5().0), Err(Error::NotInkNetwork { .. })));
+        assert!(matches!(InkNetwork::new(pretrained::lenet5().0), Err(Error::WrongTask { .. })));
     }
 }

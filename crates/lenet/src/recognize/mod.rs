@@ -25,6 +25,7 @@ mod straighten;
 mod assemble;
 mod params;
 mod classifier;
+mod marks;
 mod candidate;
 mod lattice;
 mod reject;
@@ -35,7 +36,7 @@ mod tests;
 
 use std::{fmt, sync::LazyLock};
 
-use assemble::{InkReading, LeftOutInk};
+use assemble::{InkReading, LeftOutInk, LineReading};
 use candidate::Candidate;
 use classifier::Classifier;
 use lattice::Lattice;
@@ -47,25 +48,29 @@ pub use {
     },
     ink_network::{InkNetwork, InkSegmentation},
     params::{
-        InkSegmentationParams, LatticeParams, LeftOutListParams, PolarityParams, RecognizerParams,
-        RejectParams, RemarkParams, RotateParams, ScoreParams, StraightenParams,
+        CombParams, InkSegmentationParams, LatticeParams, LeftOutListParams, MarkDecisionParams,
+        PolarityParams, RecognizerParams, RejectParams, RemarkParams, RotateParams, ScoreParams,
+        StraightenParams,
     },
-    reading::{Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, Reading, ReadingRemark},
+    reading::{CellReading, Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, MarkReading, Reading, ReadingRemark},
     trace::Trace,
 };
 pub(crate) use {candidate::any_digit_probability, reject::geometric_mean};
 
 use crate::{
-    Error,
-    data::check_digit_network,
-    image::{self, Component, Drawing, GrayImage, ImageView, LocatedText, Rect, Stage, Stages},
+    CLASSES, Error,
+    data::Task,
+    image::{
+        self, Component, Drawing, GrayImage, ImageView, LeftOutComponent, LeftOutReason, LocatedText, Rect,
+        Stage, Stages,
+    },
     nn::Network,
 };
 
 /// Recognizes the digits of pictures with a network. Make it once and share it between threads.
 #[derive(Clone)]
 pub struct Recognizer {
-    classifier: Classifier,
+    classifier: Classifier<CLASSES>,
     params: RecognizerParams,
     stages: Stages,
     /// `None` is [`InkNetwork::pretrained`].
@@ -84,9 +89,9 @@ impl Recognizer {
     /// Makes a recognizer that classifies with `network` and segments with [`InkNetwork::pretrained`].
     ///
     /// # Errors
-    /// [`Error::NotDigitNetwork`] if the network doesn't classify images of 28x28 pixels as ten digits.
+    /// [`Error::WrongTask`] if the network doesn't classify images of 28x28 pixels as ten digits.
     pub fn new(network: Network) -> Result<Self, Error> {
-        check_digit_network(&network)?;
+        Task::Digits.check(&network)?;
         let (params, stages) = (RecognizerParams::default(), Stages::ALL);
         Ok(Self { classifier: Classifier::new(network), params, stages, ink_network: None })
     }
@@ -147,23 +152,37 @@ impl Recognizer {
         let LocatedText { ink, inverted, components, mut left_out, height } = text;
         let area_left_out: usize = left_out.iter().map(|left_out| left_out.component.area()).sum();
         let area = image::total_area(&components) + area_left_out;
-        let mut low = Vec::new();
+        let is_ruling =
+            |ink: &&LeftOutComponent| matches!(ink.reason, LeftOutReason::Rule | LeftOutReason::Frame);
+        let rules: Vec<_> = left_out.iter().filter(is_ruling).map(|ink| &ink.component).collect();
+        let cells = if single {
+            Vec::new()
+        } else {
+            image::cells(&rules, [ink.width, ink.height], height, &self.params.cells)
+        };
+        let (mut low, mut marks, mut heights) = (Vec::new(), Vec::new(), vec![height]);
         let lines = if single {
             vec![self.classify_as_one(&ink, &components)]
         } else {
             let mut lines = image::lines(components, height, &self.params.lines);
             if self.stages.contains(Stage::Marks) {
-                image::find_points(&mut left_out, &lines.lines, &self.params.marks);
-                left_out.extend(image::leave_out_hanging_commas(&mut lines.lines, &self.params.marks));
-                let marks = |line| image::leave_out_marks(line, &self.params.marks);
-                left_out.extend(lines.lines.iter_mut().flat_map(marks));
+                marks = self.take_marks(&mut lines.lines, &mut left_out);
             }
             left_out.extend(lines.left_out);
+            heights = lines.lines.iter().map(|line| line.height).collect();
             self.recognize_lines(&ink, lines.lines, height, &mut low)
         };
-        let left_out = left_out.into_iter().map(LeftOutInk::from).chain(low).collect();
+        let mut marks = marks.into_iter();
+        let line_reading =
+            |(verdicts, height)| LineReading { verdicts, marks: marks.next().unwrap_or_default(), height };
+        let lines = self.reject(lines).into_iter().zip(heights).map(line_reading);
+        // A line of marks alone is none.
+        let (lines, without_digits): (Vec<_>, Vec<_>) = lines.partition(|line| !line.verdicts.is_empty());
+        let marks = without_digits.into_iter().flat_map(|line| line.marks).map(LeftOutInk::from);
+        let left_out = left_out.into_iter().map(LeftOutInk::from).chain(low).chain(marks).collect();
         let reading = InkReading {
-            lines: self.reject(lines),
+            lines,
+            cells,
             ink,
             inverted,
             left_out,

@@ -4,7 +4,8 @@
 //! handwriting of other sources. `docs/experiments/recognition.md` has the trials.
 
 use crate::image::{
-    DigitNormalizationParams, LineParams, LocateParams, MarkParams, OversegmentParams, SlopeParams,
+    CellParams, DigitNormalizationParams, LineParams, LocateParams, MarkParams, OversegmentParams,
+    SlopeParams, SpaceParams,
 };
 
 /// Parameters of all stages of a [`Recognizer`](super::Recognizer).
@@ -18,10 +19,18 @@ pub struct RecognizerParams {
     pub rotate: RotateParams,
     /// Parameters of the straightening of pictures whose lines slope.
     pub straighten: StraightenParams,
+    /// Parameters of the search for cells.
+    pub cells: CellParams,
     /// Parameters of the grouping into lines.
     pub lines: LineParams,
-    /// Parameters of the marks between digits.
+    /// Parameters of the search for marks between digits.
     pub marks: MarkParams,
+    /// Parameters of the decision what is a mark.
+    pub mark_decision: MarkDecisionParams,
+    /// Parameters of the spaces between numbers.
+    pub spaces: SpaceParams,
+    /// Parameters of the choice between a table and a comb.
+    pub comb: CombParams,
     /// Parameters of the cutting of components.
     pub oversegment: OversegmentParams,
     /// Parameters of the normalization of digits.
@@ -38,6 +47,36 @@ pub struct RecognizerParams {
     pub remarks: RemarkParams,
     /// Parameters of the segmentation by an ink network.
     pub segmentation: InkSegmentationParams,
+}
+
+/// Parameters of the choice between a table, whose cells hold numbers, and a comb or boxes, whose cells hold a digit each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CombParams {
+    /// Cells with two or more digits and marks, as a fraction of the cells that hold any, from which they hold numbers.
+    pub min_number_cells: f64,
+}
+
+impl Default for CombParams {
+    fn default() -> Self {
+        Self { min_number_cells: 0.25 }
+    }
+}
+
+/// Parameters of the decision what is a mark, which are probabilities.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MarkDecisionParams {
+    /// Probability of the most probable mark from which components lower than a digit are a mark.
+    pub min_probability: f32,
+    /// The same for components of a digit's height, which are more often digits.
+    pub min_tall_probability: f32,
+    /// Probability from which a mark is in the text.
+    pub min_certain_probability: f32,
+}
+
+impl Default for MarkDecisionParams {
+    fn default() -> Self {
+        Self { min_probability: 0.5, min_tall_probability: 0.8, min_certain_probability: 0.8 }
+    }
 }
 
 /// Parameters of the choice between light and dark writing where ink fills the picture.

@@ -6,16 +6,21 @@ use serde::Serialize;
 
 use crate::{
     CLASSES, PIXELS,
-    image::{LeftOutReason, Rect},
+    image::{LeftOutReason, Mark, Rect},
 };
 
 /// The digits of a picture.
 #[derive(Debug, Clone, Serialize)]
 pub struct Reading {
-    /// The digits, with `\n` between lines and `?` for rejected candidates.
+    /// What is written: the digits and the certain marks, with spaces between numbers, `\n` between lines, and `?` for rejected
+    /// candidates.
     pub text: String,
     /// The digits and rejected candidates, line by line, from left to right.
     pub digits: Vec<Digit>,
+    /// The marks between digits, line by line, from left to right, doubtful ones as well.
+    pub marks: Vec<MarkReading>,
+    /// The cells of tables, boxes and combs, by row and column.
+    pub cells: Vec<CellReading>,
     /// The ink that is no candidate, from the largest bounding box to the smallest: at most [`MAX_LEFT_OUT`], and nothing as
     /// small as noise.
     pub left_out: Vec<LeftOut>,
@@ -30,13 +35,74 @@ impl Reading {
     /// Returns the reading of a blank picture.
     pub(super) fn blank() -> Self {
         let remarks = vec![ReadingRemark::Blank];
-        Self { text: String::new(), digits: Vec::new(), left_out: Vec::new(), remarks }
+        Self {
+            text: String::new(),
+            digits: Vec::new(),
+            marks: Vec::new(),
+            cells: Vec::new(),
+            left_out: Vec::new(),
+            remarks,
+        }
+    }
+
+    /// Returns the digits alone, with `\n` between lines and `?` for rejected candidates.
+    pub fn digits_only(&self) -> String {
+        let (mut text, mut line) = (String::new(), 0);
+        for digit in &self.digits {
+            text.extend((line < digit.line).then_some('\n'));
+            line = digit.line;
+            text.push(if digit.rejected { '?' } else { char::from(b'0' + digit.digit) });
+        }
+        text
+    }
+
+    /// Returns the texts of the cells row by row, each with as many columns as the widest. Cells that don't exist are empty.
+    pub fn rows(&self) -> Vec<Vec<&str>> {
+        let size =
+            |of: fn(&CellReading) -> usize| self.cells.iter().map(|cell| of(cell) + 1).max().unwrap_or(0);
+        let mut rows = vec![vec![""; size(|cell| cell.column)]; size(|cell| cell.row)];
+        for cell in &self.cells {
+            rows[cell.row][cell.column] = &cell.text;
+        }
+        rows
     }
 
     /// Returns the lowest confidence of the digits, or `None` if there are no digits.
     pub fn min_confidence(&self) -> Option<f32> {
         self.digits.iter().map(|digit| digit.confidence).min_by(f32::total_cmp)
     }
+}
+
+/// A cell of a table, a box of a form or a comb, and what is written in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CellReading {
+    /// The row, from 0 at the top.
+    pub row: usize,
+    /// The column, from 0 at the left.
+    pub column: usize,
+    /// The digits and certain marks in the cell, with `?` for rejected candidates; empty if there are none.
+    pub text: String,
+    /// The bounding box, in pixels of the picture or in units of a drawing's strokes.
+    #[serde(rename = "box")]
+    pub bounds: Rect,
+}
+
+/// A mark between digits.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MarkReading {
+    /// The most probable mark.
+    pub mark: Mark,
+    /// The probability of `mark`.
+    pub confidence: f32,
+    /// The bounding box, in pixels of the picture or in units of a drawing's strokes.
+    #[serde(rename = "box")]
+    pub bounds: Rect,
+    /// The line of text, from 0.
+    pub line: usize,
+    /// Whether the confidence is below
+    /// [`MarkDecisionParams::min_certain_probability`](super::MarkDecisionParams::min_certain_probability). Then the mark is not in
+    /// the text.
+    pub doubtful: bool,
 }
 
 /// Ink that was left out.
@@ -63,6 +129,12 @@ pub struct Digit {
     pub bounds: Rect,
     /// The line of text, from 0.
     pub line: usize,
+    /// The row of the cell that holds the digit, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<usize>,
+    /// The column of the cell that holds the digit, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
     /// Whether the candidate was rejected as probably not one digit.
     pub rejected: bool,
     /// Why the candidate was rejected, and how its image was changed.
@@ -91,6 +163,8 @@ pub enum ReadingRemark {
     MultipleDigits,
     /// Candidates were rejected by their confidence alone, because the network has no outlier class.
     NoOutlierClass,
+    /// A mark is doubtful, and not in the text.
+    DoubtfulMark,
     /// Ink of a digit's size was left out, other than marks.
     LeftOutDigitSized,
     /// More ink was left out than is listed.
@@ -99,7 +173,7 @@ pub enum ReadingRemark {
 
 impl ReadingRemark {
     /// Every remark.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Blank,
         Self::Inverted,
         Self::Rotated,
@@ -107,6 +181,7 @@ impl ReadingRemark {
         Self::OffCenter,
         Self::MultipleDigits,
         Self::NoOutlierClass,
+        Self::DoubtfulMark,
         Self::LeftOutDigitSized,
         Self::MoreLeftOut,
     ];
@@ -121,6 +196,7 @@ impl ReadingRemark {
             Self::OffCenter => "off_center",
             Self::MultipleDigits => "multiple_digits",
             Self::NoOutlierClass => "no_outlier_class",
+            Self::DoubtfulMark => "doubtful_mark",
             Self::LeftOutDigitSized => "left_out_digit_sized",
             Self::MoreLeftOut => "more_left_out",
         }
@@ -137,6 +213,7 @@ impl fmt::Display for ReadingRemark {
             Self::OffCenter => "off-center",
             Self::MultipleDigits => "multiple digits",
             Self::NoOutlierClass => "rejected by confidence alone, because the network has no outlier class",
+            Self::DoubtfulMark => "a doubtful mark is not in the text",
             Self::LeftOutDigitSized => "something of a digit's size was left out",
             Self::MoreLeftOut => "more was left out than is listed",
         })

@@ -51,7 +51,7 @@ fn rejects_networks_of_other_shapes() {
         .layer("flatten", Layer::Flatten)
         .layer("fc", Linear::new(input.len(), 4));
     let network = Network::new(architecture, MNIST_NORMALIZE, 0).unwrap();
-    let Err(Error::NotDigitNetwork { output, .. }) = Recognizer::new(network) else { panic!("accepted") };
+    let Err(Error::WrongTask { output, .. }) = Recognizer::new(network) else { panic!("accepted") };
     assert_eq!(output, Shape::flat(4));
 }
 
@@ -116,7 +116,7 @@ fn reads_sloping_rows_and_locates_their_digits() {
     page.values.iter_mut().for_each(|value| *value = 255 - *value);
     let recognizer = handwriting_recognizer();
     let reading = recognizer.read(&page.view());
-    assert_eq!(reading.text, "477\n477");
+    assert_eq!(reading.text, "4 77\n4 77");
     for digit in &reading.digits {
         let center = |start: usize, length: usize| start as f32 + 0.5 * length as f32;
         let bounds = digit.bounds;
@@ -125,7 +125,7 @@ fn reads_sloping_rows_and_locates_their_digits() {
         assert!(strokes.iter().flatten().filter(near).count() >= 3, "{digit:?}");
     }
     let level = recognizer.with_stages(Stages::ALL.without(Stage::Straighten)).read(&page.view());
-    assert_ne!(level.text, "477\n477", "the test needs a slope that matters");
+    assert_ne!(level.digits_only(), "477\n477", "the test needs a slope that matters");
 }
 
 #[test]
@@ -257,8 +257,10 @@ fn each_component_is_in_one_candidate_or_left_out() {
             let reading = recognizer.read_ink(text.clone(), single);
             // Areas are equal, and each box is covered, so that nothing is counted twice or lost.
             assert_eq!(reading.ink_area(), image::total_area(&found), "page {number}");
-            let candidates = reading.lines.iter().flatten().map(|verdict| verdict.candidate.bounds());
-            let boxes: Vec<Rect> = candidates.chain(reading.left_out.iter().map(|ink| ink.bounds)).collect();
+            let candidates = reading.candidate_bounds();
+            let marks = reading.marks().map(|mark| mark.bounds);
+            let boxes: Vec<Rect> =
+                candidates.chain(marks).chain(reading.left_out.iter().map(|ink| ink.bounds)).collect();
             for component in &found {
                 let runs = component.runs();
                 let ends = [(runs[0].x, runs[0].y), (runs[runs.len() - 1].end - 1, runs[runs.len() - 1].y)];
@@ -344,4 +346,43 @@ fn lists_and_remarks_on_what_was_left_out() {
     assert_eq!(reading.left_out[0].reason, image::LeftOutReason::Rule);
     assert!(reading.left_out[0].bounds.width > 280);
     assert_eq!(reading.remarks, [ReadingRemark::MultipleDigits]);
+}
+
+const POINT: Glyph = &[&[[0.0, 79.0], [1.0, 80.0]]];
+const MINUS: Glyph = &[&[[0.0, 45.0], [30.0, 45.0]]];
+const HIGH_POINT: Glyph = &[&[[0.0, 35.0], [1.0, 36.0]]];
+
+#[test]
+fn text_has_marks_and_spaces_and_digits_only_has_none() {
+    let recognizer = handwriting_recognizer();
+    let read = |glyphs: &[(Glyph, [f32; 2])]| read(&recognizer, glyphs, false);
+    let decimal = read(&[(FOUR, [0.0, 10.0]), (POINT, [88.0, 10.0]), (SEVEN, [105.0, 10.0])]);
+    assert_eq!((decimal.text.as_str(), decimal.digits_only().as_str()), ("4.7", "47"));
+    let [mark] = decimal.marks[..] else { panic!("{:?}", decimal.marks) };
+    assert!(mark.mark == image::Mark::Point && mark.confidence > 0.8 && !mark.doubtful && mark.line == 0);
+    let time = read(&[
+        (FOUR, [0.0, 10.0]),
+        (POINT, [88.0, 10.0]),
+        (HIGH_POINT, [88.0, 10.0]),
+        (SEVEN, [105.0, 10.0]),
+    ]);
+    assert_eq!(time.text, "4:7");
+    let negative = read(&[(MINUS, [0.0, 10.0]), (FOUR, [45.0, 10.0]), (SEVEN, [140.0, 10.0])]);
+    assert_eq!((negative.text.as_str(), negative.digits.len()), ("-47", 2));
+    let two = read(&[(FOUR, [0.0, 10.0]), (SEVEN, [85.0, 10.0]), (SEVEN, [220.0, 10.0])]);
+    assert_eq!((two.text.as_str(), two.marks.len()), ("47 7", 0));
+}
+
+#[test]
+fn cells_hold_the_numbers_of_a_table() {
+    // Two cells side by side in a picture of 300 x 120 pixels, and a number in each.
+    let table: Glyph = &[
+        &[[6.0, 6.0], [294.0, 6.0], [294.0, 114.0], [6.0, 114.0], [6.0, 6.0]],
+        &[[200.0, 6.0], [200.0, 114.0]],
+    ];
+    let glyphs = [(table, [0.0, 0.0]), (FOUR, [10.0, 15.0]), (SEVEN, [100.0, 15.0]), (SEVEN, [205.0, 15.0])];
+    let reading = read(&handwriting_recognizer(), &glyphs, false);
+    assert_eq!((reading.text.as_str(), reading.rows()), ("47 7", vec![vec!["47", "7"]]));
+    let places: Vec<_> = reading.digits.iter().map(|digit| (digit.row, digit.column)).collect();
+    assert_eq!(places, [(Some(0), Some(0)), (Some(0), Some(0)), (Some(0), Some(1))]);
 }

@@ -1,4 +1,4 @@
-//! The samples of one thread's chunk of a batch: digits, replaced and augmented, or page patches.
+//! The samples of one thread's chunk of a batch: digits, replaced and augmented, or drawn samples.
 
 use super::recipe::Recipe;
 use crate::{
@@ -7,10 +7,11 @@ use crate::{
         Task,
         augment::Augmenter,
         synthetic::{
-            SyntheticFractions, SyntheticSample,
+            MARK_SAMPLE_PIXELS, MarkSample, SyntheticFractions, SyntheticSample,
             page::{self, LABEL_NAMES, PagePatch},
         },
     },
+    image::Mark,
     nn::Targets,
 };
 
@@ -21,8 +22,8 @@ use crate::{
 pub(super) enum SampleSource {
     /// For [`Task::Digits`].
     Digits(Box<DigitSource>),
-    /// For [`Task::Ink`].
-    Pages(PageSource),
+    /// For [`Task::Ink`] and [`Task::Marks`].
+    Drawn(DrawnSource),
 }
 
 impl SampleSource {
@@ -33,31 +34,52 @@ impl SampleSource {
     pub fn new(task: Task, recipe: &Recipe, samples: usize) -> Result<Self, Error> {
         Ok(match task {
             Task::Digits => Self::Digits(Box::new(DigitSource::new(recipe, samples)?)),
-            Task::Ink => Self::Pages(PageSource::new(samples)),
+            Task::Ink => Self::Drawn(DrawnSource::of_page_patches(samples)),
+            Task::Marks => Self::Drawn(DrawnSource::of_marks(samples)),
         })
     }
 }
 
-/// Draws page patches.
-pub(super) struct PageSource {
-    /// `(sample, row, column)`
+/// Draws samples with digits of a dataset.
+pub(super) struct DrawnSource {
+    draw: fn(u64, &Dataset) -> DrawnSample,
+    /// Lengths of the pixels and of the targets of a sample.
+    lens: [usize; 2],
+    /// `(sample, pixel)`
     pixels: Vec<u8>,
-    /// `(sample, label, row, column)`
+    /// `(sample, target)`
     targets: Vec<f32>,
 }
 
+/// The pixels and the targets of a sample.
+type DrawnSample = (Vec<u8>, Vec<f32>);
+
 /// Number of pixels of a patch.
 const PATCH_PIXELS: usize = page::PATCH_SIDE * page::PATCH_SIDE;
-/// Number of targets of a patch.
-const PATCH_TARGETS: usize = LABEL_NAMES.len() * PATCH_PIXELS;
 
-impl PageSource {
-    fn new(samples: usize) -> Self {
-        let [pixels, targets] = [PATCH_PIXELS, PATCH_TARGETS].map(|len| samples * len);
-        Self { pixels: Vec::with_capacity(pixels), targets: Vec::with_capacity(targets) }
+impl DrawnSource {
+    fn new(lens: [usize; 2], draw: fn(u64, &Dataset) -> DrawnSample, samples: usize) -> Self {
+        let [pixels, targets] = lens.map(|len| samples * len);
+        Self { draw, lens, pixels: Vec::with_capacity(pixels), targets: Vec::with_capacity(targets) }
     }
 
-    /// Returns the pixels and the targets of `samples` patches with digits of `data`. `first` is the position of the first
+    fn of_page_patches(samples: usize) -> Self {
+        let draw = |key, digits: &Dataset| {
+            let PagePatch { pixels, targets } = PagePatch::draw(key, digits);
+            (pixels, targets)
+        };
+        Self::new([PATCH_PIXELS, LABEL_NAMES.len() * PATCH_PIXELS], draw, samples)
+    }
+
+    fn of_marks(samples: usize) -> Self {
+        let draw = |key, digits: &Dataset| {
+            let MarkSample { pixels, mark } = MarkSample::draw(key, digits);
+            (pixels, Mark::ALL.map(|other| if mark == Some(other) { 1.0 } else { 0.0 }).to_vec())
+        };
+        Self::new([MARK_SAMPLE_PIXELS, Mark::ALL.len()], draw, samples)
+    }
+
+    /// Returns the pixels and the targets of `samples` samples with digits of `data`. `first` is the position of the first
     /// one in the batch.
     pub fn draw(
         &mut self,
@@ -69,11 +91,12 @@ impl PageSource {
         self.pixels.clear();
         self.targets.clear();
         for position in first..first + samples {
-            let patch = PagePatch::draw(random_key_of_sample(key, position), data);
-            self.pixels.extend_from_slice(&patch.pixels);
-            self.targets.extend_from_slice(&patch.targets);
+            let (pixels, targets) = (self.draw)(random_key_of_sample(key, position), data);
+            self.pixels.extend_from_slice(&pixels);
+            self.targets.extend_from_slice(&targets);
         }
-        (self.pixels.chunks_exact(PATCH_PIXELS), self.targets.chunks_exact(PATCH_TARGETS))
+        let [pixels, targets] = self.lens;
+        (self.pixels.chunks_exact(pixels), self.targets.chunks_exact(targets))
     }
 }
 

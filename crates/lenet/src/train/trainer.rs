@@ -13,7 +13,7 @@ use rand_pcg::{
 use super::{checkpoint::Checkpoint, history::EpochMetrics, recipe::Recipe, sample_source::SampleSource};
 use crate::{
     Dataset, Error, Interrupted,
-    data::{Task, check_digit_network, synthetic::page},
+    data::{Task, synthetic::page},
     error::ensure_setting,
     nn::{
         BatchContext, BatchMetrics, DataParallel, Network, Targets, Worker,
@@ -34,15 +34,15 @@ pub struct Progress {
 /// Trains a network on a dataset, one epoch per call.
 ///
 /// A network for [`Task::Digits`] is trained on the images of the dataset. A network for [`Task::Ink`] is trained on
-/// [page patches](page::PagePatch), drawn with digits of the dataset: new ones in each epoch, as many as the dataset has
-/// images.
+/// [page patches](page::PagePatch), and one for [`Task::Marks`] on [parts of lines](crate::data::synthetic::MarkSample), drawn
+/// with digits of the dataset: new ones in each epoch, as many as the dataset has images.
 ///
 /// Each step splits its batch between the threads of the current rayon pool. Every thread runs the forward and backward pass on
 /// its chunk with a gradient of its own, and the gradients are added in a fixed order: the same seed, recipe and number of
 /// threads give the same bits.
 ///
 /// After an optional first epoch, which may start threads, a step allocates no memory, unless the recipe has
-/// [`synthetic`](Recipe::synthetic) data or the network is for [`Task::Ink`]: drawing a synthetic sample allocates canvases of a
+/// [`synthetic`](Recipe::synthetic) data or the network is not for [`Task::Digits`]: drawing a synthetic sample allocates canvases of a
 /// bounded size and frees them before the sample is trained on.
 pub struct Trainer<'a> {
     checkpoint: Checkpoint,
@@ -63,8 +63,8 @@ impl<'a> Trainer<'a> {
     /// trainer has no images on which to fit one.
     ///
     /// # Errors
-    /// [`Error::NoImages`] if `data` is empty, [`Error::NotDigitNetwork`] if the network has no [`Task`],
-    /// [`Error::InvalidSetting`] if it tells ink from rules and the recipe has settings for digits, [`Error::NormalizeMismatch`] if
+    /// [`Error::NoImages`] if `data` is empty, [`Error::WrongTask`] if the network has no [`Task`],
+    /// [`Error::InvalidSetting`] if its task is another than [`Task::Digits`] and the recipe has settings for digits, [`Error::NormalizeMismatch`] if
     /// the recipe and the network normalize pixels differently, or an error of [`Recipe::validate`].
     pub fn new(mut network: Network, data: &'a Dataset, recipe: Recipe, seed: u64) -> Result<Self, Error> {
         recipe.validate()?;
@@ -80,11 +80,14 @@ impl<'a> Trainer<'a> {
         if recipe.trains_outliers() {
             network = network.with_implicit_outlier_class();
         }
-        if Task::of(&network) == Some(Task::Ink) {
-            validate_for_pages(&recipe)?;
-            network = network.with_input_size(page::PATCH_SIDE, page::PATCH_SIDE)?;
-        } else {
-            check_digit_network(&network)?;
+        match Task::of(&network) {
+            Some(Task::Digits) => {}
+            Some(Task::Ink) => {
+                validate_for_drawn_samples(&recipe)?;
+                network = network.with_input_size(page::PATCH_SIDE, page::PATCH_SIDE)?;
+            }
+            Some(Task::Marks) => validate_for_drawn_samples(&recipe)?,
+            None => Task::Digits.check(&network)?,
         }
         let threads = worker_count(&recipe);
         Self::from_checkpoint(Checkpoint::new(network, recipe, seed, threads, data), data)
@@ -230,9 +233,9 @@ impl<'a> Trainer<'a> {
             let (first, indices) = (samples.start, &batch[samples]);
             let transform = match source {
                 SampleSource::Digits(transform) => transform,
-                SampleSource::Pages(pages) => {
-                    let (patches, targets) = pages.draw(data, indices.len(), key, first);
-                    return worker.load_samples(trained, patches, targets);
+                SampleSource::Drawn(source) => {
+                    let (samples, targets) = source.draw(data, indices.len(), key, first);
+                    return worker.load_samples(trained, samples, targets);
                 }
             };
             // The images lie anywhere in memory. Reading a byte of every cache line first lets the cache misses overlap.
@@ -310,11 +313,11 @@ impl Snapshot {
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] for the first one that it has.
-fn validate_for_pages(recipe: &Recipe) -> Result<(), Error> {
+fn validate_for_drawn_samples(recipe: &Recipe) -> Result<(), Error> {
     let Recipe { label_smoothing, synthetic, augmentation, .. } = recipe;
-    ensure_setting("label_smoothing", *label_smoothing == 0.0, "0 for page patches", label_smoothing)?;
+    ensure_setting("label_smoothing", *label_smoothing == 0.0, "0 for drawn samples", label_smoothing)?;
     for (name, is_absent) in [("synthetic", synthetic.is_none()), ("augmentation", augmentation.is_none())] {
-        ensure_setting(name, is_absent, "none for page patches", "one")?;
+        ensure_setting(name, is_absent, "none for drawn samples", "one")?;
     }
     Ok(())
 }

@@ -362,12 +362,12 @@ fn ink_networks_reject_settings_for_digits() {
     for (recipe, error) in [
         (
             Recipe { label_smoothing: 0.1, ..recipe() },
-            "label_smoothing: expected 0 for page patches, found 0.1",
+            "label_smoothing: expected 0 for drawn samples, found 0.1",
         ),
-        (Recipe { synthetic: Some(synthetic), ..recipe() }, "synthetic: expected none for page patches"),
+        (Recipe { synthetic: Some(synthetic), ..recipe() }, "synthetic: expected none for drawn samples"),
         (
             Recipe { augmentation: Some(Augmentation::default()), ..recipe() },
-            "augmentation: expected none for page patches",
+            "augmentation: expected none for drawn samples",
         ),
     ] {
         let data = data(10);

@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::builder::ArgPredicate;
-use lenet::{
-    data::{Task, check_digit_network},
-    recognize::Recognizer,
-};
+use lenet::{data::Task, recognize::Recognizer};
 
 use crate::{
     args::{DataArgs, StateDictArgs},
@@ -18,11 +15,13 @@ use crate::{
 mod classification;
 mod recognition;
 mod ink;
+mod marks;
 mod metrics;
 
 /// Evaluate a trained network: accuracy, precision and recall of each digit, confusion matrix
 ///
-/// A network that tells ink from rules is evaluated on page patches: precision, recall and F1 of the pixels.
+/// A network that tells ink from rules is evaluated on page patches: precision, recall and F1 of the pixels. One that tells marks
+/// is evaluated on parts of lines.
 #[derive(clap::Args)]
 pub struct Args {
     /// Trained weights: built-in names (see `lenet models`) or .safetensors files
@@ -42,8 +41,8 @@ pub struct Args {
     /// (file, label), or an IDX file of images
     ///
     /// Each image is read by the first network as `lenet recognize` does, once with and once without --single. Digits, `?`
-    /// and lines are compared with the label, in which `|` separates lines; spaces and marks are ignored. A label without
-    /// digits, or with letters, is of an image without digits.
+    /// and lines are compared with the label, in which `|` separates lines, without spaces and marks, and in the column `text`
+    /// with them. A label without digits, or with letters, is of an image without digits.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["split", "data", "json"])]
     pictures: Option<PathBuf>,
     /// With --pictures: skip a stage of the recognition, to measure its effect; may be repeated
@@ -75,13 +74,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 .collect::<Result<_, _>>()?;
             let data = args.data.load_split(args.split)?;
             if let [network] = &networks[..]
-                && Task::of(network) == Some(Task::Ink)
+                && let Some(task @ (Task::Ink | Task::Marks)) = Task::of(network)
             {
-                ensure!(args.out.is_none(), "--out: expected a network for digits, found ink");
-                return ink::run(network, &data, args.json);
+                let name = network.architecture().name();
+                ensure!(args.out.is_none(), "--out: expected a network for digits, found {name}");
+                let run = if task == Task::Ink { ink::run } else { marks::run };
+                return run(network, &data, args.json);
             }
             for (path, network) in args.weights.iter().zip(&networks) {
-                check_digit_network(network).with_context(|| path.display().to_string())?;
+                Task::Digits.check(network).with_context(|| path.display().to_string())?;
             }
             let networks = args.weights.iter().map(PathBuf::as_path).zip(networks);
             classification::run(networks, &data, args.json, args.out.as_deref())

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::{
     data::{
         self,
-        labels_tsv::{self, LabelRow, digits_of},
+        labels_tsv::{self, LabelRow},
     },
     decode,
     figure::{self, Canvas, CaptionedImage, MAX_CELL_SIDE_PX},
@@ -56,6 +56,8 @@ struct EvaluatedImage {
     source: String,
     /// Digits and `?`, with `\n` between lines; empty if the image has no digits.
     label: String,
+    /// Whether the text has the spaces and marks of the label as well.
+    is_text_correct: bool,
     /// File name or index of the image, for the caption of a mistake.
     name: String,
     /// The digits and `?` that were read.
@@ -67,12 +69,21 @@ struct EvaluatedImage {
 }
 
 impl EvaluatedImage {
-    fn new(recognizer: &Recognizer, image: &ImageView, source: String, label: String, name: String) -> Self {
-        let (read, read_single) =
-            (digits_of(&recognizer.read(image).text), digits_of(&recognizer.read_single(image).text));
+    /// Reads an image with the label `text`, whose digits are `label`.
+    fn new(
+        recognizer: &Recognizer,
+        image: &ImageView,
+        source: String,
+        (label, text): (String, &str),
+        name: String,
+    ) -> Self {
+        let reading = recognizer.read(image);
+        let (read, read_single) = (reading.digits_only(), recognizer.read_single(image).digits_only());
+        let is_text_correct = if label.is_empty() { is_correct(&label, &read) } else { reading.text == text };
         let is_one_digit = label.len() == 1;
         let wrong = !is_correct(&label, &read) || (is_one_digit && !is_correct(&label, &read_single));
-        Self { source, label, name, read, read_single, mistake: wrong.then(|| negative_thumbnail(image)) }
+        let mistake = wrong.then(|| negative_thumbnail(image));
+        Self { source, label, is_text_correct, name, read, read_single, mistake }
     }
 
     /// Returns the thumbnail with a caption, if one of the readings is wrong.
@@ -123,7 +134,7 @@ fn evaluate_labeled_files(recognizer: &Recognizer, path: &Path) -> anyhow::Resul
     let labels = labels.with_context(|| list.display().to_string())?;
     let folder = list.parent().unwrap_or(Path::new(""));
     let count = labels.len();
-    let read = |LabelRow { file, digits, source }: LabelRow| {
+    let read = |LabelRow { file, digits, text, source }: LabelRow| {
         let decoded = match decode::decode_file(&folder.join(file), decode::DEFAULT_MAX_MEGAPIXELS) {
             Err(error) if is_unknown_format(&error) => return Ok(None),
             decoded => decoded.with_context(|| file.to_owned())?,
@@ -132,7 +143,7 @@ fn evaluate_labeled_files(recognizer: &Recognizer, path: &Path) -> anyhow::Resul
             recognizer,
             &decoded.view()?,
             source.to_owned(),
-            digits,
+            (digits, &text),
             file.to_owned(),
         )))
     };
@@ -176,7 +187,7 @@ fn evaluate_idx(recognizer: &Recognizer, path: &Path) -> anyhow::Result<Vec<Eval
                 recognizer,
                 &image,
                 source.clone(),
-                label.to_string(),
+                (label.to_string(), &label.to_string()),
                 format!("#{index}"),
             ))
         })
@@ -189,12 +200,13 @@ fn to_text(samples: &[EvaluatedImage]) -> String {
     for sample in samples {
         sources.entry(&sample.source).or_default().push(sample);
     }
-    let mut text = format!("{:>8} {:>8} {:>8} {:>8}  source\n", "images", "correct", "single", "rejected");
-    let mut row = |count: usize, fractions: [f64; 3], name: &str| {
-        let [correct, single, rejected] = fractions.map(percent);
-        let _ = writeln!(text, "{count:>8} {correct:>8} {single:>8} {rejected:>8}  {name}");
+    let [images, correct, whole_text, single, rejected] = ["images", "correct", "text", "single", "rejected"];
+    let mut text = format!("{images:>8} {correct:>8} {whole_text:>8} {single:>8} {rejected:>8}  source\n");
+    let mut row = |count: usize, fractions: [f64; 4], name: &str| {
+        let [correct, whole_text, single, rejected] = fractions.map(percent);
+        let _ = writeln!(text, "{count:>8} {correct:>8} {whole_text:>8} {single:>8} {rejected:>8}  {name}");
     };
-    let mut sums = [0.0; 3];
+    let mut sums = [0.0; 4];
     for (source, samples) in &sources {
         let fractions = correct_and_rejected_fractions(samples);
         row(samples.len(), fractions, source);
@@ -213,13 +225,15 @@ fn to_text(samples: &[EvaluatedImage]) -> String {
     text
 }
 
-/// Returns the fractions of images that are read correctly, read correctly as a single digit, and rejected in part.
-fn correct_and_rejected_fractions(samples: &[&EvaluatedImage]) -> [f64; 3] {
+/// Returns the fractions of images whose digits are read correctly, whose text is, that are read correctly as a single digit, and
+/// that are rejected in part.
+fn correct_and_rejected_fractions(samples: &[&EvaluatedImage]) -> [f64; 4] {
     let fraction = |predicate: fn(&EvaluatedImage) -> bool| {
         samples.iter().filter(|sample| predicate(sample)).count() as f64 / samples.len() as f64
     };
     [
         fraction(|sample| is_correct(&sample.label, &sample.read)),
+        fraction(|sample| sample.is_text_correct),
         fraction(|sample| is_correct(&sample.label, &sample.read_single)),
         fraction(|sample| sample.read.contains('?')),
     ]

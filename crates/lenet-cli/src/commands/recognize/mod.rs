@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::ensure;
 use lenet::recognize::{Reading, Recognizer};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::{
     args::StateDictArgs,
     catalog::DEFAULT_RECOGNIZER,
     decode,
-    format::{CsvCell, joined},
+    format::{CsvCell, cells_csv, joined},
     output::{create_folder, print, warn},
     terminal::image_files_bar,
 };
@@ -41,6 +42,12 @@ pub struct Args {
     /// Print one line of CSV for each image or page: path, text, lowest confidence, remarks, error
     #[arg(long)]
     csv: bool,
+    /// Print what is written in the cells of a table as CSV: one line for each row, with empty cells left empty
+    #[arg(long, conflicts_with_all = ["json", "csv", "single"])]
+    cells: bool,
+    /// Leave spaces and marks such as points, commas and slashes out of the text
+    #[arg(long)]
+    digits_only: bool,
     /// Read all ink in an image as one digit
     #[arg(long)]
     single: bool,
@@ -122,7 +129,13 @@ fn recognize_file(path: &Path, recognizer: &Recognizer, args: &Args) -> Vec<Page
     let count = file.page_count();
     let mut read_page = |index: usize, number: Option<usize>| {
         let decoded = file.decode_page(index, args.max_megapixels)?;
-        let trace = recognizer.trace(&decoded.view()?, args.single);
+        let mut trace = recognizer.trace(&decoded.view()?, args.single);
+        if args.digits_only {
+            trace.reading.text = trace.reading.digits_only();
+        }
+        if args.cells {
+            ensure!(!trace.reading.cells.is_empty(), "cells: expected a table with rules, found none");
+        }
         if let Some(folder) = &args.trace {
             let name = number.map_or(name.clone(), |number| format!("{name}.{number}"));
             trace_images::save(folder, &name, &trace)?;
@@ -144,6 +157,8 @@ impl Args {
             json_line(&path, page)
         } else if self.csv {
             csv_line(&path, &page.result)
+        } else if self.cells {
+            page.result.as_ref().map_or(String::new(), cells_csv)
         } else {
             let text_line = |reading| text_line(&page.title(&path), reading);
             page.result.as_ref().map_or(String::new(), text_line)

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use lenet::{
     Dataset,
     data::Task,
-    metrics::{Evaluation, PixelEvaluation},
+    metrics::{Evaluation, PixelEvaluation, evaluate_marks},
     nn::Network,
 };
 
@@ -12,7 +12,7 @@ use super::DIVERGED_MESSAGE;
 use crate::{
     args::DataArgs,
     data::Split,
-    score::{EVAL_PATCHES, Score},
+    score::{EVAL_MARK_SAMPLES, EVAL_PATCHES, Score},
 };
 
 /// The test images, or training images that are held out.
@@ -53,16 +53,20 @@ impl EvalSet {
         if self.is_holdout { "validation" } else { "test" }
     }
 
-    /// Evaluates a network: on the images, or on page patches with digits of the images.
+    /// Evaluates a network: on the images, or on page patches or parts of lines with digits of the images.
     ///
     /// # Errors
     /// If a probability is not finite, because the training diverged.
     pub fn evaluate(&self, network: &Network) -> anyhow::Result<Score> {
-        let score = if Task::of(network) == Some(Task::Ink) {
-            PixelEvaluation::of_network(network, &self.data, EVAL_PATCHES).map(Score::Ink)
-        } else {
-            let probabilities = network.probabilities(self.data.images());
-            Evaluation::new(self.data.labels(), &probabilities).map(Box::new).map(Score::Digits)
+        let score = match Task::of(network) {
+            Some(Task::Ink) => PixelEvaluation::of_network(network, &self.data, EVAL_PATCHES).map(Score::Ink),
+            Some(Task::Marks) => {
+                evaluate_marks(network, &self.data, EVAL_MARK_SAMPLES).map(Box::new).map(Score::Marks)
+            }
+            Some(Task::Digits) | None => {
+                let probabilities = network.probabilities(self.data.images());
+                Evaluation::new(self.data.labels(), &probabilities).map(Box::new).map(Score::Digits)
+            }
         };
         score.context(DIVERGED_MESSAGE)
     }

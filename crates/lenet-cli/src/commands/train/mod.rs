@@ -139,7 +139,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
     ensure!(
         plan.calibrate_from.is_none() || Task::of(trainer.trained_network()) == Some(Task::Digits),
-        "--calibrate-from: expected a network for digits, found ink"
+        "--calibrate-from: expected a network for digits, found {}",
+        trainer.trained_network().architecture().name()
     );
     let calibration = plan
         .calibrate_from

@@ -86,6 +86,7 @@ fn all_responses() -> Vec<(&'static str, u16, Value)> {
         (recognize, "?details=true", "image/png", &single),
         (recognize, "?explain=true&single=true", "image/png", &blank),
         (recognize, "", "application/json", DRAWING_OF_7.as_bytes()),
+        (recognize, "", "image/png", &encode_png(crate::recognize::table())),
         (recognize, "", "application/json", b"{"),
         (recognize, "", "image/png", &long_body),
         (recognize, "", "image/png", b"garbage"),

@@ -48,7 +48,8 @@ fn recognizes_images_with_any_media_type_and_in_forms() {
     assert_eq!(single["digits"].as_array().unwrap().len(), 1);
 
     let blank = encode_png(GrayImage::from_pixel(40, 40, Luma([255])));
-    let empty_reading = json!({ "text": "", "digits": [], "left_out": [], "remarks": ["blank"] });
+    let empty_reading =
+        json!({ "text": "", "digits": [], "marks": [], "cells": [], "left_out": [], "remarks": ["blank"] });
     assert_eq!(server.recognize(&blank), (200, empty_reading));
 }
 
@@ -87,7 +88,8 @@ fn recognizes_drawings_in_their_own_units() {
     for (found, expected) in found.iter().zip([10, 10, 30, 50]) {
         assert!(found.unwrap().abs_diff(expected) <= 10, "{reading}");
     }
-    let empty_reading = json!({ "text": "", "digits": [], "left_out": [], "remarks": ["blank"] });
+    let empty_reading =
+        json!({ "text": "", "digits": [], "marks": [], "cells": [], "left_out": [], "remarks": ["blank"] });
     assert_eq!(server.post("/v1/recognize", "application/json", br#"{"strokes":[]}"#), (200, empty_reading));
 }
 
@@ -112,4 +114,24 @@ fn batch_returns_a_reading_or_an_error_for_each_file() {
     assert_eq!(items[0], json!({ "name": "a.png", "reading": server.recognize(&image).1 }));
     assert_eq!((&items[1]["name"], &items[1]["error"]["code"]), (&json!("b.txt"), &json!("not_an_image")));
     assert_eq!(items[2], json!({ "name": "c.png", "reading": server.recognize(&blank).1 }));
+}
+
+#[test]
+fn returns_the_cells_of_a_table_as_csv() {
+    let server = TestServer::start(&[]);
+    let table = encode_png(crate::recognize::table());
+    let request = |bytes: &[u8]| {
+        let head = format!(
+            "POST /v1/cells HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            bytes.len()
+        );
+        server.send_raw(&[head.as_bytes(), bytes].concat())
+    };
+    let response = request(&table);
+    assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("\r\n\r\n7.2,10\n"), "{response}");
+    assert!(response.contains("content-type: text/csv"), "{response}");
+    let response = request(&encode_png(GrayImage::from_pixel(40, 40, Luma([255]))));
+    assert!(response.starts_with("HTTP/1.1 400 ") && response.contains("expected a table"), "{response}");
+    let (_, reading) = server.post("/v1/recognize?digits_only=true", "image/png", &table);
+    assert_eq!(reading["text"], "7210");
 }

@@ -122,7 +122,7 @@ impl Page {
     }
 }
 
-/// Returns `count` pages of a kind, with their labels: lines separated by `\n`, the cells of a row side by side.
+/// Returns `count` pages of a kind, with their labels: lines separated by `\n`, the cells of a row by spaces.
 pub fn pages(
     data: &Dataset,
     kind: PageKind,
@@ -210,7 +210,7 @@ fn table(data: &Dataset, random: &mut Rng) -> (Page, String) {
     page.grid([margin, margin], [columns, rows], [width, height]);
     let mut text = Vec::new();
     for row in 0..rows {
-        let mut line = String::new();
+        let mut line: Vec<String> = Vec::new();
         for column in 0..columns {
             // The first cell is never empty, so that no line is.
             if column > 0 && random.usize(..6) == 0 {
@@ -220,9 +220,9 @@ fn table(data: &Dataset, random: &mut Rng) -> (Page, String) {
             let x = margin + column * width + random.usize(..=(3 - digits) * side / 2);
             let play = if page.clear { 0 } else { side / 8 };
             let y = margin + row * height + height / 2;
-            line += &page.number(data, [x, y], digits, play, random);
+            line.push(page.number(data, [x, y], digits, play, random));
         }
-        text.push(line);
+        text.push(line.join(" "));
     }
     (page, text.join("\n"))
 }

@@ -1,4 +1,5 @@
-//! Synthetic samples that replace training images, so that the network recognizes handwriting unlike MNIST's.
+//! Synthetic samples that replace training images, so that the network recognizes handwriting unlike MNIST's, and those of the
+//! networks for ink ([`page`]) and for marks ([`MarkSample`]).
 //!
 //! Glyphs, which are drawn with a pen, and line crops, which contain a bit of the neighboring digits, have a label. Outliers have
 //! none: their target is a probability of 0 for each class, which trains the outlier class (after D. Hendrycks, M. Mazeika and
@@ -11,11 +12,15 @@ mod glyph_paths;
 mod glyphs;
 mod digit_triple;
 mod low_res;
+mod mark_sample;
 mod outliers;
 pub mod page;
 
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use mark_sample::MARK_SAMPLE_PIXELS;
+pub use mark_sample::MarkSample;
 
 use self::{canvas::centered_digit_canvas, digit_triple::DigitTriple, glyphs::DigitGlyph};
 use crate::{

@@ -1,0 +1,146 @@
+//! Marks between digits: which components of a line are marks.
+
+use std::sync::LazyLock;
+
+use super::{Recognizer, classifier::Classifier};
+use crate::{
+    image::{self, Component, LeftOutComponent, LeftOutReason, Line, Mark, Rect},
+    nn::argmax,
+    pretrained,
+};
+
+/// Components of a line that are one mark.
+pub(super) struct MarkCandidate {
+    pub mark: Mark,
+    /// The probability of `mark`.
+    pub confidence: f32,
+    /// The bounding box in the ink map.
+    pub bounds: Rect,
+    /// Number of pixels of ink.
+    pub area: usize,
+}
+
+impl Recognizer {
+    /// Removes the marks from lines and returns those of each line, from left to right. Points are also found among the specks of
+    /// `left_out`.
+    pub(super) fn take_marks(
+        &self,
+        lines: &mut Vec<Line>,
+        left_out: &mut Vec<LeftOutComponent>,
+    ) -> Vec<Vec<MarkCandidate>> {
+        let params = &self.params.marks;
+        image::join_hanging_commas(lines, params);
+        left_out.extend(lines.iter_mut().flat_map(image::leave_out_zero_slashes));
+        let specks = take_points(lines, left_out, |speck, line| image::may_be_point(speck, line, params));
+        let groups_of = |line: &Line| match line.components.len() {
+            // A mark stands beside a digit.
+            0 | 1 => Vec::new(),
+            _ => image::mark_groups(&line.components, line.height, params),
+        };
+        let mut windows = Vec::new();
+        let window =
+            |line: &Line, group: &[usize]| image::mark_window(&line.components, group, line.height, params);
+        let groups: Vec<Vec<Vec<usize>>> = lines
+            .iter()
+            .map(|line| {
+                let mut groups = groups_of(line);
+                groups.retain(|group| {
+                    let window = window(line, group);
+                    windows.extend(window.iter().flatten());
+                    window.is_some()
+                });
+                groups
+            })
+            .collect();
+        let mut probabilities = mark_classifier().classify(&windows).into_iter();
+        let mut marks = Vec::new();
+        for (line, groups) in lines.iter_mut().zip(groups) {
+            let probabilities = probabilities.by_ref().take(groups.len());
+            let classified: Vec<_> = groups.into_iter().zip(probabilities).collect();
+            marks.push(self.take_marks_of_line(line, classified));
+        }
+        // What is no point is a speck again.
+        for line in lines.iter_mut() {
+            let is_speck = |component: &mut Component| specks.contains(component);
+            let specks = line.components.extract_if(.., is_speck);
+            left_out
+                .extend(specks.map(|component| LeftOutComponent { component, reason: LeftOutReason::Speck }));
+        }
+        marks
+    }
+
+    /// Removes the groups of components from a line that are marks, by their probabilities. Groups of several components come
+    /// before their parts. If nothing of a digit's height would be left, the line is not of marks.
+    fn take_marks_of_line(
+        &self,
+        line: &mut Line,
+        mut classified: Vec<(Vec<usize>, [f32; Mark::ALL.len()])>,
+    ) -> Vec<MarkCandidate> {
+        let params = &self.params.mark_decision;
+        classified.sort_by_key(|(group, _)| std::cmp::Reverse(group.len()));
+        let min_height = self.params.marks.min_digit_height * line.height as f64;
+        let is_tall = |component: &Component| component.bounds().height as f64 >= min_height;
+        let mut is_mark = vec![false; line.components.len()];
+        let mut marks = Vec::new();
+        for (group, probabilities) in classified {
+            let class = usize::from(argmax(&probabilities));
+            let (mark, confidence) = (Mark::ALL[class], probabilities[class]);
+            let components = || group.iter().map(|&index| &line.components[index]);
+            let min_probability =
+                if components().any(is_tall) { params.min_tall_probability } else { params.min_probability };
+            let has_digit = |range: &[Component]| range.iter().any(is_tall);
+            let (first, last) = (group.iter().min(), group.iter().max());
+            let is_between = first.is_some_and(|&first| has_digit(&line.components[..first]))
+                && last.is_some_and(|&last| has_digit(&line.components[last + 1..]));
+            if confidence < min_probability
+                || (mark.is_between_digits() && !is_between)
+                || group.iter().any(|&index| is_mark[index])
+            {
+                continue;
+            }
+            group.iter().for_each(|&index| is_mark[index] = true);
+            let bounds = components().map(Component::bounds).reduce(|a, b| a.union(&b));
+            marks.extend(bounds.map(|bounds| MarkCandidate {
+                mark,
+                confidence,
+                bounds,
+                area: components().map(Component::area).sum(),
+            }));
+        }
+        let mut others = line.components.iter().zip(&is_mark).filter(|(_, is_mark)| !**is_mark);
+        if !others.any(|(component, _)| is_tall(component)) {
+            return Vec::new();
+        }
+        let mut is_mark = is_mark.into_iter();
+        line.components.retain(|_| is_mark.next() == Some(false));
+        marks.sort_by_key(|mark| 2 * mark.bounds.x + mark.bounds.width);
+        marks
+    }
+}
+
+/// Moves the specks for which `may_be_point` from `left_out` to the lines. Returns them.
+fn take_points(
+    lines: &mut [Line],
+    left_out: &mut Vec<LeftOutComponent>,
+    may_be_point: impl Fn(&Component, &Line) -> bool,
+) -> Vec<Component> {
+    let line_of = |ink: &LeftOutComponent| {
+        lines.iter().position(|line| ink.reason == LeftOutReason::Speck && may_be_point(&ink.component, line))
+    };
+    let targets: Vec<Option<usize>> = left_out.iter().map(line_of).collect();
+    let mut is_moved = targets.iter().map(Option::is_some);
+    let specks: Vec<_> = left_out.extract_if(.., |_| is_moved.next() == Some(true)).collect();
+    for (LeftOutComponent { component, .. }, target) in specks.iter().zip(targets.iter().flatten()) {
+        let components = &mut lines[*target].components;
+        let at = components.partition_point(|other| other.bounds().x <= component.bounds().x);
+        components.insert(at, component.clone());
+    }
+    specks.into_iter().map(|speck| speck.component).collect()
+}
+
+/// Returns the classifier of marks, decoded for the first picture that has several components.
+fn mark_classifier() -> &'static Classifier<{ Mark::ALL.len() }> {
+    static CLASSIFIER: LazyLock<Classifier<{ Mark::ALL.len() }>> =
+        LazyLock::new(|| Classifier::new(pretrained::marks().0));
+    &CLASSIFIER
+}
