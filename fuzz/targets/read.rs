@@ -20,7 +20,14 @@ fuzz_target!(|bytes: &[u8]| {
     let pixels: Vec<_> = pixels.iter().copied().cycle().take(width * height * channels).collect();
     let Ok(picture) = ImageView::new(width, height, &pixels) else { return };
     let reading = if form & 4 > 0 { RECOGNIZER.read_single(&picture) } else { RECOGNIZER.read(&picture) };
-    let mut text_lines = reading.text.split('\n').map(|line| line.chars());
+    let text = reading.digits_only();
+    let is_digit = |char: &char| char.is_ascii_digit() || matches!(char, '?' | '\n');
+    assert_eq!(reading.text.chars().filter(is_digit).collect::<String>(), text);
+    let certain_marks: String =
+        reading.marks.iter().filter(|mark| !mark.doubtful).map(|mark| mark.mark.char()).collect();
+    let has_mark = |char: &char| !is_digit(char) && *char != ' ';
+    assert_eq!(reading.text.chars().filter(has_mark).collect::<String>(), certain_marks);
+    let mut text_lines = text.split('\n').map(|line| line.chars());
     for (index, line) in reading.digits.chunk_by(|a, b| a.line == b.line).enumerate() {
         let mut text = text_lines.next().expect("a line of text for each line of digits");
         for digit in line {
@@ -35,8 +42,9 @@ fuzz_target!(|bytes: &[u8]| {
         }
         assert_eq!(text.next(), None);
     }
-    for left_out in &reading.left_out {
-        let bounds = left_out.bounds;
+    let marks = reading.marks.iter().map(|mark| mark.bounds);
+    let cells = reading.cells.iter().map(|cell| cell.bounds);
+    for bounds in reading.left_out.iter().map(|ink| ink.bounds).chain(marks).chain(cells) {
         assert!(
             bounds.width > 0 && bounds.height > 0 && bounds.right() <= width && bounds.bottom() <= height
         );

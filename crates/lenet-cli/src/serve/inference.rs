@@ -3,7 +3,10 @@
 use std::{io::Cursor, ops::ControlFlow, sync::Arc};
 
 use axum::body::Bytes;
-use lenet::{image::Drawing, recognize::Recognizer};
+use lenet::{
+    image::Drawing,
+    recognize::{Recognizer, RecognizerParams},
+};
 use serde::Deserialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -136,6 +139,10 @@ impl InferencePool {
         params: RecognizeParams,
         format: OutputFormat,
     ) -> Result<String, ApiError> {
+        let recognizer = match format {
+            OutputFormat::Json => &self.recognizer,
+            OutputFormat::Csv => &self.recognizer.clone().with_params(RecognizerParams::for_tables()),
+        };
         let mut reading = match input {
             Input::Image(bytes) | Input::Page(bytes, _) => {
                 let mut file = ImageFile::new(Cursor::new(bytes))?;
@@ -151,11 +158,11 @@ impl InferencePool {
                 };
                 let decoded = file.decode_page(page, self.max_megapixels)?;
                 let image = decoded.view().map_err(ApiError::bad_request)?;
-                self.recognizer.trace(&image, params.single).reading
+                recognizer.trace(&image, params.single).reading
             }
             Input::Drawing(json) => {
                 let drawing: Drawing = serde_json::from_slice(json).map_err(ApiError::bad_request)?;
-                self.recognizer.read_drawing(&drawing, params.single)
+                recognizer.read_drawing(&drawing, params.single)
             }
         };
         if params.digits_only {

@@ -27,6 +27,11 @@ impl GrayImage {
         Self { width, height, values, scale: 1 }
     }
 
+    /// Returns width and height.
+    pub fn size(&self) -> [usize; 2] {
+        [self.width, self.height]
+    }
+
     /// Returns row `y`.
     ///
     /// # Panics

@@ -62,6 +62,14 @@ impl Rect {
         self.x == 0 || self.y == 0 || self.right() == image.width || self.bottom() == image.height
     }
 
+    /// Converts coordinates of an image of width and height `from` to those of a copy of width and height `to`: at least a pixel.
+    #[must_use]
+    pub fn scale(&self, from: [usize; 2], to: [usize; 2]) -> Self {
+        let [x, right] = [self.x, self.right()].map(|x| x * to[0] / from[0].max(1));
+        let [y, bottom] = [self.y, self.bottom()].map(|y| y * to[1] / from[1].max(1));
+        Self { x, y, width: (right - x).max(1), height: (bottom - y).max(1) }
+    }
+
     /// Converts coordinates of an image that was rotated by 90 degrees clockwise and is now `width` wide to those before the
     /// rotation.
     #[must_use]

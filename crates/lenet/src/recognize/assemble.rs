@@ -218,11 +218,15 @@ impl Recognizer {
             let spaces = image::spaces(&bounds, line_reading.height, &self.params.spaces);
             // The cell of the token before.
             let mut last_cell = None;
-            for (position, ((token, bounds), has_gap)) in tokens.iter().zip(bounds).zip(spaces).enumerate() {
+            for ((token, bounds), has_gap) in tokens.iter().zip(bounds).zip(spaces) {
                 let cell = image::cell_of(&bounds, cells);
-                let is_next_cell = position > 0 && cell != last_cell && cell.and(last_cell).is_some();
+                let has_space = match (last_cell, cell) {
+                    (Some(last), Some(cell)) if last != cell => holds_numbers,
+                    // A cell of several holds one number.
+                    (Some(_), Some(_)) if cells.len() > 1 => false,
+                    _ => has_gap,
+                };
                 last_cell = cell;
-                let has_space = if is_next_cell { holds_numbers } else { has_gap };
                 text.extend(has_space.then_some(' '));
                 let cell_text = cell.map(|cell| &mut cell_texts[cell]);
                 let cell_text = cell_text.map(|(text, last_line)| {

@@ -49,6 +49,15 @@ pub struct RecognizerParams {
     pub segmentation: InkSegmentationParams,
 }
 
+impl RecognizerParams {
+    /// Returns parameters with which every picture is segmented, as for tables, because rules may be too pale for the binarized
+    /// picture.
+    pub fn for_tables() -> Self {
+        let never = InkSegmentationParams { min_certain_confidence: 1.0, ..InkSegmentationParams::default() };
+        Self { segmentation: never, ..Self::default() }
+    }
+}
+
 /// Parameters of the choice between a table, whose cells hold numbers, and a comb or boxes, whose cells hold a digit each.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CombParams {

@@ -1,7 +1,7 @@
 //! Reading of the ink that the ink network finds in a picture, at several scales.
 
 use super::{InkSegmentation, Recognizer, assemble::InkReading};
-use crate::image::{self, GrayImage, InkMap, LeftOutComponent, LeftOutReason, Stage};
+use crate::image::{self, Cell, GrayImage, InkMap, LeftOutComponent, LeftOutReason, Stage};
 
 /// Enlargement of a small picture.
 const MAGNIFICATION: usize = 2;
@@ -36,7 +36,19 @@ impl Recognizer {
                 break;
             }
         }
-        self.choose_reading(binarized, segmented)
+        // Rules may be too pale for the map that is read best.
+        let readings = binarized.iter().chain(&segmented).filter(|reading| reading.quarter_turns == 0);
+        let most_cells = readings.max_by_key(|reading| reading.cells.len());
+        let most_cells = most_cells.map(|reading| (reading.cells.clone(), reading.ink.size()));
+        let best = self.choose_reading(binarized, segmented)?;
+        Some(match most_cells {
+            Some((cells, from)) if best.cells.is_empty() && best.quarter_turns == 0 => {
+                let to = best.ink.size();
+                let scaled = |cell: Cell| Cell { bounds: cell.bounds.scale(from, to), ..cell };
+                InkReading { cells: cells.into_iter().map(scaled).collect(), ..best }
+            }
+            _ => best,
+        })
     }
 
     /// Returns the reading of the binarized picture, or a better one of the segmented copies. Readings of several maps that agree

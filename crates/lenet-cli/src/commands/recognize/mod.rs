@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use lenet::recognize::{Reading, Recognizer};
+use lenet::recognize::{Reading, Recognizer, RecognizerParams};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::json;
@@ -66,6 +66,8 @@ const CHUNK_IMAGES: usize = 256;
 /// of them could not be read.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let recognizer = Recognizer::new(args.state_dict_args.load_network(&args.weights)?)?;
+    let recognizer =
+        if args.cells { recognizer.with_params(RecognizerParams::for_tables()) } else { recognizer };
     if let Some(folder) = &args.trace {
         create_folder(folder)?;
     }
