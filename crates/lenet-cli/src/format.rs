@@ -72,6 +72,9 @@ impl fmt::Display for CsvCell<'_> {
     }
 }
 
+/// The message of a picture in which no cells were found.
+pub const NO_CELLS_MESSAGE: &str = "cells: expected a table with rules, found none";
+
 /// Returns the texts of a reading's cells as CSV. A cell that the table doesn't have is empty.
 pub fn cells_csv(reading: &Reading) -> String {
     let line = |row: &Vec<&str>| {

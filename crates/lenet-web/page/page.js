@@ -162,24 +162,19 @@ function paintSheet() {
   if (reading && (content.image || reading.digits.length > 1)) {
     const cssPixel = SHEET_WIDTH / sheet.clientWidth;
     sheetContext.font = `600 ${15 * cssPixel}px system-ui, sans-serif`;
-    reading.digits.forEach((digit, index) => {
-      const [x, y, width, height] = digit.box.map(length => length * scale);
-      const boxLeft = left + x - 4 * cssPixel, boxTop = top + y - 4 * cssPixel;
-      sheetContext.lineWidth = (index === currentIndex() ? 2 : 1) * cssPixel;
-      sheetContext.strokeStyle = sheetContext.fillStyle = cssColor(digit.rejected ? '--rejected' : '--accepted');
-      sheetContext.strokeRect(boxLeft, boxTop, width + 8 * cssPixel, height + 8 * cssPixel);
-      sheetContext.fillText(digit.rejected ? '?' : digit.digit, boxLeft, Math.max(boxTop - 4 * cssPixel, 14 * cssPixel));
-    });
-    sheetContext.lineWidth = cssPixel;
-    for (const { mark, doubtful, box } of reading.marks) {
+    const paintBox = (text, box, isAccepted, lineWidth, dash) => {
       const [x, y, width, height] = box.map(length => length * scale);
       const boxLeft = left + x - 4 * cssPixel, boxTop = top + y - 4 * cssPixel;
-      sheetContext.strokeStyle = sheetContext.fillStyle = cssColor(doubtful ? '--rejected' : '--accepted');
-      sheetContext.setLineDash([3 * cssPixel, 3 * cssPixel]);
+      sheetContext.lineWidth = lineWidth * cssPixel;
+      sheetContext.setLineDash(dash.map(length => length * cssPixel));
+      sheetContext.strokeStyle = sheetContext.fillStyle = cssColor(isAccepted ? '--accepted' : '--rejected');
       sheetContext.strokeRect(boxLeft, boxTop, width + 8 * cssPixel, height + 8 * cssPixel);
-      sheetContext.setLineDash([]);
-      sheetContext.fillText(mark, boxLeft, Math.max(boxTop - 4 * cssPixel, 14 * cssPixel));
-    }
+      sheetContext.fillText(text, boxLeft, Math.max(boxTop - 4 * cssPixel, 14 * cssPixel));
+    };
+    reading.digits.forEach(({ digit, rejected, box }, index) =>
+      paintBox(rejected ? '?' : digit, box, !rejected, index === currentIndex() ? 2 : 1, []));
+    for (const { mark, doubtful, box } of reading.marks) paintBox(mark, box, !doubtful, 1, [3, 3]);
+    sheetContext.setLineDash([]);
   }
   if (keyboardPen.isVisible && !content.image) {
     sheetContext.lineWidth = 4;

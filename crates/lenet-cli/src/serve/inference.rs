@@ -16,7 +16,7 @@ use tokio::{
 use super::{error::ApiError, limits::Limits, metrics::Metrics};
 use crate::{
     decode::{self, ImageFile},
-    format::cells_csv,
+    format::{NO_CELLS_MESSAGE, cells_csv},
 };
 
 /// The undecoded input of the recognizer. Clones share the bytes.
@@ -171,7 +171,7 @@ impl InferencePool {
         self.metrics.record_reading(&reading);
         if format == OutputFormat::Csv {
             if reading.cells.is_empty() {
-                return Err(ApiError::bad_request("cells: expected a table with rules, found none"));
+                return Err(ApiError::bad_request(NO_CELLS_MESSAGE));
             }
             return Ok(cells_csv(&reading));
         }

@@ -42,6 +42,11 @@ impl LeftOutReason {
         Self::Texture,
     ];
 
+    /// Returns whether it is a rule or a frame.
+    pub fn is_ruling(self) -> bool {
+        matches!(self, Self::Rule | Self::Frame)
+    }
+
     /// Returns the stable code of the reason, as it is in JSON.
     pub fn code(self) -> &'static str {
         match self {
@@ -73,7 +78,7 @@ pub struct LeftOutComponent {
 }
 
 /// Moves the components for which `is_left_out` to `left_out`. Returns whether there are any.
-pub(super) fn leave_out(
+pub(crate) fn leave_out(
     components: &mut Vec<Component>,
     left_out: &mut Vec<LeftOutComponent>,
     reason: LeftOutReason,

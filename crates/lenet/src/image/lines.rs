@@ -31,6 +31,14 @@ pub struct Line {
     pub height: usize,
 }
 
+impl Line {
+    /// Inserts a component at its place from left to right.
+    pub(crate) fn insert(&mut self, component: Component) {
+        let at = self.components.partition_point(|other| other.bounds().x <= component.bounds().x);
+        self.components.insert(at, component);
+    }
+}
+
 /// The result of [`lines`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lines {
@@ -77,7 +85,7 @@ fn lines_of_height(
     let text_height = text_height as f64;
     components.sort_by_key(|component| {
         let bounds = component.bounds();
-        (2 * bounds.x + bounds.width, bounds.y)
+        (bounds.doubled_center_x(), bounds.y)
     });
     let (components, fragments): (Vec<_>, Vec<_>) = components
         .into_iter()
@@ -104,8 +112,7 @@ fn lines_of_height(
                     (distance as f64) < params.max_fragment_distance * text_height
                 }) =>
             {
-                let at = line.components.partition_point(|other| other.bounds().x <= fragment.bounds().x);
-                line.components.insert(at, fragment);
+                line.insert(fragment);
             }
             _ => far.push(fragment),
         }

@@ -13,6 +13,7 @@
 //! | [`lines()`] | components | lines of components |
 //! | [`join_hanging_commas`] | lines | lines with the large commas that hang below them |
 //! | [`leave_out_zero_slashes`] | line | line without the slashes and dots of zeros |
+//! | [`take_points`] | specks, lines | lines with the specks that may be points |
 //! | [`mark_groups`] | line | groups of components that may be a mark |
 //! | [`mark_window`] | group of a line | 32x32 pixels |
 //! | [`oversegment()`] | component | segments, each a digit or a fragment of one |
@@ -99,7 +100,7 @@ pub use {
     locate::{LocateParams, LocatedText, locate_text, locate_text_in_ink},
     marks::{
         MARK_WINDOW_SIDE, Mark, MarkParams, join_hanging_commas, leave_out_zero_slashes, mark_groups,
-        mark_window, may_be_point,
+        mark_window, take_points,
     },
     morphology::{close, dilate, erode},
     normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},
@@ -110,4 +111,6 @@ pub use {
     stage::{Stage, Stages, UnknownStage},
     view::{ImageView, MAX_GRAY_PIXELS},
 };
-pub(crate) use {bitmap::crop_to_bitmap, drawing::draw_strokes, normalize::blur_as_upscaled};
+pub(crate) use {
+    bitmap::crop_to_bitmap, drawing::draw_strokes, left_out::leave_out, normalize::blur_as_upscaled,
+};

@@ -35,6 +35,11 @@ impl Rect {
         self.y + self.height
     }
 
+    /// Returns twice the horizontal coordinate of the center, which is an integer.
+    pub(crate) fn doubled_center_x(&self) -> usize {
+        2 * self.x + self.width
+    }
+
     /// Returns the larger of width and height.
     pub fn longer_side(&self) -> usize {
         self.width.max(self.height)

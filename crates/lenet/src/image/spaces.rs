@@ -36,9 +36,8 @@ pub fn spaces(boxes: &[Rect], text_height: usize, params: &SpaceParams) -> Vec<b
     let pairs = || boxes.iter().zip(boxes.iter().skip(1));
     let gaps: Vec<f64> =
         pairs().map(|(left, right)| in_heights(right.x as f64 - left.right() as f64)).collect();
-    let pitches = pairs().map(|(left, right)| {
-        ((2 * right.x + right.width) as f64 - (2 * left.x + left.width) as f64).max(1.0)
-    });
+    let pitches = pairs()
+        .map(|(left, right)| (right.doubled_center_x() as f64 - left.doubled_center_x() as f64).max(1.0));
     let (min, max) = pitches.fold((f64::MAX, 0.0_f64), |(min, max), pitch| (min.min(pitch), max.max(pitch)));
     let is_regular = gaps.len() >= params.min_regular_gaps && max <= params.max_regular_ratio * min;
     let is_space = |index: usize| {

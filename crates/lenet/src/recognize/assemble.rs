@@ -57,8 +57,8 @@ impl InkReading {
         let read = |candidate: &Candidate| candidate.area as f64 * f64::from(candidate.confidence());
         let read_marks = self.marks().map(|mark| mark.area as f64 * f64::from(mark.confidence));
         let read = self.accepted().map(read).sum::<f64>() + read_marks.sum::<f64>();
-        let is_ruling = |ink: &&LeftOutInk| matches!(ink.reason, LeftOutReason::Rule | LeftOutReason::Frame);
-        let ruling: usize = self.left_out.iter().filter(is_ruling).map(|ink| ink.area).sum();
+        let rulings = self.left_out.iter().filter(|ink| ink.reason.is_ruling());
+        let ruling: usize = rulings.map(|ink| ink.area).sum();
         read / ((self.ink_area() - ruling).max(1) as f64)
     }
 
@@ -137,35 +137,6 @@ pub(super) struct LineReading {
     pub height: usize,
 }
 
-/// A candidate or a mark of a line.
-enum Token<'a> {
-    Verdict(&'a Verdict),
-    Mark(&'a MarkCandidate),
-}
-
-impl Token<'_> {
-    /// Returns the bounding box in the ink map.
-    fn bounds(&self) -> Rect {
-        match self {
-            Self::Verdict(verdict) => verdict.candidate.bounds(),
-            Self::Mark(mark) => mark.bounds,
-        }
-    }
-}
-
-impl LineReading {
-    /// Returns the candidates and marks from left to right.
-    fn tokens(&self) -> Vec<Token<'_>> {
-        let mut tokens: Vec<_> = self.verdicts.iter().map(Token::Verdict).collect();
-        for mark in &self.marks {
-            let center = |bounds: Rect| 2 * bounds.x + bounds.width;
-            let at = tokens.partition_point(|token| center(token.bounds()) <= center(mark.bounds));
-            tokens.insert(at, Token::Mark(mark));
-        }
-        tokens
-    }
-}
-
 /// Ink that was left out.
 pub(super) struct LeftOutInk {
     pub bounds: Rect,
@@ -203,71 +174,34 @@ impl Recognizer {
     ) -> Reading {
         let InkReading { inverted, lines, cells, left_out, height, .. } = ink_reading;
         let to_picture = |bounds: Rect| ink_reading.bounds_in_picture(bounds, picture);
-        let (mut text, mut digits, mut marks, mut boxes) =
-            (String::new(), Vec::new(), Vec::new(), Vec::new());
-        let min_certain = self.params.mark_decision.min_certain_probability;
-        let holds_numbers = self.cells_hold_numbers(ink_reading);
-        // With the last line of each.
-        let mut cell_texts = vec![(String::new(), None); cells.len()];
-        for (line, line_reading) in lines.iter().enumerate() {
-            if line > 0 {
-                text.push('\n');
-            }
-            let tokens = line_reading.tokens();
-            let bounds: Vec<Rect> = tokens.iter().map(Token::bounds).collect();
-            let spaces = image::spaces(&bounds, line_reading.height, &self.params.spaces);
-            // The cell of the token before.
-            let mut last_cell = None;
-            for ((token, bounds), has_gap) in tokens.iter().zip(bounds).zip(spaces) {
-                let cell = image::cell_of(&bounds, cells);
-                let has_space = match (last_cell, cell) {
-                    (Some(last), Some(cell)) if last != cell => holds_numbers,
-                    // A cell of several holds one number.
-                    (Some(_), Some(_)) if cells.len() > 1 => false,
-                    _ => has_gap,
-                };
-                last_cell = cell;
-                text.extend(has_space.then_some(' '));
-                let cell_text = cell.map(|cell| &mut cell_texts[cell]);
-                let cell_text = cell_text.map(|(text, last_line)| {
-                    let is_next_line = last_line.is_some_and(|last| last < line);
-                    text.extend((is_next_line || (has_space && !text.is_empty())).then_some(' '));
-                    *last_line = Some(line);
-                    text
-                });
-                let push = |char: char| {
-                    text.push(char);
-                    cell_text.into_iter().for_each(|text| text.push(char));
-                };
-                let bounds = to_picture(bounds);
-                let Verdict { candidate, rejection } = match *token {
-                    Token::Verdict(verdict) => verdict,
-                    Token::Mark(&MarkCandidate { mark, confidence, .. }) => {
-                        let doubtful = confidence < min_certain;
-                        if !doubtful {
-                            push(mark.char());
-                        }
-                        marks.push(MarkReading { mark, confidence, bounds: convert(bounds), line, doubtful });
-                        continue;
-                    }
-                };
-                let digit = candidate.digit();
+        let (text, cell_texts) = self.write_text(ink_reading);
+        let place = |bounds: Rect| image::cell_of(&bounds, cells).map(|cell| &cells[cell]);
+        let (mut digits, mut marks, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
+        for (line, LineReading { verdicts, marks: line_marks, .. }) in lines.iter().enumerate() {
+            for Verdict { candidate, rejection } in verdicts {
+                let (cell, bounds) = (place(candidate.bounds()), to_picture(candidate.bounds()));
                 let thickened = candidate.normalized.thickened.then_some(DigitRemark::Thickened);
-                push(if rejection.is_some() { '?' } else { char::from(b'0' + digit) });
                 boxes.push(bounds);
                 digits.push(Digit {
-                    digit,
+                    digit: candidate.digit(),
                     confidence: candidate.confidence(),
                     probabilities: candidate.probabilities,
                     bounds: convert(bounds),
                     line,
-                    row: cell.map(|cell| cells[cell].row),
-                    column: cell.map(|cell| cells[cell].column),
+                    row: cell.map(|cell| cell.row),
+                    column: cell.map(|cell| cell.column),
                     rejected: rejection.is_some(),
                     remarks: rejection.iter().copied().chain(thickened).collect(),
                     normalized: candidate.normalized.pixels,
                 });
             }
+            marks.extend(line_marks.iter().map(|mark| MarkReading {
+                mark: mark.mark,
+                confidence: mark.confidence,
+                bounds: convert(to_picture(mark.bounds)),
+                line,
+                doubtful: self.is_doubtful_mark(mark),
+            }));
         }
         let min_side = self.params.left_out.max_noise_side * *height as f64;
         let mut listed: Vec<_> =
@@ -275,7 +209,7 @@ impl Recognizer {
         // Stable, so that the order is that of the picture where sizes are equal.
         listed.sort_by_key(|ink| std::cmp::Reverse(ink.bounds.width * ink.bounds.height));
         let any_digit_sized = listed.iter().any(|ink| self.is_digit_sized(ink, *height));
-        let any_doubtful_mark = marks.iter().any(|mark: &MarkReading| mark.doubtful);
+        let any_doubtful_mark = marks.iter().any(|mark| mark.doubtful);
         let any_rejected = digits.iter().any(|digit| digit.rejected);
         let layout = match &boxes[..] {
             [] => Some(ReadingRemark::NoDigits),
@@ -295,8 +229,11 @@ impl Recognizer {
             .into_iter()
             .take(MAX_LEFT_OUT)
             .map(|ink| LeftOut { bounds: convert(to_picture(ink.bounds)), reason: ink.reason });
-        let cells = cells.iter().zip(cell_texts).map(|(&Cell { bounds, row, column }, (text, _))| {
-            CellReading { row, column, text, bounds: convert(to_picture(bounds)) }
+        let cells = cells.iter().zip(cell_texts).map(|(&Cell { bounds, row, column }, text)| CellReading {
+            row,
+            column,
+            text,
+            bounds: convert(to_picture(bounds)),
         });
         Reading {
             text,
@@ -306,17 +243,6 @@ impl Recognizer {
             left_out: left_out.collect(),
             remarks: remarks.into_iter().flatten().collect(),
         }
-    }
-
-    /// Returns whether cells hold numbers rather than single digits, as those of a comb do.
-    fn cells_hold_numbers(&self, reading: &InkReading) -> bool {
-        let mut counts = vec![0; reading.cells.len()];
-        let tokens = reading.lines.iter().flat_map(LineReading::tokens);
-        for cell in tokens.filter_map(|token| image::cell_of(&token.bounds(), &reading.cells)) {
-            counts[cell] += 1;
-        }
-        let with_at_least = |min: usize| counts.iter().filter(|&&count| count >= min).count() as f64;
-        with_at_least(2) >= self.params.comb.min_number_cells * with_at_least(1)
     }
 
     /// Returns whether ink that was left out has the size of a digit. Marks have it by rights.

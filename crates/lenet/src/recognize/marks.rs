@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{Recognizer, classifier::Classifier};
 use crate::{
-    image::{self, Component, LeftOutComponent, LeftOutReason, Line, Mark, Rect},
+    image::{self, Component, LeftOutComponent, LeftOutReason, Line, Mark, Rect, leave_out},
     nn::argmax,
     pretrained,
 };
@@ -21,6 +21,11 @@ pub(super) struct MarkCandidate {
 }
 
 impl Recognizer {
+    /// Returns whether a mark is too doubtful for the text.
+    pub(super) fn is_doubtful_mark(&self, mark: &MarkCandidate) -> bool {
+        mark.confidence < self.params.mark_decision.min_certain_probability
+    }
+
     /// Removes the marks from lines and returns those of each line, from left to right. Points are also found among the specks of
     /// `left_out`.
     pub(super) fn take_marks(
@@ -31,27 +36,11 @@ impl Recognizer {
         let params = &self.params.marks;
         image::join_hanging_commas(lines, params);
         left_out.extend(lines.iter_mut().flat_map(image::leave_out_zero_slashes));
-        let specks = take_points(lines, left_out, |speck, line| image::may_be_point(speck, line, params));
-        let groups_of = |line: &Line| match line.components.len() {
-            // A mark stands beside a digit.
-            0 | 1 => Vec::new(),
-            _ => image::mark_groups(&line.components, line.height, params),
-        };
-        let mut windows = Vec::new();
-        let window =
-            |line: &Line, group: &[usize]| image::mark_window(&line.components, group, line.height, params);
-        let groups: Vec<Vec<Vec<usize>>> = lines
-            .iter()
-            .map(|line| {
-                let mut groups = groups_of(line);
-                groups.retain(|group| {
-                    let window = window(line, group);
-                    windows.extend(window.iter().flatten());
-                    window.is_some()
-                });
-                groups
-            })
-            .collect();
+        let specks = image::take_points(lines, left_out, params);
+        // One batch for all lines.
+        let (mut windows, mut budget) = (Vec::new(), params.max_groups);
+        let groups: Vec<_> =
+            lines.iter().map(|line| self.mark_windows(line, &mut budget, &mut windows)).collect();
         let mut probabilities = mark_classifier().classify(&windows).into_iter();
         let mut marks = Vec::new();
         for (line, groups) in lines.iter_mut().zip(groups) {
@@ -59,14 +48,36 @@ impl Recognizer {
             let classified: Vec<_> = groups.into_iter().zip(probabilities).collect();
             marks.push(self.take_marks_of_line(line, classified));
         }
-        // What is no point is a speck again.
-        for line in lines.iter_mut() {
-            let is_speck = |component: &mut Component| specks.contains(component);
-            let specks = line.components.extract_if(.., is_speck);
-            left_out
-                .extend(specks.map(|component| LeftOutComponent { component, reason: LeftOutReason::Speck }));
+        if !specks.is_empty() {
+            // What is no point is a speck again.
+            for line in lines.iter_mut() {
+                leave_out(&mut line.components, left_out, LeftOutReason::Speck, |component| {
+                    specks.contains(component)
+                });
+            }
         }
         marks
+    }
+
+    /// Returns the groups of components of a line that may be marks, and appends their windows to `windows`. Returns none if the
+    /// line has more than `budget`, which is reduced by those that it has.
+    fn mark_windows(&self, line: &Line, budget: &mut usize, windows: &mut Vec<u8>) -> Vec<Vec<usize>> {
+        let params = &self.params.marks;
+        // A mark stands beside a digit.
+        if line.components.len() < 2 || line.components.len() > *budget {
+            return Vec::new();
+        }
+        let mut groups = image::mark_groups(&line.components, line.height, params);
+        if groups.len() > *budget {
+            return Vec::new();
+        }
+        *budget -= groups.len();
+        groups.retain(|group| {
+            let window = image::mark_window(&line.components, group, line.height, params);
+            windows.extend(window.iter().flatten());
+            window.is_some()
+        });
+        groups
     }
 
     /// Removes the groups of components from a line that are marks, by their probabilities. Groups of several components come
@@ -113,29 +124,9 @@ impl Recognizer {
         }
         let mut is_mark = is_mark.into_iter();
         line.components.retain(|_| is_mark.next() == Some(false));
-        marks.sort_by_key(|mark| 2 * mark.bounds.x + mark.bounds.width);
+        marks.sort_by_key(|mark| mark.bounds.doubled_center_x());
         marks
     }
-}
-
-/// Moves the specks for which `may_be_point` from `left_out` to the lines. Returns them.
-fn take_points(
-    lines: &mut [Line],
-    left_out: &mut Vec<LeftOutComponent>,
-    may_be_point: impl Fn(&Component, &Line) -> bool,
-) -> Vec<Component> {
-    let line_of = |ink: &LeftOutComponent| {
-        lines.iter().position(|line| ink.reason == LeftOutReason::Speck && may_be_point(&ink.component, line))
-    };
-    let targets: Vec<Option<usize>> = left_out.iter().map(line_of).collect();
-    let mut is_moved = targets.iter().map(Option::is_some);
-    let specks: Vec<_> = left_out.extract_if(.., |_| is_moved.next() == Some(true)).collect();
-    for (LeftOutComponent { component, .. }, target) in specks.iter().zip(targets.iter().flatten()) {
-        let components = &mut lines[*target].components;
-        let at = components.partition_point(|other| other.bounds().x <= component.bounds().x);
-        components.insert(at, component.clone());
-    }
-    specks.into_iter().map(|speck| speck.component).collect()
 }
 
 /// Returns the classifier of marks, decoded for the first picture that has several components.

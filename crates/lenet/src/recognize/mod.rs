@@ -23,6 +23,7 @@ mod rotate;
 mod segmented;
 mod straighten;
 mod assemble;
+mod text;
 mod params;
 mod classifier;
 mod marks;
@@ -36,10 +37,11 @@ mod tests;
 
 use std::{fmt, sync::LazyLock};
 
-use assemble::{InkReading, LeftOutInk, LineReading};
+use assemble::{InkReading, LeftOutInk};
 use candidate::Candidate;
 use classifier::Classifier;
 use lattice::Lattice;
+use marks::MarkCandidate;
 use reject::{CandidateLine, LineContext};
 
 pub use {
@@ -60,10 +62,7 @@ pub(crate) use {candidate::any_digit_probability, reject::geometric_mean};
 use crate::{
     CLASSES, Error,
     data::Task,
-    image::{
-        self, Component, Drawing, GrayImage, ImageView, LeftOutComponent, LeftOutReason, LocatedText, Rect,
-        Stage, Stages,
-    },
+    image::{self, Component, Drawing, GrayImage, ImageView, LocatedText, Rect, Stage, Stages},
     nn::Network,
 };
 
@@ -152,32 +151,26 @@ impl Recognizer {
         let LocatedText { ink, inverted, components, mut left_out, height } = text;
         let area_left_out: usize = left_out.iter().map(|left_out| left_out.component.area()).sum();
         let area = image::total_area(&components) + area_left_out;
-        let is_ruling =
-            |ink: &&LeftOutComponent| matches!(ink.reason, LeftOutReason::Rule | LeftOutReason::Frame);
-        let rules: Vec<_> = left_out.iter().filter(is_ruling).map(|ink| &ink.component).collect();
-        let cells = if single {
-            Vec::new()
-        } else {
-            image::cells(&rules, [ink.width, ink.height], height, &self.params.cells)
-        };
-        let (mut low, mut marks, mut heights) = (Vec::new(), Vec::new(), vec![height]);
+        let rules: Vec<_> =
+            left_out.iter().filter(|ink| ink.reason.is_ruling()).map(|ink| &ink.component).collect();
+        let cells =
+            if single { Vec::new() } else { image::cells(&rules, ink.size(), height, &self.params.cells) };
+        let mut low = Vec::new();
         let lines = if single {
-            vec![self.classify_as_one(&ink, &components)]
+            vec![self.classify_as_one(&ink, &components, height)]
         } else {
             let mut lines = image::lines(components, height, &self.params.lines);
-            if self.stages.contains(Stage::Marks) {
-                marks = self.take_marks(&mut lines.lines, &mut left_out);
-            }
+            let marks = if self.stages.contains(Stage::Marks) {
+                self.take_marks(&mut lines.lines, &mut left_out)
+            } else {
+                lines.lines.iter().map(|_| Vec::new()).collect()
+            };
             left_out.extend(lines.left_out);
-            heights = lines.lines.iter().map(|line| line.height).collect();
-            self.recognize_lines(&ink, lines.lines, height, &mut low)
+            self.recognize_lines(&ink, lines.lines, marks, height, &mut low)
         };
-        let mut marks = marks.into_iter();
-        let line_reading =
-            |(verdicts, height)| LineReading { verdicts, marks: marks.next().unwrap_or_default(), height };
-        let lines = self.reject(lines).into_iter().zip(heights).map(line_reading);
         // A line of marks alone is none.
-        let (lines, without_digits): (Vec<_>, Vec<_>) = lines.partition(|line| !line.verdicts.is_empty());
+        let (lines, without_digits): (Vec<_>, Vec<_>) =
+            self.reject(lines).into_iter().partition(|line| !line.verdicts.is_empty());
         let marks = without_digits.into_iter().flat_map(|line| line.marks).map(LeftOutInk::from);
         let left_out = left_out.into_iter().map(LeftOutInk::from).chain(low).chain(marks).collect();
         let reading = InkReading {
@@ -196,18 +189,20 @@ impl Recognizer {
     }
 
     /// Classifies all components as one candidate, or none if there are no components.
-    fn classify_as_one(&self, ink: &GrayImage, components: &[Component]) -> CandidateLine {
+    fn classify_as_one(&self, ink: &GrayImage, components: &[Component], height: usize) -> CandidateLine {
         let group: Vec<_> = components.iter().collect();
         let groups = if group.is_empty() { Vec::new() } else { vec![group] };
-        CandidateLine { candidates: self.classify_groups(ink, groups), context: LineContext::SingleDigit }
+        let candidates = self.classify_groups(ink, groups);
+        CandidateLine { candidates, context: LineContext::SingleDigit, marks: Vec::new(), height }
     }
 
-    /// Segments lines of components into the candidates of the best paths. A line whose components are all certain digits needs
+    /// Segments lines of components, whose marks were removed, into the candidates of the best paths. A line whose components are all certain digits needs
     /// no lattice. Candidates lower than digits are moved to `low`, unless they are certainly digits in a line of digits.
     fn recognize_lines(
         &self,
         ink: &GrayImage,
         lines: Vec<image::Line>,
+        marks: Vec<Vec<MarkCandidate>>,
         text_height: usize,
         low: &mut Vec<LeftOutInk>,
     ) -> Vec<CandidateLine> {
@@ -235,7 +230,8 @@ impl Recognizer {
         let lines: Vec<Line> = lines.into_iter().map(plan_line).collect();
         let groups = lines.iter().filter_map(|line| line.lattice.as_ref()).flat_map(Lattice::span_components);
         let mut per_span = self.classify_groups(ink, groups.collect()).into_iter();
-        let choose_candidates = |Line { per_component, height, context, lattice }: Line| {
+        let choose_candidates = |(line, marks): (Line, Vec<MarkCandidate>)| {
+            let Line { per_component, height, context, lattice } = line;
             let mut candidates = match lattice {
                 Some(lattice) => {
                     let candidates = per_span.by_ref().take(lattice.spans.len()).collect();
@@ -250,9 +246,9 @@ impl Recognizer {
                         || candidate.confidence() < params.lattice.min_low_confidence)
             };
             low.extend(candidates.extract_if(.., is_too_small).map(LeftOutInk::from));
-            CandidateLine { candidates, context }
+            CandidateLine { candidates, context, marks, height }
         };
-        lines.into_iter().map(choose_candidates).collect()
+        lines.into_iter().zip(marks).map(choose_candidates).collect()
     }
 
     /// Normalizes and classifies each group of components as one digit. Returns one candidate for each group; no group is empty.

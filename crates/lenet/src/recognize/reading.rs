@@ -51,7 +51,7 @@ impl Reading {
         for digit in &self.digits {
             text.extend((line < digit.line).then_some('\n'));
             line = digit.line;
-            text.push(if digit.rejected { '?' } else { char::from(b'0' + digit.digit) });
+            text.push(digit_char(digit.digit, digit.rejected));
         }
         text
     }
@@ -71,6 +71,11 @@ impl Reading {
     pub fn min_confidence(&self) -> Option<f32> {
         self.digits.iter().map(|digit| digit.confidence).min_by(f32::total_cmp)
     }
+}
+
+/// Returns the character of a digit or a rejected candidate in the text.
+pub(super) fn digit_char(digit: u8, rejected: bool) -> char {
+    if rejected { '?' } else { char::from(b'0' + digit) }
 }
 
 /// A cell of a table, a box of a form or a comb, and what is written in it.

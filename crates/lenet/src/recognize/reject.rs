@@ -2,7 +2,9 @@
 
 use super::{
     Recognizer,
+    assemble::LineReading,
     candidate::{Candidate, any_digit_probability},
+    marks::MarkCandidate,
     params::{LatticeParams, RejectParams},
     reading::DigitRemark,
 };
@@ -42,10 +44,13 @@ impl LineContext {
     }
 }
 
-/// The candidates of a line, from left to right.
+/// The candidates and the marks of a line, from left to right.
 pub(super) struct CandidateLine {
     pub candidates: Vec<Candidate>,
     pub context: LineContext,
+    pub marks: Vec<MarkCandidate>,
+    /// The text height.
+    pub height: usize,
 }
 
 /// A candidate with the reason for which it was rejected, if it was.
@@ -57,20 +62,20 @@ pub(super) struct Verdict {
 impl Recognizer {
     /// Decides which candidates are rejected, each for itself first, then all of a line of which many are, and then the single
     /// digits of a picture of which many are.
-    pub(super) fn reject(&self, lines: Vec<CandidateLine>) -> Vec<Vec<Verdict>> {
+    pub(super) fn reject(&self, lines: Vec<CandidateLine>) -> Vec<LineReading> {
         let mut rescored = self.rescore_blurred(&lines).into_iter();
-        let verdicts = |CandidateLine { candidates, context }: CandidateLine| {
+        let line_reading = |CandidateLine { candidates, context, marks, height }: CandidateLine| {
             let verdict = |candidate: Candidate| {
                 let probability = rescored.next().flatten().unwrap_or(candidate.any_digit_probability());
                 let rejection = self.rejection_reason(&candidate, probability, context);
                 Verdict { candidate, rejection }
             };
-            let mut line: Vec<_> = candidates.into_iter().map(verdict).collect();
-            self.reject_mostly_rejected_line(&mut line);
-            self.reject_tally_marks(&mut line);
-            line
+            let mut verdicts: Vec<_> = candidates.into_iter().map(verdict).collect();
+            self.reject_mostly_rejected_line(&mut verdicts);
+            self.reject_tally_marks(&mut verdicts);
+            LineReading { verdicts, marks, height }
         };
-        let mut lines: Vec<Vec<_>> = lines.into_iter().map(verdicts).collect();
+        let mut lines: Vec<_> = lines.into_iter().map(line_reading).collect();
         self.reject_single_among_rejected(&mut lines);
         lines
     }
@@ -149,17 +154,17 @@ impl Recognizer {
 
     /// Rejects the only digit of a line in a picture of which many candidates are rejected: it is probably a detail of a photo or
     /// of text.
-    fn reject_single_among_rejected(&self, lines: &mut [Vec<Verdict>]) {
+    fn reject_single_among_rejected(&self, lines: &mut [LineReading]) {
         let params = &self.params.reject;
         let is_rejected = |verdict: &&Verdict| verdict.rejection.is_some();
-        let count = lines.iter().flatten().count();
-        let rejected = lines.iter().flatten().filter(is_rejected).count();
+        let verdicts = || lines.iter().flat_map(|line| &line.verdicts);
+        let (count, rejected) = (verdicts().count(), verdicts().filter(is_rejected).count());
         if count < params.min_picture_candidates
             || (rejected as f64) < params.max_rejected_fraction * count as f64
         {
             return;
         }
-        for line in lines {
+        for LineReading { verdicts: line, .. } in lines {
             let accepted = line.len() - line.iter().filter(is_rejected).count();
             if accepted < params.min_certain_digits {
                 reject_all(line, DigitRemark::AmongRejected);

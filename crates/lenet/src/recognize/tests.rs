@@ -145,7 +145,8 @@ fn rejection_depends_on_rescoring_and_line_context() {
         let normalized = NormalizedDigit { pixels, bounds, upscaled, thickened: false };
         let probabilities = std::array::from_fn(|digit| if digit == 7 { probability } else { 0.0 });
         let candidates = vec![Candidate { normalized, area: 100, probabilities }];
-        recognizer.reject(vec![CandidateLine { candidates, context }])[0][0].rejection.is_some()
+        let line = CandidateLine { candidates, context, marks: Vec::new(), height: 20 };
+        recognizer.reject(vec![line])[0].verdicts[0].rejection.is_some()
     };
     let probabilities = [0.02, 0.2, 0.98, 0.995];
     for (pixels, upscaled, context, expected) in [
@@ -371,6 +372,20 @@ fn text_has_marks_and_spaces_and_digits_only_has_none() {
     assert_eq!((negative.text.as_str(), negative.digits.len()), ("-47", 2));
     let two = read(&[(FOUR, [0.0, 10.0]), (SEVEN, [85.0, 10.0]), (SEVEN, [220.0, 10.0])]);
     assert_eq!((two.text.as_str(), two.marks.len()), ("47 7", 0));
+    // A doubtful mark is listed, but the text is that of the digits beside it.
+    let glyphs = [(FOUR, [0.0, 10.0]), (POINT, [88.0, 10.0]), (SEVEN, [105.0, 10.0])];
+    let with = |change: fn(&mut RecognizerParams)| {
+        let mut params = RecognizerParams::default();
+        change(&mut params);
+        self::read(&recognizer.clone().with_params(params), &glyphs, false)
+    };
+    let doubtful = with(|params| params.mark_decision.min_certain_probability = 1.1);
+    assert_eq!((doubtful.text.as_str(), doubtful.marks[0].doubtful), ("47", true));
+    assert!(doubtful.remarks.contains(&ReadingRemark::DoubtfulMark));
+    // The point is a speck in a line of too many groups.
+    let without = with(|params| params.marks.max_groups = 2);
+    assert_eq!((without.text.as_str(), without.marks.len()), ("47", 0));
+    assert_eq!(without.left_out[0].reason, image::LeftOutReason::Speck);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     args::StateDictArgs,
     catalog::DEFAULT_RECOGNIZER,
     decode,
-    format::{CsvCell, cells_csv, joined},
+    format::{CsvCell, NO_CELLS_MESSAGE, cells_csv, joined},
     output::{create_folder, print, warn},
     terminal::image_files_bar,
 };
@@ -136,7 +136,7 @@ fn recognize_file(path: &Path, recognizer: &Recognizer, args: &Args) -> Vec<Page
             trace.reading.text = trace.reading.digits_only();
         }
         if args.cells {
-            ensure!(!trace.reading.cells.is_empty(), "cells: expected a table with rules, found none");
+            ensure!(!trace.reading.cells.is_empty(), NO_CELLS_MESSAGE);
         }
         if let Some(folder) = &args.trace {
             let name = number.map_or(name.clone(), |number| format!("{name}.{number}"));

@@ -54,10 +54,11 @@ impl MarkSample {
             component.bounds().longer_side() as f32 >= params.min_point_side as f32 * line.height
         });
         components.sort_by_key(|component| component.bounds().x);
+        let token_of: Vec<_> = components.iter().map(|component| line.token_of(component)).collect();
         let groups = mark_groups(&components, line.height as usize, &params);
         let (marks, others): (Vec<_>, Vec<_>) = groups
             .into_iter()
-            .map(|group| (line.mark(&components, &group), group))
+            .map(|group| (line.mark(&token_of, &group), group))
             .partition(|(mark, _)| mark.is_some());
         let from_marks = !marks.is_empty() && (others.is_empty() || chance(MARK_SAMPLE_FRACTION, random));
         let from = if from_marks { marks } else { others };
@@ -100,15 +101,15 @@ impl MarkedLine {
         for _ in 0..count {
             let mark =
                 chance(MARK_FRACTION, random).then(|| Mark::ALL[uniform_below(Mark::ALL.len(), random)]);
-            let (token, drop) = match mark {
-                Some(mark) => (draw_mark(mark, height, pen_radius, random), 0.5 * height),
-                None if chance(letter, random) => (draw_letter(random), 0.0),
-                None => (draw_digit(digits, broken, random), 0.0),
-            };
             let token = match mark {
-                Some(_) => crop(&token),
+                Some(mark) => crop(&draw_mark(mark, height, pen_radius, random)),
                 None => {
-                    let digit = crop(&token);
+                    let drawn = if chance(letter, random) {
+                        draw_letter(random)
+                    } else {
+                        draw_digit(digits, broken, random)
+                    };
+                    let digit = crop(&drawn);
                     let height = height * uniform(0.85, 1.12, random);
                     let scale = height / digit.height.max(1) as f32;
                     let width = digit.width as f32 * scale * uniform(0.85, 1.2, random);
@@ -122,9 +123,7 @@ impl MarkedLine {
             let bounce = height * uniform(-0.08, 0.08, random);
             // A mark's canvas was cropped, so that its place is that of its middle.
             let y = match mark {
-                Some(mark) => {
-                    top + height * mark_middle(mark, random) - 0.5 * token.height as f32 + drop - 0.5 * height
-                }
+                Some(mark) => top + height * mark_middle(mark, random) - 0.5 * token.height as f32,
                 None => top + (height - token.height as f32) * uniform(0.0, 1.0, random),
             };
             line.paste(&token, x as usize, (y + bounce).max(0.0) as usize, mark);
@@ -181,26 +180,23 @@ impl MarkedLine {
         self.paste(&stains, 0, 0, None);
     }
 
-    /// Returns the mark that a group of components is, if it is one and all of it.
-    fn mark(&self, components: &[Component], group: &[usize]) -> Option<Mark> {
-        let parts = |component: &Component| {
-            let mut counts = vec![0; self.tokens.len() + 1];
-            for run in component.runs() {
-                let row = &self.owners[run.y * self.ink.width..][run.x..run.end];
-                row.iter().for_each(|&owner| counts[usize::from(owner)] += 1);
-            }
-            counts
-        };
-        let owner = |component: &Component| {
-            let counts = parts(component);
-            (1..counts.len()).find(|&owner| counts[owner] * 10 >= component.area() * 9)
-        };
-        let first = owner(&components[group[0]])?;
-        let is_all_of_it = components
-            .iter()
-            .enumerate()
-            .all(|(index, component)| group.contains(&index) == (owner(component) == Some(first)));
-        self.tokens[first - 1].filter(|_| is_all_of_it)
+    /// Returns the index of the token that has nearly all of a component's ink, if one has.
+    fn token_of(&self, component: &Component) -> Option<usize> {
+        let mut counts = vec![0; self.tokens.len()];
+        for run in component.runs() {
+            let owners = &self.owners[run.y * self.ink.width..][run.x..run.end];
+            // Each pixel of a component has ink, and so an owner.
+            owners.iter().for_each(|&owner| counts[usize::from(owner) - 1] += 1);
+        }
+        counts.iter().position(|count| count * 10 >= component.area() * 9)
+    }
+
+    /// Returns the mark that a group of components is, if it is one and all of it. `token_of` are the tokens of all components.
+    fn mark(&self, token_of: &[Option<usize>], group: &[usize]) -> Option<Mark> {
+        let first = token_of[group[0]]?;
+        let is_all_of_it =
+            (0..token_of.len()).all(|index| group.contains(&index) == (token_of[index] == Some(first)));
+        self.tokens[first].filter(|_| is_all_of_it)
     }
 }
 
