@@ -74,10 +74,15 @@ impl ArchitectureName {
 /// A trained network inside the program: a value `WEIGHTS` of the command line that is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PretrainedName {
+    /// [`pretrained::lenet5`]
     Lenet5,
+    /// [`pretrained::vgg`]
     Vgg,
+    /// [`pretrained::handwriting`]
     Handwriting,
+    /// [`pretrained::ink`]
     Ink,
+    /// [`pretrained::marks`]
     Marks,
 }
 

@@ -11,7 +11,7 @@ use embedded_graphics::{
     primitives::{PrimitiveStyle, Rectangle},
     text::{Alignment, Baseline, Text, TextStyleBuilder},
 };
-use lenet::{CLASSES, SIDE, image::GrayImage, metrics::Evaluation};
+use lenet::{CLASSES, SIDE, image::GrayImage, metrics::Evaluation, recognize::Reading};
 
 use crate::output;
 
@@ -152,6 +152,21 @@ pub fn confusion_matrix(title: &str, evaluation: &Evaluation) -> Canvas {
     canvas
 }
 
+/// Largest side of [`digit_boxes`], in pixels, so that the captions are readable.
+const MAX_BOXES_IMAGE_SIDE_PX: usize = 1000;
+
+/// Draws the bounding boxes of a reading on the gray picture, each with its digit, or `?` if it is rejected.
+pub fn digit_boxes(gray: &GrayImage, reading: &Reading) -> Canvas {
+    let small = shrink(gray, MAX_BOXES_IMAGE_SIDE_PX);
+    let mut canvas = Canvas::from_gray(small.width, &small.values);
+    let scaled = |length: usize| length * small.width / (gray.width * gray.scale).max(1);
+    for digit in &reading.digits {
+        let caption = if digit.rejected { "?".to_owned() } else { digit.digit.to_string() };
+        canvas.draw_box(<[usize; 4]>::from(digit.bounds).map(scaled), &caption, digit.rejected);
+    }
+    canvas
+}
+
 /// Returns a copy of at most `max_side` pixels along each side.
 pub fn shrink(gray: &GrayImage, max_side: usize) -> GrayImage {
     let side = gray.width.max(gray.height).max(max_side);
@@ -214,10 +229,20 @@ impl Canvas {
         self.draw_text(caption, Point::new((x + width / 2) as i32, top), FONT, color, Alignment::Center);
     }
 
+    /// Encodes the canvas as PNG.
+    ///
+    /// # Errors
+    /// If the canvas has no pixels.
+    pub fn to_png(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(encode_png(self.size, png::ColorType::Rgb, &self.pixels)?)
+    }
+
     /// Writes the canvas to `path` as PNG.
+    ///
+    /// # Errors
+    /// If the canvas has no pixels, or the file can't be written.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let bytes = encode_png(self.size, png::ColorType::Rgb, &self.pixels)
-            .with_context(|| format!("{}: could not be encoded", path.display()))?;
+        let bytes = self.to_png().with_context(|| format!("{}: could not be encoded", path.display()))?;
         output::write_atomically(path, &bytes)
     }
 

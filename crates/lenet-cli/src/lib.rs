@@ -1,26 +1,28 @@
 //! The program `lenet` as a library. Files, the terminal and the network are used here; the crate `lenet` does the rest.
 //!
-//! [`Cli`] is the command line. The other public items are the parsers of untrusted files and the downloader, so that
-//! tests and fuzz targets can call them.
+//! [`Cli`] is the command line. The other public items read and write files, so that tests, fuzz targets and the Python
+//! package can call them.
 
-use std::{io, process::ExitCode};
+use std::io;
 
 mod args;
-mod catalog;
+pub mod catalog;
 pub mod cli_docs;
 mod commands;
 pub mod data;
 pub mod decode;
 pub mod download;
-mod figure;
+pub mod figure;
 mod format;
-mod bounded_read;
-mod output;
+pub mod bounded_read;
+pub mod output;
 pub mod recipe;
 mod training_report;
 mod score;
 mod serve;
 mod terminal;
+
+pub use commands::{eval::metrics::to_json as evaluation_json, train::DIVERGED_MESSAGE};
 
 use commands::{eval, fetch, models, predict, recognize, show, summary, train, tutorial};
 
@@ -46,6 +48,10 @@ enum Command {
     Fetch(fetch::Args),
 }
 
+/// The exit status of a command that did all of its work.
+const EXIT_SUCCESS: u8 = 0;
+/// The exit status of a command that failed, in part at least.
+const EXIT_FAILURE: u8 = 1;
 /// The exit status of a program that a closed pipe ended, as shells report it: 128 + SIGPIPE.
 const EXIT_BROKEN_PIPE: u8 = 141;
 
@@ -55,18 +61,18 @@ impl Cli {
     /// An error is printed as one line on stderr, and the status is then 1. Where the reader of stdout has gone, as after
     /// `lenet ... | head`, nothing is printed and the status is 141.
     #[must_use]
-    pub fn run(self) -> ExitCode {
+    pub fn run(self) -> u8 {
         match self.try_run() {
             Ok(code) => code,
-            Err(error) if is_broken_pipe(&error) => ExitCode::from(EXIT_BROKEN_PIPE),
+            Err(error) if is_broken_pipe(&error) => EXIT_BROKEN_PIPE,
             Err(error) => {
                 output::warn(format_args!("error: {error:#}"));
-                ExitCode::FAILURE
+                EXIT_FAILURE
             }
         }
     }
 
-    fn try_run(self) -> anyhow::Result<ExitCode> {
+    fn try_run(self) -> anyhow::Result<u8> {
         match self.command {
             Command::Train(args) => return train::run(args),
             Command::Eval(args) => eval::run(args)?,
@@ -79,7 +85,7 @@ impl Cli {
             Command::Tutorial(args) => tutorial::run(args)?,
             Command::Fetch(args) => fetch::run(args)?,
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(EXIT_SUCCESS)
     }
 }
 

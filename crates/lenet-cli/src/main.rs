@@ -6,5 +6,5 @@ use clap::Parser;
 use lenet_cli::Cli;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    Cli::parse().run().into()
 }

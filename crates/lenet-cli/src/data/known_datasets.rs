@@ -14,7 +14,7 @@ pub(crate) const IDX_FILE_NAMES: [&str; 4] = [
 
 /// A published dataset in the format of MNIST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum KnownDataset {
+pub enum KnownDataset {
     /// Handwritten digits; also built into the program
     Mnist,
     /// Clothes (Zalando Research, MIT license)
@@ -25,7 +25,7 @@ pub(crate) enum KnownDataset {
 
 impl KnownDataset {
     /// Returns the name on the command line.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
             Self::FashionMnist => "fashion-mnist",
@@ -34,13 +34,13 @@ impl KnownDataset {
     }
 
     /// Returns the folder to which `lenet fetch` downloads the files by default.
-    pub(crate) fn folder(self) -> anyhow::Result<PathBuf> {
+    pub fn folder(self) -> anyhow::Result<PathBuf> {
         let cache = dirs::cache_dir().context("cache folder: expected one for this user, found none")?;
         Ok(cache.join("lenet").join(self.name()))
     }
 
     /// Returns that folder if it has all files, and otherwise `None`.
-    pub(crate) fn downloaded_folder(self) -> anyhow::Result<Option<PathBuf>> {
+    pub fn downloaded_folder(self) -> anyhow::Result<Option<PathBuf>> {
         let folder = self.folder()?;
         Ok(IDX_FILE_NAMES.iter().all(|file| folder.join(file).exists()).then_some(folder))
     }

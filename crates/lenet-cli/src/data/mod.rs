@@ -14,7 +14,7 @@ use lenet::{Dataset, SIDE, data::idx};
 
 pub mod csv;
 mod image_folder;
-pub(crate) mod known_datasets;
+pub mod known_datasets;
 pub mod labels_tsv;
 #[cfg(test)]
 mod tests;
@@ -23,20 +23,24 @@ use known_datasets::KnownDataset;
 
 /// A part of a dataset. The two parts have no image in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Split {
+pub enum Split {
     /// The training images
     Train,
     /// The test images
     Test,
 }
 
-/// A value of `--data`.
+/// Where labeled images are: a value of `--data`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
+    /// MNIST in the program, or downloaded if the program has none.
     #[default]
     BuiltInMnist,
+    /// A downloaded dataset.
     Known(KnownDataset),
+    /// A folder of IDX files, or with a subfolder of image files for each digit.
     Folder(PathBuf),
+    /// A CSV file with the columns of Kaggle's Digit Recognizer.
     Csv(PathBuf),
 }
 
@@ -55,18 +59,29 @@ impl From<OsString> for Source {
 
 impl Source {
     /// Reads one split, which has at least one image.
-    pub(crate) fn load_split(&self, split: Split) -> anyhow::Result<Dataset> {
+    ///
+    /// # Errors
+    /// If files are missing, can't be read or are invalid; the message begins with the path.
+    pub fn load_split(&self, split: Split) -> anyhow::Result<Dataset> {
         match self {
-            Self::BuiltInMnist => Ok(built_in_mnist(split)),
-            Self::Known(dataset) => match dataset.downloaded_folder()? {
-                Some(folder) => read_idx_folder(&folder, split),
-                None if *dataset == KnownDataset::Mnist => Ok(built_in_mnist(split)),
-                None => bail!(
-                    "{}: expected the four files of the dataset, found not all of them: run `lenet fetch {}`",
-                    dataset.folder()?.display(),
-                    dataset.name()
-                ),
+            Self::BuiltInMnist => match built_in_mnist(split) {
+                Some(images) => Ok(images),
+                None => Self::Known(KnownDataset::Mnist).load_split(split),
             },
+            Self::Known(dataset) => {
+                if let Some(folder) = dataset.downloaded_folder()? {
+                    return read_idx_folder(&folder, split);
+                }
+                let is_mnist = *dataset == KnownDataset::Mnist;
+                match is_mnist.then(|| built_in_mnist(split)).flatten() {
+                    Some(images) => Ok(images),
+                    None => bail!(
+                        "{}: expected the four files of the dataset, found not all of them: run `lenet fetch {}`",
+                        dataset.folder()?.display(),
+                        dataset.name()
+                    ),
+                }
+            }
             Self::Folder(path) if image_folder::has_digit_folders(path) => image_folder::read(path, split),
             Self::Folder(path) => read_idx_folder(path, split),
             Self::Csv(path) => read_labeled_csv(path, split),
@@ -78,11 +93,18 @@ fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
-fn built_in_mnist(split: Split) -> Dataset {
-    match split {
+/// Returns a split of the MNIST in the program, or `None` if the program has none.
+#[cfg(feature = "embedded-mnist")]
+fn built_in_mnist(split: Split) -> Option<Dataset> {
+    Some(match split {
         Split::Train => lenet_mnist::train(),
         Split::Test => lenet_mnist::test(),
-    }
+    })
+}
+
+#[cfg(not(feature = "embedded-mnist"))]
+fn built_in_mnist(_: Split) -> Option<Dataset> {
+    None
 }
 
 fn read_idx_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
@@ -113,7 +135,10 @@ fn find_idx_file(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
 
 /// Reads an IDX file, which is decompressed if it begins with the magic number of gzip. The reader stops at the length that
 /// the header gives, so that a compressed file can't expand without limit.
-pub(crate) fn read_idx_file<T>(
+///
+/// # Errors
+/// If the file can't be read or is invalid; the message begins with its path.
+pub fn read_idx_file<T>(
     path: &Path,
     read: fn(Box<dyn Read>) -> Result<T, lenet::Error>,
 ) -> anyhow::Result<T> {

@@ -21,7 +21,7 @@ pub use {
 };
 
 /// Default of `--max-megapixels`: the maximum size of an image in millions of pixels.
-pub(crate) const DEFAULT_MAX_MEGAPIXELS: u32 = 100;
+pub const DEFAULT_MAX_MEGAPIXELS: u32 = 100;
 
 /// Lists all files in a folder and its subfolders, ordered by name. Names that begin with a dot are skipped.
 ///
@@ -40,7 +40,7 @@ pub(crate) fn list_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A file or a buffer.
-pub(crate) trait SeekableBytes: BufRead + Seek {}
+pub trait SeekableBytes: BufRead + Seek {}
 
 impl<T: BufRead + Seek> SeekableBytes for T {}
 
@@ -50,7 +50,10 @@ pub(crate) fn decode_file(path: &Path, max_megapixels: u32) -> anyhow::Result<De
 }
 
 /// Opens an image file.
-pub(crate) fn open_pages(path: &Path) -> anyhow::Result<ImageFile<Box<dyn SeekableBytes>>> {
+///
+/// # Errors
+/// If the file can't be read, or its format is unknown.
+pub fn open_pages(path: &Path) -> anyhow::Result<ImageFile<Box<dyn SeekableBytes>>> {
     let file = File::open(path).context("could not be read")?;
     if file.metadata().is_ok_and(|found| found.is_file()) {
         let bytes: Box<dyn SeekableBytes> = Box::new(BufReader::new(file));

@@ -15,13 +15,18 @@ pub(crate) mod pytorch_tutorial;
 
 pub use parse::parse;
 
-/// A value of `--recipe`.
+/// A recipe by name, or from a file: a value of `--recipe`.
 #[derive(Debug, Clone)]
-pub(crate) enum RecipeSource {
+pub enum RecipeSource {
+    /// Works for all architectures; the same as `Best` if the architecture is not for digits.
     Default,
+    /// Trains LeNet-5 in seconds.
     Fast,
+    /// The most accurate known recipe of the architecture.
     Best,
+    /// The settings of the PyTorch tutorial.
     Tutorial,
+    /// A TOML file.
     File(PathBuf),
 }
 
@@ -39,12 +44,15 @@ impl From<OsString> for RecipeSource {
 
 impl RecipeSource {
     /// Returns whether the recipe is a file of the user.
-    pub(crate) fn is_file(&self) -> bool {
+    pub fn is_file(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
     /// Loads the recipe for an architecture.
-    pub(crate) fn load(&self, architecture: ArchitectureName) -> anyhow::Result<Recipe> {
+    ///
+    /// # Errors
+    /// If there is no such recipe for the architecture, or the file can't be read or is invalid.
+    pub fn load(&self, architecture: ArchitectureName) -> anyhow::Result<Recipe> {
         match self {
             Self::Default | Self::Best if !architecture.is_for_digits() => parse(best(architecture)),
             Self::Default => Ok(Recipe::default()),

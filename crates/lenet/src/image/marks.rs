@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{Component, LeftOutComponent, LeftOutReason, Line, Rect, Run};
 
@@ -78,6 +78,14 @@ impl fmt::Display for Mark {
 impl Serialize for Mark {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_char(self.char())
+    }
+}
+
+impl<'de> Deserialize<'de> for Mark {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = char::deserialize(deserializer)?;
+        let mark = Self::ALL.into_iter().find(|mark| mark.char() == found);
+        mark.ok_or_else(|| D::Error::custom(format_args!("expected a mark, found {found}")))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Rectangles of pixels.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::GrayImage;
 
 /// A rectangle of pixels. In JSON it is `[x, y, width, height]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(into = "[usize; 4]")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[usize; 4]", into = "[usize; 4]")]
 pub struct Rect {
     /// The leftmost column.
     pub x: usize,
@@ -16,6 +16,12 @@ pub struct Rect {
     pub width: usize,
     /// Number of rows.
     pub height: usize,
+}
+
+impl From<[usize; 4]> for Rect {
+    fn from([x, y, width, height]: [usize; 4]) -> Self {
+        Self { x, y, width, height }
+    }
 }
 
 impl From<Rect> for [usize; 4] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     CLASSES, PIXELS,
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The digits of a picture.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// What is written: the digits and the certain marks, with spaces between numbers, `\n` between lines, and `?` for rejected
     /// candidates.
@@ -79,7 +79,7 @@ pub(super) fn digit_char(digit: u8, rejected: bool) -> char {
 }
 
 /// A cell of a table, a box of a form or a comb, and what is written in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellReading {
     /// The row, from 0 at the top.
     pub row: usize,
@@ -93,7 +93,7 @@ pub struct CellReading {
 }
 
 /// A mark between digits.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MarkReading {
     /// The most probable mark.
     pub mark: Mark,
@@ -111,7 +111,7 @@ pub struct MarkReading {
 }
 
 /// Ink that was left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// The bounding box, in pixels of the picture or in units of a drawing's strokes.
     #[serde(rename = "box")]
@@ -121,7 +121,7 @@ pub struct LeftOut {
 }
 
 /// A digit, or a rejected candidate.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Digit {
     /// The most probable digit, even if it was rejected.
     pub digit: u8,
@@ -144,13 +144,18 @@ pub struct Digit {
     pub rejected: bool,
     /// Why the candidate was rejected, and how its image was changed.
     pub remarks: Vec<DigitRemark>,
-    /// The image that was classified: ink from 0 to 255, `(row, column)`.
-    #[serde(skip)]
+    /// The image that was classified: ink from 0 to 255, `(row, column)`. It is not in JSON, and blank if a digit was made
+    /// from JSON.
+    #[serde(skip, default = "blank_image")]
     pub normalized: [u8; PIXELS],
 }
 
+fn blank_image() -> [u8; PIXELS] {
+    [0; PIXELS]
+}
+
 /// A remark on a [`Reading`]. Its JSON form is [`code`](Self::code); [`Display`](fmt::Display) gives words for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ReadingRemark {
@@ -226,7 +231,7 @@ impl fmt::Display for ReadingRemark {
 }
 
 /// A remark on a [`Digit`]. Its JSON form is [`code`](Self::code); [`Display`](fmt::Display) gives words for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DigitRemark {
@@ -278,5 +283,34 @@ mod tests {
         for remark in DigitRemark::ALL {
             assert_eq!(serde_json::to_value(remark).unwrap(), remark.code());
         }
+    }
+
+    #[test]
+    fn json_round_trip_keeps_all_but_the_normalized_image() {
+        let bounds = Rect { x: 1, y: 2, width: 3, height: 4 };
+        let digit = Digit {
+            digit: 7,
+            confidence: 0.1,
+            probabilities: [0.1; CLASSES],
+            bounds,
+            line: 0,
+            row: Some(1),
+            column: None,
+            rejected: true,
+            remarks: DigitRemark::ALL.to_vec(),
+            normalized: [0; PIXELS],
+        };
+        let mark = |mark| MarkReading { mark, confidence: 0.3, bounds, line: 0, doubtful: false };
+        let reading = Reading {
+            text: "7.".into(),
+            digits: vec![digit],
+            marks: Mark::ALL.map(mark).to_vec(),
+            cells: vec![CellReading { row: 0, column: 1, text: "7".into(), bounds }],
+            left_out: LeftOutReason::ALL.map(|reason| LeftOut { bounds, reason }).to_vec(),
+            remarks: ReadingRemark::ALL.to_vec(),
+        };
+        let json = serde_json::to_string(&reading).unwrap();
+        assert_eq!(serde_json::from_str::<Reading>(&json).unwrap(), reading);
+        assert!(serde_json::from_str::<Reading>(&json.replace("\".\"", "\"x\"")).is_err());
     }
 }

@@ -16,7 +16,7 @@ mod classification;
 mod recognition;
 mod ink;
 mod marks;
-mod metrics;
+pub mod metrics;
 
 /// Evaluate a trained network: accuracy, precision and recall of each digit, confusion matrix
 ///

@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use anyhow::ensure;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
+    EXIT_FAILURE, EXIT_SUCCESS,
     args::StateDictArgs,
     catalog::DEFAULT_RECOGNIZER,
     decode,
@@ -64,7 +64,7 @@ const CHUNK_IMAGES: usize = 256;
 
 /// Reads all images and prints a line for each, or for each page of an image file with several. The exit status is 1 if any
 /// of them could not be read.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<u8> {
     let recognizer = Recognizer::new(args.state_dict_args.load_network(&args.weights)?)?;
     let recognizer =
         if args.cells { recognizer.with_params(RecognizerParams::for_tables()) } else { recognizer };
@@ -77,7 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.csv {
         print("path,text,confidence,remarks,error\n")?;
     }
-    let mut code = ExitCode::SUCCESS;
+    let mut code = EXIT_SUCCESS;
     for chunk in images.chunks(CHUNK_IMAGES) {
         // Collected, so that the lines are printed in the order of the images.
         let lines: Vec<_> = chunk
@@ -94,7 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let mut lines = lines.flat_map(|(path, pages)| pages.into_iter().map(move |page| (path, page)));
             lines.try_for_each(|(path, (line, page))| {
                 if let Err(error) = &page.result {
-                    code = ExitCode::FAILURE;
+                    code = EXIT_FAILURE;
                     warn(format_args!("error: {}: {error:#}", page.title(&path.display().to_string())));
                 }
                 print(line)

@@ -2,15 +2,9 @@
 
 use std::{iter, path::Path};
 
-use lenet::{
-    image::GrayImage,
-    recognize::{Digit, Reading, Trace},
-};
+use lenet::recognize::{Digit, Trace};
 
 use crate::figure::{self, Canvas, CaptionedImage};
-
-/// Largest side of the image with bounding boxes, in pixels, so that the captions are readable.
-const MAX_BOXES_IMAGE_SIDE_PX: usize = 1000;
 
 /// Writes `NAME.grey.png` (the gray image), `NAME.ink.png` (the binarized image), `NAME.boxes.png` (the gray image with bounding
 /// boxes) and `NAME.tiles.png` (the normalized digits) to `folder`. The names are those of earlier versions.
@@ -22,7 +16,7 @@ pub fn save(folder: &Path, name: &str, trace: &Trace) -> anyhow::Result<()> {
         let dark: Vec<u8> = ink.values.iter().map(|value| 255 - value).collect();
         Canvas::from_gray(ink.width, &dark).save(&path("ink"))?;
     }
-    draw_digit_boxes(gray, reading).save(&path("boxes"))?;
+    figure::digit_boxes(gray, reading).save(&path("boxes"))?;
     let digits: Vec<_> = reading.digits.iter().map(captioned_digit).collect();
     figure::image_grid("", &digits, 8).save(&path("tiles"))
 }
@@ -33,16 +27,4 @@ fn captioned_digit(digit: &Digit) -> CaptionedImage<'_> {
     let prediction = if digit.rejected { format!("? ({prediction})") } else { prediction };
     let lines = iter::once(prediction).chain(digit.remarks.iter().map(ToString::to_string));
     CaptionedImage::from_digit(&digit.normalized, lines.collect::<Vec<_>>().join("\n"))
-}
-
-/// Draws the bounding boxes on the gray image, each with its digit, or `?` if it is rejected.
-fn draw_digit_boxes(gray: &GrayImage, reading: &Reading) -> Canvas {
-    let small = figure::shrink(gray, MAX_BOXES_IMAGE_SIDE_PX);
-    let mut canvas = Canvas::from_gray(small.width, &small.values);
-    let scaled = |length: usize| length * small.width / (gray.width * gray.scale).max(1);
-    for digit in &reading.digits {
-        let caption = if digit.rejected { "?".to_owned() } else { digit.digit.to_string() };
-        canvas.draw_box(<[usize; 4]>::from(digit.bounds).map(scaled), &caption, digit.rejected);
-    }
-    canvas
 }

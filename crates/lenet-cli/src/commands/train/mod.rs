@@ -5,7 +5,6 @@
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
@@ -21,6 +20,7 @@ use lenet::{
 };
 
 use crate::{
+    EXIT_SUCCESS,
     args::{DataArgs, RecipeArgs, StateDictArgs, ThreadArgs},
     catalog::ArchitectureName,
     output::{check_writable, print, warn, write_atomically},
@@ -122,14 +122,15 @@ enum EvalSchedule {
     Last,
 }
 
-const DIVERGED_MESSAGE: &str = "training diverged: try another seed or a lower learning rate";
+/// The error of a training whose loss or probabilities are not finite.
+pub const DIVERGED_MESSAGE: &str = "training diverged: try another seed or a lower learning rate";
 
 /// Trains and saves a network. The exit status is 130 if Ctrl-C interrupted the training.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<u8> {
     if args.print_recipe {
         let (_, recipe) = plan::initial_weights_and_recipe(&args)?;
         print(toml::to_string(&recipe)?)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(EXIT_SUCCESS);
     }
     let plan = Plan::new(args)?;
     plan.start.start_thread_pool()?;
@@ -157,7 +158,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let evaluation = train_epochs(&mut trainer, eval_each, checkpoint_dir.as_ref(), &log, &interrupted)?;
     if trainer.checkpoint().completed_epochs() == 0 {
         warn("interrupted before the first epoch ended: no network was saved");
-        return Ok(ExitCode::from(interrupt::EXIT_INTERRUPTED));
+        return Ok(interrupt::EXIT_INTERRUPTED);
     }
 
     let (network, evaluation) = round_calibrate_and_evaluate(
@@ -174,12 +175,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         write_report(path, &network, &provenance, &trainer, train.len(), &eval_set, &evaluation)?;
     }
     if !provenance.interrupted {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(EXIT_SUCCESS);
     }
     if let Some(dir) = &checkpoint_dir {
         log.hint_resume(dir.path())?;
     }
-    Ok(ExitCode::from(interrupt::EXIT_INTERRUPTED))
+    Ok(interrupt::EXIT_INTERRUPTED)
 }
 
 /// Creates the trainer, and opens or creates the checkpoint folder.

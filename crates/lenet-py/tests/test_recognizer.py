@@ -1,0 +1,268 @@
+"""Reading of one picture, and of many."""
+
+import io
+import itertools
+import json
+import pickle
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import lenet
+import numpy as np
+import pytest
+from conftest import page, png, program
+from PIL import Image
+
+
+def test_answers_are_those_of_the_program(recognizer: lenet.Recognizer, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{seed:02}.png" for seed in range(20)]
+    for seed, path in enumerate(paths):
+        path.write_bytes(png(page(seed)))
+    command = [*program(), "recognize", "--json", *map(str, paths)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    expected = [json.loads(line) for line in lines]
+    found = [{"path": str(path), **recognizer.read(path).to_dict()} for path in paths]
+    assert found == expected
+    assert sum(len(reading["digits"]) for reading in found) > 40
+    many = recognizer.read_many(paths)
+    assert [reading.to_dict() for reading in many] == [recognizer.read(p).to_dict() for p in paths]
+
+
+def test_all_forms_of_a_picture_give_the_same_reading(
+    recognizer: lenet.Recognizer, tmp_path: Path
+) -> None:
+    gray = page(7)
+    path = tmp_path / "page.png"
+    path.write_bytes(png(gray))
+    expected = recognizer.read(str(path))
+    rgb = np.stack([gray] * 3, axis=2)
+    rgba = np.dstack([rgb, np.full_like(gray, 255)])
+    read_only = gray.copy()
+    read_only.flags.writeable = False
+    palette = Image.fromarray(gray).convert("P")
+    deep = Image.fromarray(gray.astype(np.uint16) * 257)
+    for picture in [
+        path,
+        path.read_bytes(),
+        bytearray(path.read_bytes()),
+        memoryview(path.read_bytes()),
+        path.open("rb"),
+        io.BytesIO(path.read_bytes()),
+        Image.open(path),
+        Image.fromarray(rgb),
+        palette,
+        deep,
+        gray,
+        gray.reshape(*gray.shape, 1),
+        rgb,
+        rgba,
+        read_only,
+        np.asfortranarray(gray),
+        np.repeat(gray, 2, axis=1)[:, ::2],
+    ]:
+        assert recognizer.read(picture) == expected, type(picture)
+    turned = Image.fromarray(gray).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    turned.save(file, "PNG", exif=exif)
+    assert recognizer.read(Image.open(file)) == recognizer.read(file.getvalue()) == expected
+
+
+def test_readings_have_the_attributes_of_their_json(recognizer: lenet.Recognizer) -> None:
+    for seed in range(6):
+        reading = recognizer.read(page(seed))
+        data = reading.to_dict()
+        for name in ["text", "remarks"]:
+            assert getattr(reading, name) == data[name]
+        for name in ["digits", "marks", "cells", "left_out"]:
+            parts = getattr(reading, name)
+            assert [part.to_dict() for part in parts] == data[name]
+            for part, fields in zip(parts, data[name], strict=True):
+                for key, value in fields.items():
+                    assert getattr(part, key) == (tuple(value) if key == "box" else value)
+                assert pickle.loads(pickle.dumps(part)) == part
+                assert type(part).__name__ in repr(part)
+        assert reading.min_confidence == min(digit.confidence for digit in reading.digits)
+        restored = pickle.loads(pickle.dumps(reading))
+        assert restored == reading and restored != recognizer.read(page(seed + 6))
+        digit, copy = reading.digits[0], restored.digits[0]
+        assert digit.normalized.shape == (28, 28) and digit.normalized.dtype == np.uint8
+        assert (digit.normalized == copy.normalized).all() and digit.normalized.any()
+        assert digit.row is None and digit.column is None and reading.rows() == []
+        assert reading.digits_only().replace("\n", "").isdigit() or "?" in reading.text
+        assert repr(reading).startswith("Reading(text=")
+        assert lenet.Reading.from_json(json.dumps(data)).to_dict() == data
+
+
+def test_marks_cells_and_left_out_ink_are_values() -> None:
+    box = [1, 2, 3, 4]
+    reading = lenet.Reading.from_json(
+        json.dumps(
+            {
+                "text": "1.",
+                "digits": [],
+                "marks": [
+                    {"mark": ".", "confidence": 0.9, "box": box, "line": 0, "doubtful": False}
+                ],
+                "cells": [{"row": 0, "column": 1, "text": "1", "box": box}],
+                "left_out": [{"box": box, "reason": "rule"}],
+                "remarks": ["inverted"],
+            }
+        )
+    )
+    for part in [*reading.marks, *reading.cells, *reading.left_out]:
+        assert part.box == (1, 2, 3, 4)
+        assert pickle.loads(pickle.dumps(part)) == part == type(part).from_json(
+            json.dumps(part.to_dict())
+        )
+    assert (reading.marks[0].mark, reading.left_out[0].reason) == (".", "rule")
+    assert repr(reading.cells[0]) == 'CellReading(row=0, column=1, text="1", box=(1, 2, 3, 4))'
+    assert reading.rows() == [["", "1"]]
+    with pytest.raises(lenet.Error, match="Reading: expected its JSON form"):
+        lenet.Reading.from_json("{}")
+    with pytest.raises(lenet.Error, match="normalized: expected 0 bytes, found 1"):
+        lenet.Reading.from_json(json.dumps(reading.to_dict()), b"1")
+
+
+def test_readings_draw_themselves(recognizer: lenet.Recognizer) -> None:
+    reading = recognizer.read(page(3))
+    drawn = Image.open(io.BytesIO(reading.to_png()))
+    assert drawn.mode == "RGB" and drawn.size == (230, 60)
+    assert len(set(drawn.getdata())) > 256, "gray levels and colors of the boxes"
+    assert reading._repr_png_() == reading.to_png() == reading.to_png(page(3))
+    restored = pickle.loads(pickle.dumps(reading))
+    assert restored._repr_png_() is None and restored.to_png(page(3)) == reading.to_png()
+    with pytest.raises(ValueError, match="picture: expected the picture"):
+        restored.to_png()
+
+
+def test_single_reads_all_ink_as_one_digit(recognizer: lenet.Recognizer) -> None:
+    assert len(recognizer.read(page(0), single=True).digits) == 1
+    assert [len(r.digits) for r in recognizer.read_many([page(0)] * 3, single=True)] == [1] * 3
+
+
+def test_pages_of_a_tiff_file(recognizer: lenet.Recognizer) -> None:
+    file = io.BytesIO()
+    first, second = Image.fromarray(page(1)), Image.fromarray(page(2))
+    first.save(file, "TIFF", save_all=True, append_images=[second])
+    content = file.getvalue()
+    assert recognizer.read(content) == recognizer.read(page(1))
+    assert recognizer.read(content, page=1) == recognizer.read(page(2))
+    with pytest.raises(lenet.Error, match="page: expected a number below 2, found 2"):
+        recognizer.read(content, page=2)
+
+
+def test_recognizers_keep_their_options() -> None:
+    recognizer = lenet.Recognizer("vgg", tables=True, max_megapixels=1)
+    restored = pickle.loads(pickle.dumps(recognizer))
+    assert repr(restored) == repr(recognizer)
+    assert "vgg" in repr(restored) and "tables=True, max_megapixels=1" in repr(restored)
+    assert restored.read(page(4)) == recognizer.read(page(4))
+    assert lenet.Recognizer(recognizer.network).network.to_bytes() == recognizer.network.to_bytes()
+    large = png(np.zeros((1001, 1000), np.uint8))
+    with pytest.raises(lenet.Error, match="size: expected at most 1 megapixels"):
+        restored.read(large)
+
+
+def test_many_pictures_keep_their_order(recognizer: lenet.Recognizer) -> None:
+    pages = [page(seed) for seed in range(10)] * 10
+    expected = [recognizer.read(picture).text for picture in pages[:10]] * 10
+    for threads in [None, 1, 3]:
+        readings = recognizer.read_many(iter(pages), threads=threads)
+        assert [reading.text for reading in readings] == expected
+
+
+def test_an_endless_iterable_is_read_a_few_pictures_ahead(recognizer: lenet.Recognizer) -> None:
+    taken = itertools.count()
+    picture = png(page(0))
+    readings = recognizer.read_many((picture for _ in taken), threads=2)
+    for _ in range(50):
+        next(readings)
+    assert next(taken) < 50 + 2 * 16 + 2
+
+
+def test_errors_of_pictures_are_in_their_place(
+    recognizer: lenet.Recognizer, tmp_path: Path
+) -> None:
+    pictures = [png(page(0)), b"no picture", tmp_path / "missing.png", 5, png(page(1))]
+    results = list(recognizer.read_many(pictures, errors="return"))
+    kinds = [lenet.Reading, lenet.Error, FileNotFoundError, TypeError, lenet.Reading]
+    assert [type(result) for result in results] == kinds
+    assert str(results[1]).startswith("format: expected PNG, JPEG")
+    assert f"{tmp_path / 'missing.png'}: could not be read" in str(results[2])
+    readings = recognizer.read_many(pictures)
+    assert isinstance(next(readings), lenet.Reading)
+    for error in kinds[1:4]:
+        with pytest.raises(error):
+            next(readings)
+    assert [reading.text for reading in readings] == [recognizer.read(page(1)).text]
+
+    def broken():
+        yield png(page(0))
+        raise RuntimeError("no more pictures")
+
+    readings = recognizer.read_many(broken(), errors="return")
+    next(readings)
+    with pytest.raises(RuntimeError, match="no more pictures"):
+        next(readings)
+    with pytest.raises(StopIteration):
+        next(readings)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "message"),
+    [
+        (5, TypeError, "picture: expected a path, bytes, a binary file, a PIL image or an array, found int"),
+        (io.StringIO("text"), TypeError, "picture: expected a binary file, found one that reads str"),
+        (np.zeros((9, 9)), TypeError, "picture: expected an array of uint8, found float64"),
+        (np.zeros(9, np.uint8), ValueError, "picture: expected shape (height, width), "),
+        (np.zeros((9, 9, 5), np.uint8), ValueError, "found (9, 9, 5)"),
+        (np.zeros((0, 9), np.uint8), lenet.Error, "bytes of a picture: expected 1 to 4 for each of 9 x 0"),
+        (b"", lenet.Error, "format: expected PNG, JPEG"),
+        (png(page(0))[:200], lenet.Error, "could not be decoded: the file ends too soon"),
+        ("/nowhere/7.png", FileNotFoundError, "/nowhere/7.png: could not be read"),
+        ("/", IsADirectoryError, "/: could not be read"),
+    ],
+)
+def test_bad_pictures(
+    recognizer: lenet.Recognizer, picture: object, error: type, message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        recognizer.read(picture)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+
+
+def test_bad_arguments(recognizer: lenet.Recognizer) -> None:
+    with pytest.raises(ValueError, match='errors: expected "raise" or "return", found "ignore"'):
+        recognizer.read_many([], errors="ignore")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="threads: expected 1 to 256, found 0"):
+        recognizer.read_many([], threads=0)
+    with pytest.raises(TypeError):
+        recognizer.read_many(5)  # type: ignore[call-overload]
+    with pytest.raises(OSError, match="nothing: could not be read"):
+        lenet.Recognizer("nothing")
+    with pytest.raises(lenet.Error, match="network: expected an input of"):
+        lenet.Recognizer("ink")
+
+
+def test_threads_share_a_recognizer_and_leave_the_interpreter(recognizer: lenet.Recognizer) -> None:
+    pages = [page(seed) for seed in range(20)]
+    expected = [recognizer.read(picture) for picture in pages]
+    ticks, done = 0, threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not done.wait(0.001):
+            ticks += 1
+
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(5):
+            assert list(threads.map(recognizer.read, pages)) == expected
+    done.set()
+    ticker.join()
+    assert ticks > 5
