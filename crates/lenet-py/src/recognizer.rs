@@ -30,6 +30,9 @@ use crate::{
     reading::Reading,
 };
 
+// Python sees the default of a keyword argument only if it is a literal.
+const _: () = assert!(DEFAULT_MAX_MEGAPIXELS == 100);
+
 /// The keyword arguments of `Recognizer`.
 #[derive(Clone, Copy)]
 struct Options {
@@ -60,7 +63,7 @@ pub struct Recognizer {
 #[pymethods]
 impl Recognizer {
     #[new]
-    #[pyo3(signature = (weights = None, *, tables = false, max_megapixels = DEFAULT_MAX_MEGAPIXELS))]
+    #[pyo3(signature = (weights = None, *, tables = false, max_megapixels = 100))]
     fn new(py: Python, weights: Option<&Bound<PyAny>>, tables: bool, max_megapixels: u32) -> PyResult<Self> {
         let network = match weights {
             Some(weights) => Network::from_weights(weights)?,

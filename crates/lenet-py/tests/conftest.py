@@ -1,10 +1,11 @@
-"""Fixtures: pictures of digits that are drawn here, and labeled images."""
+"""Fixtures: pages with digits of MNIST, labeled images, and a network."""
 
 import gzip
 import io
 import os
 import struct
 import sys
+from functools import cache
 from pathlib import Path
 
 import lenet
@@ -12,26 +13,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-FONT = [0o75557, 0o26227, 0o71747, 0o71717, 0o55711, 0o74717, 0o74757, 0o71111, 0o75757, 0o75717]
-"""For each digit an octal digit for each of 5 rows, and a bit for each of 3 squares."""
-
-
-def glyph(digit: int, square: int) -> np.ndarray:
-    """Returns a digit of squares of `square` pixels: uint8 (5 * square, 3 * square), ink 255."""
-    bits = [FONT[digit] >> (14 - i) & 1 for i in range(15)]
-    return np.kron(np.array(bits, np.uint8).reshape(5, 3) * 255, np.ones((square, square), np.uint8))
-
-
+@cache
 def page(seed: int) -> np.ndarray:
-    """Returns a gray page with a few noisy lines of digits: uint8 (height, width), dark on light."""
-    random = np.random.default_rng(seed)
-    paper = np.full((60 + 40 * (seed % 3), 200 + 10 * seed), 230, np.uint8)
-    for line in range(1 + seed % 3):
-        for i in range(random.integers(1, 6)):
-            ink = glyph(int(random.integers(10)), 4) > 0
-            y, x = 15 + 40 * line + int(random.integers(4)), 15 + 30 * i
-            paper[y : y + 20, x : x + 12][ink] = random.integers(20, 60)
-    return np.clip(paper + random.normal(0, 4, paper.shape), 0, 255).astype(np.uint8)
+    """Returns a page with a line or two of handwritten digits: uint8 (height, width), dark on light.
+
+    A single digit is noisy and turned upside down, so that more stages of the recognition run.
+    """
+    random, (images, _) = np.random.default_rng(seed), lenet.datasets.mnist("test")
+    lines, columns = 1 + seed % 2, 1 + seed % 5
+    page = np.zeros((20 + 50 * lines, 20 + 40 * columns), np.uint8)
+    for line in range(lines):
+        for column in range(columns):
+            y, x = 20 + 50 * line + int(random.integers(4)), 10 + 40 * column
+            page[y : y + 28, x : x + 28] = images[random.integers(len(images))]
+    if columns == 1:
+        page = np.clip(page[::-1] + random.normal(0, 8, page.shape), 0, 255).astype(np.uint8)
+    return 255 - page
 
 
 def png(array: np.ndarray) -> bytes:
@@ -56,19 +53,15 @@ def recognizer() -> lenet.Recognizer:
 
 @pytest.fixture(scope="session")
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Returns 1500 drawn digits: uint8 (1500, 28, 28), and labels."""
-    labels = np.arange(1500) % 10
-    images = np.zeros((1500, 28, 28), np.uint8)
-    for i, label in enumerate(labels):
-        y, x = i // 10 % 9, i // 10 % 17
-        images[i, y : y + 20, x : x + 12] = glyph(int(label), 4)
-    return images, labels
+    """Returns images of MNIST: uint8 (2000, 28, 28), and labels."""
+    images, labels = lenet.datasets.mnist("test")
+    return images[:2000], labels[:2000]
 
 
 @pytest.fixture(scope="session")
 def network(digits: tuple[np.ndarray, np.ndarray]) -> lenet.Network:
-    """Returns LeNet-5, trained on the drawn digits."""
-    return lenet.train(*digits, progress=False, epochs=4, batch_size=20)
+    """Returns LeNet-5, trained on `digits`."""
+    return lenet.train(*digits, progress=False, epochs=3, batch_size=25)
 
 
 def program() -> list[str]:

@@ -3,6 +3,7 @@
 import multiprocessing
 import subprocess
 import sys
+from pathlib import Path
 
 import joblib
 import lenet
@@ -55,12 +56,12 @@ def test_joblib(network: Network, digits: tuple[np.ndarray, np.ndarray], backend
 
 
 def test_iterators_stay_in_their_process(recognizer: lenet.Recognizer) -> None:
-    readings = recognizer.read_many([page(0)] * 100)
+    readings = recognizer.read_many([page(1)] * 40, threads=1)
     next(readings)
     with multiprocessing.get_context("fork").Pool(1, init_iterator, (readings,)) as pool:
         with pytest.raises(lenet.Error, match="expected the process that called it"):
             pool.apply_async(next_of_iterator).get(timeout=60)
-    assert len(list(readings)) == 99
+    assert len(list(readings)) == 39
 
 
 def init_iterator(readings: object) -> None:
@@ -83,8 +84,9 @@ def test_module_is_the_program() -> None:
     assert failed.returncode == 2 and "Usage: lenet recognize" in failed.stderr
 
 
-def test_import_takes_no_numpy_and_little_time() -> None:
-    code = "import time; t = time.perf_counter(); import lenet; t = time.perf_counter() - t; import sys; print('numpy' in sys.modules, t)"
-    command = [sys.executable, "-c", code]
-    runs = [subprocess.run(command, capture_output=True, text=True).stdout.split() for _ in range(5)]
-    assert runs[0][0] == "False" and min(float(seconds) for _, seconds in runs) < 0.05
+def test_import_takes_little_time_because_it_imports_little() -> None:
+    code = "import sys, lenet; print({'numpy', 'importlib.util', 'pathlib', 'json'} & {*sys.modules})"
+    command = [sys.executable, "-S", "-c", code]
+    environment = {"PYTHONPATH": str(Path(lenet.__file__).parents[1])}
+    found = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert found.stdout == "set()\n", found.stderr

@@ -25,7 +25,7 @@ def test_answers_are_those_of_the_program(recognizer: lenet.Recognizer, tmp_path
     expected = [json.loads(line) for line in lines]
     found = [{"path": str(path), **recognizer.read(path).to_dict()} for path in paths]
     assert found == expected
-    assert sum(len(reading["digits"]) for reading in found) > 40
+    assert sum(len(reading["digits"]) for reading in found) > 60
     many = recognizer.read_many(paths)
     assert [reading.to_dict() for reading in many] == [recognizer.read(p).to_dict() for p in paths]
 
@@ -41,7 +41,7 @@ def test_all_forms_of_a_picture_give_the_same_reading(
     rgba = np.dstack([rgb, np.full_like(gray, 255)])
     read_only = gray.copy()
     read_only.flags.writeable = False
-    palette = Image.fromarray(gray).convert("P")
+    palette = Image.fromarray(gray).convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
     deep = Image.fromarray(gray.astype(np.uint16) * 257)
     for picture in [
         path,
@@ -130,8 +130,8 @@ def test_marks_cells_and_left_out_ink_are_values() -> None:
 def test_readings_draw_themselves(recognizer: lenet.Recognizer) -> None:
     reading = recognizer.read(page(3))
     drawn = Image.open(io.BytesIO(reading.to_png()))
-    assert drawn.mode == "RGB" and drawn.size == (230, 60)
-    assert len(set(drawn.getdata())) > 256, "gray levels and colors of the boxes"
+    assert drawn.mode == "RGB" and drawn.size == page(3).shape[::-1]
+    assert len(np.unique(np.asarray(drawn).reshape(-1, 3), axis=0)) > 64, "gray levels and colors of the boxes"
     assert reading._repr_png_() == reading.to_png() == reading.to_png(page(3))
     restored = pickle.loads(pickle.dumps(reading))
     assert restored._repr_png_() is None and restored.to_png(page(3)) == reading.to_png()
@@ -168,8 +168,8 @@ def test_recognizers_keep_their_options() -> None:
 
 
 def test_many_pictures_keep_their_order(recognizer: lenet.Recognizer) -> None:
-    pages = [page(seed) for seed in range(10)] * 10
-    expected = [recognizer.read(picture).text for picture in pages[:10]] * 10
+    pages = [page(seed) for seed in range(1, 5)] * 12
+    expected = [recognizer.read(picture).text for picture in pages[:4]] * 12
     for threads in [None, 1, 3]:
         readings = recognizer.read_many(iter(pages), threads=threads)
         assert [reading.text for reading in readings] == expected
@@ -249,7 +249,7 @@ def test_bad_arguments(recognizer: lenet.Recognizer) -> None:
 
 
 def test_threads_share_a_recognizer_and_leave_the_interpreter(recognizer: lenet.Recognizer) -> None:
-    pages = [page(seed) for seed in range(20)]
+    pages = [page(seed) for seed in range(1, 10)]
     expected = [recognizer.read(picture) for picture in pages]
     ticks, done = 0, threading.Event()
 
@@ -261,7 +261,7 @@ def test_threads_share_a_recognizer_and_leave_the_interpreter(recognizer: lenet.
     ticker = threading.Thread(target=tick)
     ticker.start()
     with ThreadPoolExecutor(4) as threads:
-        for _ in range(5):
+        for _ in range(3):
             assert list(threads.map(recognizer.read, pages)) == expected
     done.set()
     ticker.join()

@@ -77,7 +77,8 @@ def as_images(images: object, name: str) -> NDArray[np.uint8]:
         return np.ascontiguousarray(array)
     if array.dtype.kind == "f":
         _check_range(array, 1, "floats from 0 to 1, or uint8 from 0 to 255", name)
-        return np.rint(array * 255).astype(np.uint8, order="C")
+        rounded: NDArray[np.uint8] = np.rint(array * 255).astype(np.uint8, order="C")
+        return rounded
     if array.dtype.kind in "iu":
         _check_range(array, 255, "integers from 0 to 255", name)
         return array.astype(np.uint8, order="C")

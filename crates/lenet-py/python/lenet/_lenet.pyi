@@ -9,6 +9,36 @@ from typing_extensions import Self
 
 from ._results import Evaluation
 
+__all__ = [
+    "Architecture",
+    "AvgPool2d",
+    "BatchNorm2d",
+    "CellReading",
+    "Conv2d",
+    "Digit",
+    "Dropout",
+    "Error",
+    "Flatten",
+    "Layer",
+    "LeftOut",
+    "Linear",
+    "MarkReading",
+    "MaxPool2d",
+    "Network",
+    "ReLU",
+    "Reading",
+    "Readings",
+    "Recognizer",
+    "Tanh",
+    "__version__",
+    "decode_mnist",
+    "downloaded_mnist",
+    "load_folder",
+    "load_idx",
+    "run_program",
+    "train",
+]
+
 _Path: TypeAlias = str | os.PathLike[str]
 _Picture: TypeAlias = _Path | bytes | bytearray | memoryview | BinaryIO | Image | NDArray[np.uint8]
 _Box: TypeAlias = tuple[int, int, int, int]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._lenet import Error, decode_mnist, downloaded_mnist, load_folder, load_idx
@@ -27,6 +25,10 @@ def mnist(split: str = "train") -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """
     if split not in _PREFIXES:
         raise ValueError(f'split: expected "train" or "test", found {split!r}')
+    # Imported here, because they take most of the time of `import lenet`.
+    import importlib.util
+    from pathlib import Path
+
     package = importlib.util.find_spec("lenet_mnist")
     if package is not None and package.origin is not None:
         folder, prefix = Path(package.origin).parent / "data", _PREFIXES[split]

@@ -72,10 +72,10 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises `ValueError` if `X` has another shape or range, or `y` more than ten classes.
         """
-        X, y = validate_data(self, X, y)
-        check_classification_targets(y)
-        images = as_images(X, "X")
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        features, targets = validate_data(self, X, y)
+        check_classification_targets(targets)
+        images = self._images(features)
+        self.classes_, labels = np.unique(targets, return_inverse=True)
         if len(self.classes_) > 10:
             raise ValueError(f"y: expected at most 10 classes, found {len(self.classes_)}")
         seed = int(check_random_state(self.random_state).randint(2**31))
@@ -93,15 +93,23 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Returns the probability of each class: array (n, n_classes). Each row adds up to 1."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
-        logits = self.network_.logits(as_images(X, "X"))[:, : len(self.classes_)].astype(np.float64)
+        logits = self._logits(X).astype(np.float64)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Returns the most probable class of each image: array (n,)."""
+        indices = self._logits(X).argmax(axis=1)
+        classes: NDArray[Any] = self.classes_[indices]
+        return classes
+
+    def _logits(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Returns the logits of the classes."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
-        logits = self.network_.logits(as_images(X, "X"))[:, : len(self.classes_)]
-        return self.classes_[logits.argmax(axis=1)]
+        features = validate_data(self, X, reset=False)
+        return self.network_.logits(self._images(features))[:, : len(self.classes_)]
+
+    def _images(self, X: NDArray[Any]) -> NDArray[np.uint8]:
+        """Returns the images that the rows of `X` are."""
+        return as_images(X, "X")
