@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ def train(
     """Trains a network on labeled images of digits.
 
     The same images, recipe, seed and number of threads give the same network, bit by bit, as
-    `lenet train` does. Ctrl-C stops a training within a second.
+    `lenet train` does. Ctrl-C stops a training after the step that
+    runs, within a second unless batches are large.
 
     Parameters
     ----------
@@ -107,6 +109,10 @@ def train(
     )
 
 
+_SECONDS_PER_UPDATE = 0.5
+"""How often a notebook shows the progress within an epoch, at most."""
+
+
 class _Silent:
     """Shows nothing."""
 
@@ -135,16 +141,19 @@ class _Notebook(_Silent):
 
         self._html = HTML
         self._history: list[EpochMetrics] = []
+        self._updated = 0.0
         self._handle = display(HTML(""), display_id=True)
 
     def advance(self, epoch: int, images: int, total: int) -> None:
-        self._update(f"epoch {epoch}: {images} of {total} images")
+        if time.monotonic() - self._updated > _SECONDS_PER_UPDATE:
+            self._update(f"epoch {epoch}: {images} of {total} images")
 
     def end_epoch(self, metrics: EpochMetrics) -> None:
         self._history.append(metrics)
         self._update("")
 
     def _update(self, status: str) -> None:
+        self._updated = time.monotonic()
         self._handle.update(self._html(training_html(self._history, status)))
 
 
