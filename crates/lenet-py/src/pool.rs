@@ -1,8 +1,14 @@
 //! The threads that compute while Python's other threads run.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use pyo3::{exceptions::PyOSError, prelude::*};
+use pyo3::{
+    exceptions::{PyOSError, PyRuntimeError},
+    prelude::*,
+};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// The pool that calls share, with the process that started it.
@@ -32,8 +38,14 @@ pub fn start(threads: usize) -> PyResult<Arc<ThreadPool>> {
     pool.map(Arc::new).map_err(|error| PyOSError::new_err(format!("threads could not be started: {error}")))
 }
 
-/// Runs `compute` in the shared pool, detached from the interpreter.
+/// Runs `compute` in the shared pool, detached from the interpreter. A panic raises `RuntimeError`.
 pub fn run<T: Send>(py: Python, compute: impl FnOnce() -> T + Send) -> PyResult<T> {
     let pool = shared(py)?;
-    Ok(py.detach(|| pool.install(compute)))
+    // What a panic leaves half done is dropped with it.
+    let compute = AssertUnwindSafe(|| pool.install(compute));
+    let result = py.detach(|| panic::catch_unwind(compute));
+    result.map_err(|_| PyRuntimeError::new_err(PANIC_MESSAGE))
 }
+
+/// The message of the exception for a panic, whose own message is on standard error.
+pub const PANIC_MESSAGE: &str = "a thread panicked, which is a bug of lenet";

@@ -292,9 +292,7 @@ fn wait(
         match received {
             Ok(result) => return Ok(result.map_err(|error| exception(&error))),
             Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Err(PyRuntimeError::new_err(
-                    "read_many: a thread panicked while it read the picture",
-                )));
+                return Ok(Err(PyRuntimeError::new_err(pool::PANIC_MESSAGE)));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }

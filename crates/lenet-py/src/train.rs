@@ -2,11 +2,12 @@
 
 use std::{
     ops::ControlFlow,
+    panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{RecvTimeoutError, sync_channel},
+        mpsc::sync_channel,
     },
     time::{Duration, Instant},
 };
@@ -21,7 +22,7 @@ use lenet::{
 };
 use lenet_cli::{DIVERGED_MESSAGE, catalog::ArchitectureName, recipe::RecipeSource};
 use pyo3::{
-    exceptions::PyValueError,
+    exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
     types::{PyDict, PyTuple},
 };
@@ -192,18 +193,17 @@ impl Run<'_, '_> {
         let mut exception = None;
         let result = self.pool.in_place_scope(|scope| {
             scope.spawn(|_| {
+                let train = AssertUnwindSafe(|| trainer.run_epoch(observe));
                 // The receiver lives as long as the scope.
-                let _ = sender.send(trainer.run_epoch(observe));
+                let _ = sender.send(panic::catch_unwind(train).ok());
             });
             loop {
                 let received;
                 (received, receiver) = py.detach(move || (receiver.recv_timeout(POLL_INTERVAL), receiver));
                 match received {
-                    Ok(result) => return Some(result),
-                    // The job panicked, and the scope is going to.
-                    Err(RecvTimeoutError::Disconnected) => return None,
-                    Err(RecvTimeoutError::Timeout) if exception.is_some() => {}
-                    Err(RecvTimeoutError::Timeout) => {
+                    Ok(result) => return result,
+                    Err(_) if exception.is_some() => {}
+                    Err(_) => {
                         let report = || on_progress.call1((number, images.load(Ordering::Relaxed), total));
                         exception = py.check_signals().and_then(|()| report()).err();
                         interrupted.store(exception.is_some(), Ordering::Relaxed);
@@ -214,7 +214,8 @@ impl Run<'_, '_> {
         match (exception, result) {
             (Some(exception), _) => Err(exception),
             (None, Some(Ok(metrics))) => Ok(metrics),
-            (None, Some(Err(Interrupted { .. })) | None) => Ok(None),
+            (None, Some(Err(Interrupted { .. }))) => Ok(None),
+            (None, None) => Err(PyRuntimeError::new_err(pool::PANIC_MESSAGE)),
         }
     }
 

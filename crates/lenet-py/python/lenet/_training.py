@@ -35,8 +35,8 @@ def train(
     """Trains a network on labeled images of digits.
 
     The same images, recipe, seed and number of threads give the same network, bit by bit, as
-    `lenet train` does. Ctrl-C stops a training after the step that
-    runs, within a second unless batches are large.
+    `lenet train` does. Ctrl-C stops a training after the step that runs: within a second,
+    unless batches are large.
 
     Parameters
     ----------
