@@ -12,7 +12,7 @@ use pyo3::{exceptions::PyValueError, prelude::*};
 use crate::{error::OrRaise, pool};
 
 /// uint8 arrays `(n, 28, 28)` and `(n,)`.
-type Arrays<'py> = PyResult<(Bound<'py, PyArray3<u8>>, Bound<'py, PyArray1<u8>>)>;
+type Arrays<'py, Labels = Bound<'py, PyArray1<u8>>> = PyResult<(Bound<'py, PyArray3<u8>>, Labels)>;
 
 fn image_array(py: Python, pixels: Vec<u8>) -> PyResult<Bound<PyArray3<u8>>> {
     let images = pixels.len() / (SIDE * SIDE);
@@ -61,11 +61,11 @@ pub fn downloaded_mnist<'py>(py: Python<'py>, split: &str) -> Arrays<'py> {
 /// each image.
 #[pyfunction]
 #[pyo3(signature = (images, labels = None))]
-pub fn load_idx(
-    py: Python,
+pub fn load_idx<'py>(
+    py: Python<'py>,
     images: PathBuf,
     labels: Option<PathBuf>,
-) -> PyResult<(Bound<PyArray3<u8>>, Option<Bound<PyArray1<u8>>>)> {
+) -> Arrays<'py, Option<Bound<'py, PyArray1<u8>>>> {
     let read = || -> anyhow::Result<_> {
         let pixels = read_idx_file(&images, |bytes| idx::read_images(bytes, SIDE, SIDE))?;
         let Some(path) = labels else { return Ok((pixels, None)) };

@@ -120,6 +120,9 @@ fn flatten() -> Layer {
     Layer(Kind::Flatten)
 }
 
+/// Name, layer, output shape and number of parameters.
+type SummaryRow = (String, Layer, (usize, usize, usize), usize);
+
 /// The layers of a network in order, from images (1, 28, 28) to ten logits.
 #[pyclass(frozen, eq, module = "lenet", from_py_object)]
 #[derive(Clone, PartialEq)]
@@ -193,7 +196,7 @@ impl Architecture {
     /// Returns the name, the layer, the output shape (channels, height, width) and the number of parameters of each layer.
     ///
     /// Raises `lenet.Error` if a layer doesn't fit the layer before it, or the last one doesn't return ten logits.
-    fn summary(&self) -> PyResult<Vec<(String, Layer, (usize, usize, usize), usize)>> {
+    fn summary(&self) -> PyResult<Vec<SummaryRow>> {
         let rows = self.0.summary().or_raise()?.into_iter().map(|row| {
             let output = (row.output.channels, row.output.height, row.output.width);
             (row.name.to_owned(), Layer(*row.layer), output, row.parameters)
