@@ -1,8 +1,10 @@
 """Forked processes, and the program."""
 
 import multiprocessing
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import joblib
@@ -82,6 +84,14 @@ def test_module_is_the_program() -> None:
     assert run("recognize", "missing.png").returncode == 1
     failed = run("recognize")
     assert failed.returncode == 2 and "Usage: lenet recognize" in failed.stderr
+
+
+def test_ctrl_c_ends_the_program() -> None:
+    command = [sys.executable, "-m", "lenet", "recognize", "-"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == -signal.SIGINT
 
 
 def test_import_takes_little_time_because_it_imports_little() -> None:
