@@ -15,7 +15,7 @@ pub enum LeftOutReason {
     Rule,
     /// It encloses other components.
     Frame,
-    /// The picture's border cuts it off.
+    /// The picture's border cuts it off, or it surrounds the paper.
     Edge,
     /// It is tiny compared to the writing.
     Speck,

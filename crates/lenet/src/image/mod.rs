@@ -5,6 +5,7 @@
 //! | stage | from | to |
 //! |---|---|---|
 //! | [`ImageView::to_gray`] | decoded picture | gray image of bounded size |
+//! | [`find_paper`] | gray image | paper without its dark surroundings |
 //! | [`binarize()`] | gray image | ink map |
 //! | [`components()`] | ink map | connected components |
 //! | [`find_text()`] | components | components that can be writing, text height |
@@ -72,6 +73,7 @@ mod view;
 mod resample;
 mod morphology;
 mod local_contrast;
+mod paper;
 mod binarize;
 mod components;
 mod left_out;
@@ -105,6 +107,7 @@ pub use {
     morphology::{close, dilate, erode},
     normalize::{DigitNormalizationParams, NormalizedDigit, normalize_digit},
     oversegment::{OversegmentParams, oversegment},
+    paper::{Paper, PaperParams, find_paper},
     rect::Rect,
     slope::{SlopeParams, slope_degrees},
     spaces::{SpaceParams, spaces},

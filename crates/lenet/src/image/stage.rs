@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 /// A stage of recognition that can be skipped, to measure what it contributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Reads the paper alone where a picture has dark surroundings.
+    Paper,
     /// Decides whether the writing is light on dark and inverts it if so. When skipped, all writing is taken for dark on
     /// light.
     Polarity,
@@ -44,7 +46,8 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the pipeline.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
+        Self::Paper,
         Self::Polarity,
         Self::Light,
         Self::Noise,
@@ -67,6 +70,7 @@ impl Stage {
     /// Returns the name of the stage, as [`FromStr`] accepts it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Paper => "paper",
             Self::Polarity => "polarity",
             Self::Light => "light",
             Self::Noise => "noise",
@@ -155,7 +159,10 @@ mod tests {
         }
         assert_eq!("soften".parse(), Ok(Stage::BlurRescore));
         let error = "magic".parse::<Stage>().unwrap_err().to_string();
-        assert!(error.starts_with("unknown stage `magic`, expected one of polarity, light, "), "{error}");
+        assert!(
+            error.starts_with("unknown stage `magic`, expected one of paper, polarity, light, "),
+            "{error}"
+        );
     }
 
     #[test]

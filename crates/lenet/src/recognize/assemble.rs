@@ -8,7 +8,7 @@ use super::{
     reject::Verdict,
     straighten::Straightening,
 };
-use crate::image::{self, Cell, GrayImage, ImageView, LeftOutComponent, LeftOutReason, Rect};
+use crate::image::{self, Cell, GrayImage, LeftOutComponent, LeftOutReason, Rect};
 
 /// What was read in an ink map. Bounding boxes are in pixels of the map. Each connected component of the map is either in the
 /// candidates, perhaps cut, or left out.
@@ -106,12 +106,11 @@ impl InkReading {
         self.mean_confidence() * self.recognized_fraction()
     }
 
-    /// Converts a bounding box to pixels of the picture.
-    fn bounds_in_picture(&self, bounds: Rect, picture: &ImageView) -> Rect {
+    /// Converts a bounding box to pixels of the picture, whose width and height are `size`.
+    fn bounds_in_picture(&self, bounds: Rect, size: [usize; 2]) -> Rect {
         let sides = [self.ink.width, self.ink.height];
         let upright =
             (0..self.quarter_turns).fold(bounds, |bounds, turn| bounds.undo_rotate90(sides[turn % 2]));
-        let size = [picture.width(), picture.height()];
         let convert = |size| upright.to_picture_coordinates(&self.ink, self.magnification, size);
         self.straightening.map_or_else(
             || convert(size),
@@ -165,15 +164,15 @@ impl From<Candidate> for LeftOutInk {
 }
 
 impl Recognizer {
-    /// Makes the reading of a picture. `convert` maps bounding boxes from pixels of the picture to units of the reading.
+    /// Makes the reading of a picture, whose width and height are `size`. `convert` maps bounding boxes from pixels of the picture to units of the reading.
     pub(super) fn assemble_reading(
         &self,
         ink_reading: &InkReading,
-        picture: &ImageView,
+        size: [usize; 2],
         convert: impl Fn(Rect) -> Rect,
     ) -> Reading {
         let InkReading { inverted, lines, cells, left_out, height, .. } = ink_reading;
-        let to_picture = |bounds: Rect| ink_reading.bounds_in_picture(bounds, picture);
+        let to_picture = |bounds: Rect| ink_reading.bounds_in_picture(bounds, size);
         let (text, cell_texts) = self.write_text(ink_reading);
         let place = |bounds: Rect| image::cell_of(&bounds, cells).map(|cell| &cells[cell]);
         let (mut digits, mut marks, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
@@ -213,7 +212,7 @@ impl Recognizer {
         let any_rejected = digits.iter().any(|digit| digit.rejected);
         let layout = match &boxes[..] {
             [] => Some(ReadingRemark::NoDigits),
-            [bounds] => self.is_off_center(bounds, picture).then_some(ReadingRemark::OffCenter),
+            [bounds] => self.is_off_center(bounds, size).then_some(ReadingRemark::OffCenter),
             _ => Some(ReadingRemark::MultipleDigits),
         };
         let remarks = [
@@ -256,11 +255,11 @@ impl Recognizer {
     }
 
     /// Returns whether the center of a digit is far from that of the picture.
-    fn is_off_center(&self, bounds: &Rect, picture: &ImageView) -> bool {
+    fn is_off_center(&self, bounds: &Rect, [width, height]: [usize; 2]) -> bool {
         let is_far = |start: usize, length: usize, picture_length: usize| {
             let doubled_offset = (2 * start + length).abs_diff(picture_length) as f64;
             doubled_offset > 2.0 * self.params.remarks.max_center_offset * picture_length as f64
         };
-        is_far(bounds.x, bounds.width, picture.width()) || is_far(bounds.y, bounds.height, picture.height())
+        is_far(bounds.x, bounds.width, width) || is_far(bounds.y, bounds.height, height)
     }
 }

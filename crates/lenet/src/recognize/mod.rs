@@ -139,11 +139,29 @@ impl Recognizer {
     /// Runs all stages. `convert` maps bounding boxes from pixels of the picture to those of the reading.
     fn run_stages(&self, picture: &ImageView, single: bool, convert: impl Fn(Rect) -> Rect) -> Trace {
         let gray = picture.to_gray();
-        let Some(ink_reading) = self.read_straightened(&gray, single) else {
-            return Trace { gray, ink: None, reading: Reading::blank() };
+        let paper = if self.stages.contains(Stage::Paper) {
+            image::find_paper(&gray, &self.params.paper)
+        } else {
+            None
         };
-        let reading = self.assemble_reading(&ink_reading, picture, convert);
-        Trace { gray, ink: Some(ink_reading.ink), reading }
+        let size = [picture.width(), picture.height()];
+        let to_picture = |bounds: Rect| bounds.to_picture_coordinates(&gray, 1, size);
+        let whole = Rect { x: 0, y: 0, width: size[0], height: size[1] };
+        let read_part = paper.as_ref().map_or(whole, |paper| to_picture(paper.bounds));
+        let ink_reading = self.read_straightened(paper.as_ref().map_or(&gray, |paper| &paper.gray), single);
+        let mut reading = ink_reading.as_ref().map_or_else(Reading::blank, |ink_reading| {
+            self.assemble_reading(ink_reading, [read_part.width, read_part.height], |bounds| {
+                convert(Rect { x: bounds.x + read_part.x, y: bounds.y + read_part.y, ..bounds })
+            })
+        });
+        let surroundings = paper.iter().flat_map(|paper| &paper.surroundings);
+        reading.leave_out_surroundings(surroundings.map(|&bounds| convert(to_picture(bounds))));
+        Trace {
+            paper: paper.map(|paper| paper.gray),
+            ink: ink_reading.map(|reading| reading.ink),
+            gray,
+            reading,
+        }
     }
 
     /// Reads the writing of an ink map.

@@ -5,12 +5,14 @@
 
 use crate::image::{
     CellParams, DigitNormalizationParams, LineParams, LocateParams, MarkParams, OversegmentParams,
-    SlopeParams, SpaceParams,
+    PaperParams, SlopeParams, SpaceParams,
 };
 
 /// Parameters of all stages of a [`Recognizer`](super::Recognizer).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RecognizerParams {
+    /// Parameters of the search for paper in dark surroundings.
+    pub paper: PaperParams,
     /// Parameters of the stages that find the writing.
     pub locate: LocateParams,
     /// Parameters of the choice between polarities.

@@ -1,6 +1,6 @@
 //! The result of recognition and its JSON form.
 
-use std::fmt;
+use std::{cmp::Reverse, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,17 @@ impl Reading {
             left_out: Vec::new(),
             remarks,
         }
+    }
+
+    /// Adds the bounding boxes of the paper's surroundings to what was left out.
+    pub(super) fn leave_out_surroundings(&mut self, surroundings: impl Iterator<Item = Rect>) {
+        let left_out = |bounds| LeftOut { bounds, reason: LeftOutReason::Edge };
+        self.left_out.extend(surroundings.map(left_out));
+        self.left_out.sort_by_key(|LeftOut { bounds, .. }| Reverse(bounds.width * bounds.height));
+        if self.left_out.len() > MAX_LEFT_OUT && !self.remarks.contains(&ReadingRemark::MoreLeftOut) {
+            self.remarks.push(ReadingRemark::MoreLeftOut);
+        }
+        self.left_out.truncate(MAX_LEFT_OUT);
     }
 
     /// Returns the digits alone, with `\n` between lines and `?` for rejected candidates.

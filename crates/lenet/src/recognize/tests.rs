@@ -1,7 +1,10 @@
 use super::*;
 use crate::{
     data::MNIST_NORMALIZE,
-    image::{ComponentParams, GrayImage, NormalizedDigit, TextParams, components, draw_strokes, find_text},
+    image::{
+        ComponentParams, GrayImage, LeftOutReason, NormalizedDigit, TextParams, components, draw_strokes,
+        find_text,
+    },
     models,
     nn::{Architecture, Layer, Linear, Shape},
     pretrained,
@@ -53,6 +56,30 @@ fn rejects_networks_of_other_shapes() {
     let network = Network::new(architecture, MNIST_NORMALIZE, 0).unwrap();
     let Err(Error::WrongTask { output, .. }) = Recognizer::new(network) else { panic!("accepted") };
     assert_eq!(output, Shape::flat(4));
+}
+
+#[test]
+fn reads_a_sheet_in_dark_surroundings_alone() {
+    let recognizer = handwriting_recognizer();
+    let glyphs = [(FOUR, [0.0, 10.0]), (SEVEN, [100.0, 10.0]), (FOUR, [190.0, 10.0])];
+    let (sheet, [left, top]) = (page(&glyphs, false), [130, 90]);
+    // A desk with a grain that is darker than paper and coarser than noise.
+    let picture = GrayImage::from_fn(560, 340, |x, y| {
+        let on_sheet = (left..left + 300).contains(&x) && (top..top + 120).contains(&y);
+        if on_sheet { sheet[(y - top) * 300 + x - left] } else { (40 + 30 * ((x / 7 + y / 40) % 2)) as u8 }
+    });
+    let reading = recognizer.read(&picture.view());
+    assert_eq!(reading.text, "474");
+    let whole = read(&recognizer, &glyphs, false);
+    for (digit, alone) in reading.digits.iter().zip(&whole.digits) {
+        let Rect { x, y, .. } = digit.bounds;
+        assert!(x.abs_diff(alone.bounds.x + left) <= 2 && y.abs_diff(alone.bounds.y + top) <= 2, "{digit:?}");
+    }
+    let surroundings =
+        LeftOut { bounds: Rect { x: 0, y: 0, width: 560, height: 340 }, reason: LeftOutReason::Edge };
+    assert_eq!(reading.left_out.first(), Some(&surroundings));
+    let recognizer = recognizer.with_stages(Stages::ALL.without(Stage::Paper));
+    assert_eq!(recognizer.trace(&picture.view(), false).paper, None);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use crate::image::GrayImage;
 pub struct Trace {
     /// The gray picture, reduced if the picture is large.
     pub gray: GrayImage,
+    /// The paper without its dark surroundings, if it has such.
+    pub paper: Option<GrayImage>,
     /// The ink map, or `None` if the picture is blank.
     pub ink: Option<GrayImage>,
     /// The reading.

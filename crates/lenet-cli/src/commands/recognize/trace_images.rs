@@ -6,12 +6,15 @@ use lenet::recognize::{Digit, Trace};
 
 use crate::figure::{self, Canvas, CaptionedImage};
 
-/// Writes `NAME.grey.png` (the gray image), `NAME.ink.png` (the binarized image), `NAME.boxes.png` (the gray image with bounding
-/// boxes) and `NAME.tiles.png` (the normalized digits) to `folder`. The names are those of earlier versions.
+/// Writes `NAME.grey.png` (the gray image), `NAME.paper.png` (the paper, if it has dark surroundings), `NAME.ink.png` (the
+/// binarized image), `NAME.boxes.png` (the gray image with bounding boxes) and `NAME.tiles.png` (the normalized digits) to `folder`. The names are those of earlier versions.
 pub fn save(folder: &Path, name: &str, trace: &Trace) -> anyhow::Result<()> {
     let path = |stage: &str| folder.join(format!("{name}.{stage}.png"));
-    let Trace { gray, ink, reading } = trace;
+    let Trace { gray, paper, ink, reading } = trace;
     Canvas::from_gray(gray.width, &gray.values).save(&path("grey"))?;
+    if let Some(paper) = paper {
+        Canvas::from_gray(paper.width, &paper.values).save(&path("paper"))?;
+    }
     if let Some(ink) = ink {
         let dark: Vec<u8> = ink.values.iter().map(|value| 255 - value).collect();
         Canvas::from_gray(ink.width, &dark).save(&path("ink"))?;
