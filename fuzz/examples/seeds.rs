@@ -106,6 +106,8 @@ fn main() -> io::Result<()> {
         ("weights", vec![weights]),
         ("checkpoint", vec![checkpoint(plain.clone()), checkpoint(full.clone())]),
         ("csv", vec![csv(false).into_bytes(), csv(true).into_bytes()]),
+        ("constraint", vec![b"d{2}/[01]d/dd?\n4-6\nluhn\n0123456789/\n28/11/26".to_vec(), b"\n13\nisbn\n\n9780306406157".to_vec()]),
+        ("template", vec![b"area = 'page'\n[[field]]\nname = 'n'\nbox = [0, 0.5, 1, 0.5]\nlength = 5\n".to_vec()]),
         ("recipe", vec![toml(&plain), toml(&full)]),
         ("labels", vec![labels.into()]),
     ] {

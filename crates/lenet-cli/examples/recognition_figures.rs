@@ -1,4 +1,4 @@
-//! Draws the figures of `docs/recognition.md`: a synthetic page after each stage of recognition.
+//! Draws the figures of `docs/recognition.md`: a synthetic page after each stage of recognition, and a filled-in form.
 //!
 //! ```text
 //! cargo run --release -p lenet-cli --example recognition_figures -- docs/recognition
@@ -86,7 +86,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         figure.outline(digit.bounds, color);
         figure.caption(&caption, digit.bounds, color);
     }
-    save(&folder, "reading", &figure)
+    save(&folder, "reading", &figure)?;
+    save(&folder, "form", &draw_form()?)
 }
 
 /// Draws digits of MNIST's training images and a letter on unevenly lit paper, with a rule, specks and noise.
@@ -132,6 +133,41 @@ fn draw_page() -> Result<GrayImage, Box<dyn Error>> {
         *value = (paper * (1.0 - 0.75 * darkness) + noise()).round() as u8;
     }
     Ok(page)
+}
+
+/// Draws a form with a date and a number of eight digits, whose last one is a check digit by the Luhn algorithm, on a page that is
+/// turned by five degrees.
+fn draw_form() -> Result<Figure, Box<dyn Error>> {
+    let digits = lenet_mnist::train();
+    let mut ink = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| {
+        let is_rule = [12, 126, 236].contains(&y) && (12..470).contains(&x)
+            || [12, 469].contains(&x) && (12..237).contains(&y)
+            || x == 170 && (12..127).contains(&y);
+        if is_rule { 200 } else { 0 }
+    });
+    let slash = Drawing::new(&[vec![[14.0, 0.0], [0.0, 56.0]]])?;
+    let slash = slash.view().to_gray();
+    let slash = GrayImage { values: slash.values.iter().map(|value| 255 - value).collect(), ..slash };
+    for (label, nth, x) in [(2, 4, 178), (8, 6, 218), (1, 3, 292), (2, 8, 322), (2, 9, 378), (6, 3, 414)] {
+        place(&mut ink, &enlarged(&digits, label, nth), x, 48);
+    }
+    for x in [266, 358] {
+        let thin = slash.resize(slash.width * 3 / 4, slash.height * 3 / 4);
+        place(&mut ink, &thin, x, 38);
+    }
+    for (index, (label, nth)) in
+        [(4, 3), (9, 8), (9, 3), (2, 7), (7, 4), (3, 9), (9, 6), (5, 5)].into_iter().enumerate()
+    {
+        place(&mut ink, &enlarged(&digits, label, nth), 20 + 55 * index, 162);
+    }
+    let mut figure = Figure::from_gray(&ink, |value| 236 - (f64::from(value) * 0.75) as u8);
+    let label = |text: &str, x: usize, y: usize, figure: &mut Figure| {
+        figure.caption(text, Rect { x, y, width: 0, height: 0 }, DARK);
+    };
+    label("Date", 90, 50, &mut figure);
+    label("Number", 60, 128, &mut figure);
+    let gray = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| figure.0.get_pixel(x as u32, y as u32).0[0]);
+    Ok(Figure::from_gray(&gray.rotate(5.0), |value| value))
 }
 
 /// Returns the `nth` digit with this label, enlarged.

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 /// Bytes of a file that is read whole, at most: far more than any network or image takes.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Reads a file of at most [`MAX_BYTES`].
+/// Reads a file of at most a gibibyte.
 ///
 /// # Errors
 /// If the file can't be read or is longer; the message begins with its path.
@@ -16,7 +16,7 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     read().with_context(|| path.display().to_string())
 }
 
-/// Reads a stream of at most [`MAX_BYTES`] to its end.
+/// Reads a stream of at most a gibibyte to its end.
 ///
 /// # Errors
 /// If the stream can't be read or is longer.

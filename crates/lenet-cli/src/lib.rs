@@ -13,6 +13,7 @@ pub mod data;
 pub mod decode;
 pub mod download;
 pub mod figure;
+pub mod form_template;
 mod format;
 pub mod bounded_read;
 pub mod output;
@@ -23,6 +24,8 @@ mod serve;
 mod terminal;
 
 pub use commands::{eval::metrics::to_json as evaluation_json, train::DIVERGED_MESSAGE};
+
+use lenet::recognize::ConstraintError;
 
 use commands::{eval, fetch, models, predict, recognize, show, summary, train, tutorial};
 
@@ -52,6 +55,8 @@ enum Command {
 const EXIT_SUCCESS: u8 = 0;
 /// The exit status of a command that failed, in part at least.
 const EXIT_FAILURE: u8 = 1;
+/// The exit status of options that contradict each other, as clap reports it.
+const EXIT_USAGE: u8 = 2;
 /// The exit status of a program that a closed pipe ended, as shells report it: 128 + SIGPIPE.
 const EXIT_BROKEN_PIPE: u8 = 141;
 
@@ -67,7 +72,7 @@ impl Cli {
             Err(error) if is_broken_pipe(&error) => EXIT_BROKEN_PIPE,
             Err(error) => {
                 output::warn(format_args!("error: {error:#}"));
-                EXIT_FAILURE
+                if error.is::<ConstraintError>() { EXIT_USAGE } else { EXIT_FAILURE }
             }
         }
     }

@@ -251,8 +251,8 @@ impl Digit {
         self.0.rejected
     }
 
-    /// Why the candidate was rejected, and how its image was changed: `not_a_digit`, `unsure`, `among_rejected`,
-    /// `thickened`.
+    /// Why the candidate was rejected, and how its image was changed: `not_a_digit`, `unsure`,
+    /// `constraint_not_met`, `among_rejected`, `thickened`.
     #[getter]
     fn remarks(&self) -> Vec<&'static str> {
         self.0.remarks.iter().map(|remark| remark.code()).collect()
@@ -338,6 +338,19 @@ impl Reading {
     #[getter]
     fn text(&self) -> &str {
         &self.reading.text
+    }
+
+    /// The probability that the text is right as a whole: 0 if candidates were rejected, `None` if there are none.
+    #[getter]
+    fn probability(&self) -> Option<f64> {
+        self.reading.probability.map(shortest)
+    }
+
+    /// Other texts with their probabilities, from the most probable to the least. Each differs in one line.
+    #[getter]
+    fn alternatives(&self) -> Vec<(&str, f64)> {
+        let alternatives = self.reading.alternatives.iter();
+        alternatives.map(|alternative| (&*alternative.text, shortest(alternative.probability))).collect()
     }
 
     /// The digits and rejected candidates, line by line, from left to right.

@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    path::PathBuf,
+    str::FromStr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,10 +13,10 @@ use std::{
 };
 
 use lenet::{
-    image::ImageView,
-    recognize::{self, RecognizerParams},
+    image::{ImageView, Rect},
+    recognize::{self, Charset, Checksum, Constraint, ConstraintError, Length, Pattern, RecognizerParams},
 };
-use lenet_cli::{catalog::DEFAULT_RECOGNIZER, decode::DEFAULT_MAX_MEGAPIXELS};
+use lenet_cli::{catalog::DEFAULT_RECOGNIZER, decode::DEFAULT_MAX_MEGAPIXELS, form_template};
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
@@ -34,25 +36,84 @@ use crate::{
 const _: () = assert!(DEFAULT_MAX_MEGAPIXELS == 100);
 
 /// The keyword arguments of `Recognizer`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Debug, Default)]
 struct Options {
+    length: Option<Length>,
+    pattern: Option<Pattern>,
+    checksum: Option<Checksum>,
+    charset: Option<Charset>,
+    min_confidence: Option<f32>,
+    min_probability: Option<f32>,
     tables: bool,
     max_megapixels: u32,
 }
 
 impl Options {
-    fn params(self) -> RecognizerParams {
-        if self.tables { RecognizerParams::for_tables() } else { RecognizerParams::default() }
+    fn params(&self) -> PyResult<RecognizerParams> {
+        let mut params =
+            if self.tables { RecognizerParams::for_tables() } else { RecognizerParams::default() };
+        if let Some(confidence) = check_probability("min_confidence", self.min_confidence)? {
+            params.reject.min_confidence = confidence;
+        }
+        if let Some(probability) = check_probability("min_probability", self.min_probability)? {
+            params.reject = params.reject.with_min_text_probability(probability);
+        }
+        Ok(params)
     }
+
+    fn constraint(&self) -> Constraint {
+        let Self { length, pattern, checksum, charset, .. } = self.clone();
+        Constraint { length, pattern, checksum, charset }
+    }
+
+    /// Returns the keyword arguments and their values.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        fn text(value: &Option<impl ToString>) -> Option<String> {
+            value.as_ref().map(ToString::to_string)
+        }
+        let options = PyDict::new(py);
+        options.set_item("length", text(&self.length))?;
+        options.set_item("pattern", text(&self.pattern))?;
+        options.set_item("checksum", text(&self.checksum))?;
+        options.set_item("charset", text(&self.charset))?;
+        options.set_item("min_confidence", self.min_confidence)?;
+        options.set_item("min_probability", self.min_probability)?;
+        options.set_item("tables", self.tables)?;
+        options.set_item("max_megapixels", self.max_megapixels)?;
+        Ok(options)
+    }
+}
+
+fn check_probability(name: &str, probability: Option<f32>) -> PyResult<Option<f32>> {
+    match probability {
+        Some(found) if !(0.0..=1.0).contains(&found) => {
+            Err(PyValueError::new_err(format!("{name}: expected a number from 0 to 1, found {found}")))
+        }
+        _ => Ok(probability),
+    }
+}
+
+/// Parses a part of a constraint from the text of an argument.
+fn parse<T: FromStr<Err = ConstraintError>>(argument: Option<&Bound<PyAny>>) -> PyResult<Option<T>> {
+    argument.map(|argument| argument.str()?.to_str()?.parse().or_raise()).transpose()
 }
 
 /// Recognizes the digits of pictures. Make it once and use it for all pictures, in any number of threads.
 ///
-/// `weights` is a `Network`, the name of pretrained weights, or the path of a weights file. With `tables`, every picture is
-/// searched for pale rules, as `lenet recognize --cells` does. An encoded picture has at most `max_megapixels` million
-/// pixels.
+/// `weights` is a `Network`, the name of pretrained weights, or the path of a weights file.
 ///
-/// Raises `OSError` if the weights can't be read, and `lenet.Error` if they are not those of a network for digits.
+/// What is known of each line makes errors rare: its number of digits `length`, as 5 or "2-4"; its `pattern`, such as
+/// "dd/dd/dddd"; a `checksum`, "luhn", "mod11", "isbn" or "ean"; and the only digits and marks that occur, `charset`. A line
+/// of which no reading meets the constraint is rejected.
+///
+/// Digits of a confidence below `min_confidence` are rejected, and lines whose text is right with a probability below
+/// `min_probability`: by default 0, with a constraint 0.1.
+///
+/// With `tables`, every picture is searched for pale rules, as `lenet recognize --cells` does. An encoded picture has at most
+/// `max_megapixels` million pixels.
+///
+/// Raises `OSError` if the weights can't be read, `lenet.Error` if they are not those of a network for digits or nothing can
+/// meet the constraint, and `ValueError` for other values.
 #[pyclass(frozen, module = "lenet")]
 pub struct Recognizer {
     recognizer: Arc<recognize::Recognizer>,
@@ -63,24 +124,45 @@ pub struct Recognizer {
 #[pymethods]
 impl Recognizer {
     #[new]
-    #[pyo3(signature = (weights = None, *, tables = false, max_megapixels = 100))]
-    fn new(py: Python, weights: Option<&Bound<PyAny>>, tables: bool, max_megapixels: u32) -> PyResult<Self> {
+    #[pyo3(signature = (
+        weights = None, *, length = None, pattern = None, checksum = None, charset = None, min_confidence = None,
+        min_probability = None, tables = false, max_megapixels = 100,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn new(
+        py: Python,
+        weights: Option<&Bound<PyAny>>,
+        length: Option<&Bound<PyAny>>,
+        pattern: Option<&Bound<PyAny>>,
+        checksum: Option<&Bound<PyAny>>,
+        charset: Option<&Bound<PyAny>>,
+        min_confidence: Option<f32>,
+        min_probability: Option<f32>,
+        tables: bool,
+        max_megapixels: u32,
+    ) -> PyResult<Self> {
         let network = match weights {
             Some(weights) => Network::from_weights(weights)?,
             None => Network::load_weights(py, DEFAULT_RECOGNIZER.as_ref())?,
         };
-        let options = Options { tables, max_megapixels };
+        let options = Options {
+            length: parse(length)?,
+            pattern: parse(pattern)?,
+            checksum: parse(checksum)?,
+            charset: parse(charset)?,
+            min_confidence,
+            min_probability,
+            tables,
+            max_megapixels,
+        };
         let recognizer = recognize::Recognizer::new((*network.network).clone()).or_raise()?;
-        let recognizer = Arc::new(recognizer.with_params(options.params()));
-        Ok(Self { recognizer, network, options })
+        let recognizer =
+            recognizer.with_params(options.params()?).with_constraint(options.constraint()).or_raise()?;
+        Ok(Self { recognizer: Arc::new(recognizer), network, options })
     }
 
     fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((Network,), Bound<'py, PyDict>)> {
-        let Options { tables, max_megapixels } = self.options;
-        let options = PyDict::new(py);
-        options.set_item("tables", tables)?;
-        options.set_item("max_megapixels", max_megapixels)?;
-        Ok(((self.network.clone(),), options))
+        Ok(((self.network.clone(),), self.options.to_dict(py)?))
     }
 
     /// The network that classifies the digits.
@@ -92,18 +174,57 @@ impl Recognizer {
     /// Returns the reading of a picture: the path of an image file, its content as bytes or a file object, a PIL image, or
     /// a uint8 array (height, width), (height, width, 3) or (height, width, 4) of gray, RGB or RGBA pixels.
     ///
-    /// With `single`, all ink is read as one digit. `page` is the page of a TIFF file, from 0.
+    /// With `single`, all ink is read as one digit. `page` is the page of a TIFF file, from 0. `region` is the part that is
+    /// read, (x, y, width, height) in pixels.
     ///
-    /// Raises `OSError` if a file can't be read, `lenet.Error` if it is not an image or is too large, and `TypeError` or
-    /// `ValueError` for other objects and arrays.
-    #[pyo3(signature = (picture, *, single = false, page = 0))]
-    fn read(&self, picture: &Bound<PyAny>, single: bool, page: usize) -> PyResult<Reading> {
+    /// Raises `OSError` if a file can't be read, `lenet.Error` if it is not an image or is too large or the region is not
+    /// within it, and `TypeError` or `ValueError` for other objects and arrays.
+    #[pyo3(signature = (picture, *, single = false, page = 0, region = None))]
+    fn read(
+        &self,
+        picture: &Bound<PyAny>,
+        single: bool,
+        page: usize,
+        region: Option<[usize; 4]>,
+    ) -> PyResult<Reading> {
         let py = picture.py();
         let options = DecodeOptions { page, max_megapixels: self.options.max_megapixels };
         let picture = Picture::extract(picture)?;
-        let read = || picture.with_view(options, |view| read_view(&self.recognizer, view, single));
-        let reading = pool::run(py, read)?.or_raise()?;
-        Ok(Reading::new(reading, Some((picture, options))))
+        let read = |view: &ImageView| match region {
+            None => Ok(read_view(&self.recognizer, view, single)),
+            Some([x, y, width, height]) => {
+                let region = Rect { x, y, width, height };
+                Ok(self.recognizer.trace_region(view, region, single)?.reading)
+            }
+        };
+        let reading: anyhow::Result<_> =
+            pool::run(py, || picture.with_view(options, read).and_then(|reading| reading))?;
+        Ok(Reading::new(reading.or_raise()?, Some((picture, options))))
+    }
+
+    /// Returns the readings of the fields of a form by their names. `template` is the path of a TOML file that describes
+    /// them, as `lenet recognize --template` takes; the constraint of this recognizer doesn't matter.
+    ///
+    /// Raises `OSError` if a file can't be read, and `lenet.Error` if the template is invalid or the picture has no frame.
+    #[pyo3(signature = (picture, template, *, page = 0))]
+    fn read_form<'py>(
+        &self,
+        picture: &Bound<'py, PyAny>,
+        template: PathBuf,
+        page: usize,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let py = picture.py();
+        let options = DecodeOptions { page, max_megapixels: self.options.max_megapixels };
+        let picture = Picture::extract(picture)?;
+        let template = form_template::read(&template).or_raise()?;
+        let read = |view: &ImageView| self.recognizer.read_form(view, &template);
+        let readings: anyhow::Result<_> =
+            pool::run(py, || picture.with_view(options, read).and_then(|readings| Ok(readings?)))?;
+        let fields = PyDict::new(py);
+        for (field, reading) in template.fields.iter().zip(readings.or_raise()?) {
+            fields.set_item(&field.name, Py::new(py, Reading::new(reading, None))?)?;
+        }
+        Ok(fields)
     }
 
     /// Returns an iterator over the readings of pictures, in their order. They are what `read` takes.
@@ -150,10 +271,14 @@ impl Recognizer {
         })
     }
 
-    fn __repr__(&self) -> String {
-        let Options { tables, max_megapixels } = self.options;
-        let tables = if tables { "True" } else { "False" };
-        format!("Recognizer({}, tables={tables}, max_megapixels={max_megapixels})", self.network.repr())
+    fn __repr__(&self, py: Python) -> PyResult<String> {
+        let mut arguments = vec![self.network.repr()];
+        for (name, value) in self.options.to_dict(py)? {
+            if !value.is_none() {
+                arguments.push(format!("{name}={}", value.repr()?));
+            }
+        }
+        Ok(format!("Recognizer({})", arguments.join(", ")))
     }
 }
 

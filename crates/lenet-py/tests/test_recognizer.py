@@ -4,10 +4,12 @@ import io
 import itertools
 import json
 import pickle
+import re
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import lenet
 import numpy as np
@@ -103,6 +105,8 @@ def test_marks_cells_and_left_out_ink_are_values() -> None:
         json.dumps(
             {
                 "text": "1.",
+                "probability": 0.5,
+                "alternatives": [{"text": "7.", "probability": 0.25}],
                 "digits": [],
                 "marks": [
                     {"mark": ".", "confidence": 0.9, "box": box, "line": 0, "doubtful": False}
@@ -113,6 +117,7 @@ def test_marks_cells_and_left_out_ink_are_values() -> None:
             }
         )
     )
+    assert (reading.probability, reading.alternatives) == (0.5, [("7.", 0.25)])
     for part in [*reading.marks, *reading.cells, *reading.left_out]:
         assert part.box == (1, 2, 3, 4)
         assert pickle.loads(pickle.dumps(part)) == part == type(part).from_json(
@@ -156,15 +161,68 @@ def test_pages_of_a_tiff_file(recognizer: lenet.Recognizer) -> None:
 
 
 def test_recognizers_keep_their_options() -> None:
-    recognizer = lenet.Recognizer("vgg", tables=True, max_megapixels=1)
+    recognizer = lenet.Recognizer("vgg", length="1-9", min_confidence=0.5, tables=True, max_megapixels=1)
     restored = pickle.loads(pickle.dumps(recognizer))
     assert repr(restored) == repr(recognizer)
-    assert "vgg" in repr(restored) and "tables=True, max_megapixels=1" in repr(restored)
+    assert "vgg" in repr(restored) and "length='1-9', min_confidence=0.5, tables=True" in repr(restored)
     assert restored.read(page(4)) == recognizer.read(page(4))
     assert lenet.Recognizer(recognizer.network).network.to_bytes() == recognizer.network.to_bytes()
     large = png(np.zeros((1001, 1000), np.uint8))
     with pytest.raises(lenet.Error, match="size: expected at most 1 megapixels"):
         restored.read(large)
+
+
+def test_constraints_choose_among_readings_or_reject() -> None:
+    picture = page(4)
+    text = lenet.Recognizer().read(picture).text
+    assert len(text) == 5 and text.isdigit()
+    assert lenet.Recognizer(length=5, charset="0123456789").read(picture).text == text
+    assert lenet.Recognizer(pattern=f"{text[:2]}d{{1,3}}").read(picture).text == text
+    rejected = lenet.Recognizer(length=7).read(picture)
+    assert rejected.text == "?????" and rejected.probability == 0
+    assert [str(digit.digit) for digit in rejected.digits] == list(text)
+    assert rejected.digits[0].remarks == ["constraint_not_met"]
+    assert lenet.Recognizer(min_confidence=1).read(picture).text == "?????"
+    reading = lenet.Recognizer(min_probability=0.1).read(picture)
+    assert reading.probability is not None and 0.1 < reading.probability < 1
+    assert all(isinstance(other, str) and 0 < p < 1 for other, p in reading.alternatives)
+
+
+def test_invalid_constraints_are_errors_that_name_the_part() -> None:
+    invalid: list[tuple[dict[str, Any], str]] = [
+        ({"length": 0}, "length: expected 1 to 63 digits"),
+        ({"pattern": "d*"}, "pattern: expected `d`"),
+        ({"checksum": "crc"}, "checksum: expected luhn"),
+        ({"charset": "abc"}, "charset: expected digits"),
+        ({"length": 5, "checksum": "isbn"}, "checksum isbn: expected a constraint"),
+        ({"min_confidence": 2}, "min_confidence: expected a number from 0 to 1"),
+        ({"min_probability": float("nan")}, "min_probability: expected a number from 0 to 1"),
+    ]
+    for options, message in invalid:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            lenet.Recognizer(**options)
+
+
+def test_region_is_read_alone(recognizer: lenet.Recognizer) -> None:
+    whole, part = recognizer.read(page(4)), recognizer.read(page(4), region=(90, 0, 130, 70))
+    assert part.text == whole.text[2:]
+    assert [digit.box for digit in part.digits] == [digit.box for digit in whole.digits[2:]]
+    with pytest.raises(lenet.Error, match="region: expected x, y, width, height within 220 x 70 pixels"):
+        recognizer.read(page(4), region=(200, 0, 100, 10))
+
+
+def test_forms_are_read_field_by_field(recognizer: lenet.Recognizer, tmp_path: Path) -> None:
+    form = np.pad(page(4), 40, constant_values=255)
+    form[20:24, 20:-20] = form[-24:-20, 20:-20] = form[20:-20, 20:24] = form[20:-20, -24:-20] = 60
+    template = tmp_path / "form.toml"
+    template.write_text("[[field]]\nname = 'all'\nbox = [0.05, 0.1, 0.9, 0.8]\nlength = 5\n")
+    fields = recognizer.read_form(form, template)
+    assert fields["all"].text == recognizer.read(page(4)).text
+    with pytest.raises(lenet.Error, match="frame: expected four rules"):
+        recognizer.read_form(page(4), str(template))
+    template.write_text("[[field]]\nnmae = 'all'\n")
+    with pytest.raises(lenet.Error, match="line 2, nmae"):
+        recognizer.read_form(form, template)
 
 
 def test_many_pictures_keep_their_order(recognizer: lenet.Recognizer) -> None:

@@ -15,10 +15,12 @@ const REMARKS = {
   multiple_digits: '', // The digits themselves are visible.
   no_outlier_class: 'rejected by confidence alone',
   doubtful_mark: 'a doubtful mark is left out',
+  doubtful_text: 'doubtful',
   left_out_digit_sized: 'something of a digit’s size was left out',
   more_left_out: '',
   not_a_digit: 'not a digit',
   unsure: 'confidence is too low',
+  constraint_not_met: 'doesn’t have the pattern',
   among_rejected: 'most of this line is not digits',
   thickened: 'strokes thickened',
 };
@@ -28,7 +30,7 @@ const remarkTexts = (codes, omitted = []) =>
   codes.filter(code => !omitted.includes(code)).map(code => REMARKS[code] ?? code).filter(text => text);
 
 // Recognizers. Each has the methods `drawing`, for a drawing in the JSON of the API, and `image`, for a canvas and the file
-// that it was loaded from. Both return a reading in the JSON of the API.
+// that it was loaded from. Both return a reading in the JSON of the API. `setPattern` sets the pattern of each line.
 
 /** Loads the WebAssembly module. Fails if the server does not have it, or if the browser can't run it. */
 async function loadWasmRecognizer() {
@@ -38,6 +40,7 @@ async function loadWasmRecognizer() {
   const recognizer = new Recognizer(new Uint8Array(weights));
   return {
     location: 'in this page',
+    setPattern: pattern => recognizer.setPattern(pattern),
     drawing: async drawing => JSON.parse(recognizer.recognizeDrawing(drawing)),
     image: async ({ canvas }) => {
       const { width, height } = canvas;
@@ -49,14 +52,16 @@ async function loadWasmRecognizer() {
 
 /** Returns a recognizer that uses the API of the server. */
 function serverRecognizer() {
+  const query = new URLSearchParams({ details: true });
   const post = async (body, type) => {
-    const response = await fetch('v1/recognize?details=true', { method: 'POST', headers: { 'Content-Type': type }, body });
+    const response = await fetch(`v1/recognize?${query}`, { method: 'POST', headers: { 'Content-Type': type }, body });
     const json = await response.json();
     if (!response.ok) throw new Error(json.error.message);
     return json;
   };
   return {
     location: 'by the server',
+    setPattern: pattern => (pattern ? query.set('pattern', pattern) : query.delete('pattern')),
     drawing: drawing => post(drawing, 'application/json'),
     image: ({ file }) => post(file, 'application/octet-stream'),
   };
@@ -92,7 +97,7 @@ const clear = () => { if (content !== EMPTY) pushContent(EMPTY); };
 const undo = () => { if (undoStack.length) setContent(undoStack.pop()); };
 
 /** Returns the reading that shows an error. */
-const errorReading = error => ({ text: '', digits: [], marks: [], details: [], remarks: [], error, timing: '' });
+const errorReading = error => ({ text: '', alternatives: [], digits: [], marks: [], details: [], remarks: [], error, timing: '' });
 
 let isRecognizing = false;
 let isOutdated = false; // whether the content has changed since the recognition began
@@ -323,6 +328,9 @@ function summary() {
     const reason = error ?? REMARKS[remarks.includes('blank') ? 'blank' : 'no_digits'];
     return { headline: capitalize(reason), kind: 'empty', text: '' };
   }
+  if (digits.some(digit => digit.remarks.includes('constraint_not_met'))) {
+    return { headline: text, kind: 'rejected', text: capitalize(REMARKS.constraint_not_met) };
+  }
   if (digits.every(digit => digit.rejected)) {
     return digits.length > 1
       ? { headline: 'No digits', kind: 'rejected', text: '' }
@@ -358,6 +366,9 @@ function render() {
     return button;
   }));
 
+  element('alternatives').textContent = reading?.alternatives.length
+    ? `Or ${reading.alternatives.map(({ text, probability }) => `${text.replaceAll('\n', ', ')} (${percent(probability)})`).join('; ')}`
+    : '';
   document.querySelector('.result').classList.toggle('rejected', Boolean(digit?.rejected));
   probabilityRows.forEach((row, value) => {
     const probability = digit?.probabilities[value] ?? 0;
@@ -369,10 +380,25 @@ function render() {
   inkRgb = cssColor('--ink').match(/\w\w/g).map(hex => parseInt(hex, 16));
   paintGrayLevels(tile, detail?.tile ?? [], 0);
   // The reason of a rejection does not describe the network's input.
-  const texts = detail ? ['centered', ...remarkTexts(digit.remarks, ['not_a_digit', 'unsure', 'among_rejected'])] : [];
+  const texts = detail ? ['centered', ...remarkTexts(digit.remarks, ['not_a_digit', 'unsure', 'constraint_not_met', 'among_rejected'])] : [];
   element('caption').textContent = ['Input of the network', texts.join(', ')].filter(part => part).join(': ');
   renderMaps(detail?.maps ?? []);
 }
+
+// The pattern.
+
+element('pattern').addEventListener('input', async event => {
+  const { setPattern } = await recognizer, input = event.target;
+  let error = '';
+  try {
+    setPattern(input.value.trim());
+  } catch ({ message }) {
+    error = message;
+  }
+  element('pattern-error').textContent = error;
+  input.ariaInvalid = Boolean(error);
+  if (!error) recognize();
+});
 
 /** Announces a text to screen readers as soon as it has not changed for a while. */
 function announce(text) {

@@ -2,7 +2,7 @@
 
 use lenet::{
     image::{Drawing, ImageView},
-    recognize::{self, Reading},
+    recognize::{self, Constraint, Pattern, Reading},
     weights,
 };
 use wasm_bindgen::prelude::*;
@@ -20,6 +20,17 @@ impl Recognizer {
     #[wasm_bindgen(constructor)]
     pub fn new(weights: &[u8]) -> Result<Self, JsError> {
         Ok(Self(recognize::Recognizer::new(weights::from_bytes(weights)?.0)?))
+    }
+
+    /// Sets the pattern that each line has from now on, such as `dd/dd/dddd`. An empty one is any.
+    ///
+    /// # Errors
+    /// If the text is no pattern. Then the last one remains.
+    #[wasm_bindgen(js_name = setPattern)]
+    pub fn set_pattern(&mut self, pattern: &str) -> Result<(), JsError> {
+        let pattern = if pattern.is_empty() { None } else { Some(pattern.parse::<Pattern>()?) };
+        self.0 = self.0.clone().with_constraint(Constraint { pattern, ..Constraint::default() })?;
+        Ok(())
     }
 
     /// Recognizes a drawing, given in JSON. Returns the reading with details in JSON.

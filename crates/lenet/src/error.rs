@@ -6,7 +6,9 @@ use safetensors::{Dtype, SafeTensorError};
 
 use crate::{
     data::Task,
+    image::Rect,
     nn::{Normalize, Shape},
+    recognize::ConstraintError,
 };
 
 /// Errors returned by this crate, one variant for each cause.
@@ -101,6 +103,38 @@ pub enum Error {
         /// Number of bytes.
         found: usize,
     },
+    /// A part of a picture has no pixels, or is not within the picture.
+    #[error(
+        "region: expected x, y, width, height within {width} x {height} pixels, found {}, {}, {}, {}",
+        region.x, region.y, region.width, region.height
+    )]
+    Region {
+        /// The part.
+        region: Rect,
+        /// Columns of the picture.
+        width: usize,
+        /// Rows of the picture.
+        height: usize,
+    },
+    /// A template of a form is invalid.
+    #[error("field `{field}`: expected {expected}")]
+    Template {
+        /// The name of the field; empty if there are none.
+        field: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// The constraint of a field of a form contradicts itself.
+    #[error("field `{field}`")]
+    Constraint {
+        /// The name of the field.
+        field: String,
+        /// The contradiction.
+        source: ConstraintError,
+    },
+    /// A picture has no frame in which fields could be found.
+    #[error("frame: expected four rules around the form, within the picture, found none")]
+    NoFrame,
     /// There are no images to train or to evaluate on.
     #[error("number of images: expected at least 1, found 0")]
     NoImages,

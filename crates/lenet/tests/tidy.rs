@@ -5,7 +5,7 @@
 use std::{fs, path::Path, process::Command};
 
 /// Files of data: not text, or longer than [`MAX_SOURCE_BYTES`]. The records of the benchmarks are data, too.
-const DATA: [&str; 21] = [
+const DATA: [&str; 22] = [
     "Cargo.lock",
     "benchmarks/Cargo.lock",
     "crates/lenet-mnist/data/t10k-images-idx3-ubyte.br",
@@ -21,6 +21,7 @@ const DATA: [&str; 21] = [
     "docs/digits.png",
     "docs/page.png",
     "docs/recognition/components.png",
+    "docs/recognition/form.png",
     "docs/recognition/ink.png",
     "docs/recognition/normalized.png",
     "docs/recognition/page.png",

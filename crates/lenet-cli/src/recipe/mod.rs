@@ -14,6 +14,7 @@ mod parse;
 pub(crate) mod pytorch_tutorial;
 
 pub use parse::parse;
+pub(crate) use parse::syntax_error;
 
 /// A recipe by name, or from a file: a value of `--recipe`.
 #[derive(Debug, Clone)]

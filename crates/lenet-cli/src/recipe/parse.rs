@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> anyhow::Result<Recipe> {
 }
 
 /// Adds the number and the text of the line to an error of the TOML parser.
-fn syntax_error(text: &str, error: &toml::de::Error) -> anyhow::Error {
+pub fn syntax_error(text: &str, error: &toml::de::Error) -> anyhow::Error {
     let message = error.message().replace('\n', ", ");
     // A key that is missing at the top level has an empty span.
     let Some(span) = error.span().filter(|span| span.end > 0) else { return anyhow!(message) };

@@ -114,10 +114,13 @@ pub async fn recognize_batch(
         return Err(ApiError::payload_too_large(message));
     }
     let inference = &state.inference;
-    let items = stream::iter(inputs).map(|(name, page, input)| async move {
-        match inference.recognize(input, params, OutputFormat::Json).await.and_then(raw_json) {
-            Ok(reading) => BatchItem { name, page, reading: Some(reading), error: None },
-            Err(error) => BatchItem { name, page, reading: None, error: Some(error.to_json()) },
+    let items = stream::iter(inputs).map(|(name, page, input)| {
+        let reading = inference.recognize(input, params.clone(), OutputFormat::Json);
+        async move {
+            match reading.await.and_then(raw_json) {
+                Ok(reading) => BatchItem { name, page, reading: Some(reading), error: None },
+                Err(error) => BatchItem { name, page, reading: None, error: Some(error.to_json()) },
+            }
         }
     });
     Ok(Json(items.buffered(state.limits.workers()).collect().await))

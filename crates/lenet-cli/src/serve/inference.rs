@@ -5,7 +5,7 @@ use std::{io::Cursor, ops::ControlFlow, sync::Arc};
 use axum::body::Bytes;
 use lenet::{
     image::Drawing,
-    recognize::{Recognizer, RecognizerParams},
+    recognize::{Charset, Checksum, Length, Pattern, Recognizer, RecognizerParams},
 };
 use serde::Deserialize;
 use tokio::{
@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{error::ApiError, limits::Limits, metrics::Metrics};
 use crate::{
+    args::{ConstraintArgs, Probability, Region},
     decode::{self, ImageFile},
     format::{NO_CELLS_MESSAGE, cells_csv},
 };
@@ -40,7 +41,7 @@ pub enum OutputFormat {
 }
 
 /// The query parameters of a recognition.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecognizeParams {
     /// Whether the response includes each digit's normalized image and feature maps. The old name is `explain`.
@@ -50,6 +51,22 @@ pub struct RecognizeParams {
     single: bool,
     /// Whether spaces and marks are left out of the text.
     digits_only: bool,
+    /// The part of the image that is read.
+    region: Option<Region>,
+    length: Option<Length>,
+    pattern: Option<Pattern>,
+    checksum: Option<Checksum>,
+    charset: Option<Charset>,
+    min_confidence: Option<Probability>,
+    min_probability: Option<Probability>,
+}
+
+impl RecognizeParams {
+    /// Returns what the client knows of the numbers.
+    fn constraint(&self) -> ConstraintArgs {
+        let Self { length, pattern, checksum, charset, min_confidence, min_probability, .. } = self.clone();
+        ConstraintArgs { length, pattern, checksum, charset, min_confidence, min_probability }
+    }
 }
 
 /// Runs recognitions on a limited number of worker threads. Large images use at most half of the workers, so that small images
@@ -114,14 +131,14 @@ impl InferencePool {
             let large_image_permit =
                 if is_large { Some(acquire(&self.large_image_permits).await?) } else { None };
             let worker_permit = acquire(&self.worker_permits).await?;
-            let (pool, input) = (self.clone(), input.clone());
+            let (pool, input, params) = (self.clone(), input.clone(), params.clone());
             // The permits move into the worker, because it continues when the client disconnects and this future is dropped.
             let worker = task::spawn_blocking(move || {
                 // Image headers are untrusted input, so they too are parsed by a worker.
                 if !is_large && input.has_many_pixels() {
                     return ControlFlow::Continue(queue_permit);
                 }
-                let reading = pool.recognize_blocking(&input, params, format);
+                let reading = pool.recognize_blocking(&input, &params, format);
                 drop((queue_permit, large_image_permit, worker_permit));
                 ControlFlow::Break(reading)
             });
@@ -136,13 +153,15 @@ impl InferencePool {
     fn recognize_blocking(
         &self,
         input: &Input,
-        params: RecognizeParams,
+        params: &RecognizeParams,
         format: OutputFormat,
     ) -> Result<String, ApiError> {
-        let recognizer = match format {
-            OutputFormat::Json => &self.recognizer,
-            OutputFormat::Csv => &self.recognizer.clone().with_params(RecognizerParams::for_tables()),
+        let reader_params = match format {
+            OutputFormat::Json => RecognizerParams::default(),
+            OutputFormat::Csv => RecognizerParams::for_tables(),
         };
+        let recognizer = params.constraint().apply(self.recognizer.clone(), reader_params);
+        let recognizer = recognizer.map_err(ApiError::bad_request)?;
         let mut reading = match input {
             Input::Image(bytes) | Input::Page(bytes, _) => {
                 let mut file = ImageFile::new(Cursor::new(bytes))?;
@@ -158,7 +177,15 @@ impl InferencePool {
                 };
                 let decoded = file.decode_page(page, self.max_megapixels)?;
                 let image = decoded.view().map_err(ApiError::bad_request)?;
-                recognizer.trace(&image, params.single).reading
+                match params.region {
+                    Some(Region(region)) => {
+                        recognizer
+                            .trace_region(&image, region, params.single)
+                            .map_err(ApiError::bad_request)?
+                            .reading
+                    }
+                    None => recognizer.trace(&image, params.single).reading,
+                }
             }
             Input::Drawing(json) => {
                 let drawing: Drawing = serde_json::from_slice(json).map_err(ApiError::bad_request)?;

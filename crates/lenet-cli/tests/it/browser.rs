@@ -272,6 +272,34 @@ fn recognizes_images_and_rejects_other_files() {
     browser.assert_log_is_empty();
 }
 
+#[test]
+#[ignore = "needs Chromium and the WebAssembly module"]
+fn pattern_constrains_the_reading() {
+    let server = TestServer::start(&[]);
+    let browser = Browser::open(1100, 900, false);
+    browser.open_page(&server);
+    let set_pattern = |pattern: &str| {
+        let script = "const input = document.getElementById('pattern'); input.value = args[0]; input.dispatchEvent(new Event('input'))";
+        browser.evaluate(
+            &format!("(() => {{ {} }})()", script.replace("args[0]", &format!("{pattern:?}"))),
+            json!([]),
+        );
+    };
+    browser.draw(&STROKE_OF_7, "mouse");
+    browser.wait_for_headline("7");
+    set_pattern("dd/dd");
+    browser.wait_for_headline("?");
+    set_pattern("[7-9]");
+    browser.wait_for_headline("7");
+    set_pattern("[7-");
+    browser.wait_for("document.getElementById('pattern-error').textContent", |text| {
+        text.as_str().unwrap().starts_with("pattern: expected")
+    });
+    set_pattern("");
+    browser.wait_for("document.getElementById('pattern-error').textContent", |text| text == "");
+    browser.assert_log_is_empty();
+}
+
 /// Writes screenshots of the page to the temporary folder of the tests, for people to look at.
 #[test]
 #[ignore = "needs Chromium and the WebAssembly module"]

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 mod browser;
 mod checkpoint;
 mod cli;
+mod constraints;
 mod data;
 mod download;
 mod eval;

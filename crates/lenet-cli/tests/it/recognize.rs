@@ -9,23 +9,17 @@ use snapbox::str;
 use crate::{folder_with_network, lenet};
 
 /// Draws two bars on a page of 60 x 40 pixels, the left one longer, so that a rotated page can be told from an upright one.
-fn page() -> DynamicImage {
+pub fn page() -> DynamicImage {
     let ink = |x: u32, y: u32| {
         ((20..24).contains(&x) && (8..32).contains(&y)) || ((38..42).contains(&x) && (10..32).contains(&y))
     };
     GrayImage::from_fn(60, 40, |x, y| Luma([if ink(x, y) { 20 } else { 230 }])).into()
 }
 
-/// Draws a table of two cells with the numbers 7.2 and 10: digits of MNIST's test images at twice their size, and a point.
-pub fn table() -> DynamicImage {
-    const WIDTH: u32 = 260;
+/// Draws digits of MNIST's test images at twice their size, each with its index and its left edge, 16 pixels from the top.
+pub fn draw_digits(page: &mut GrayImage, digits: &[(usize, u32)]) {
     let data = lenet_mnist::test();
-    let mut page = GrayImage::from_fn(WIDTH, 90, |x, y| {
-        let is_rule = [6, 160, 250].contains(&(x / 2 * 2)) || [6, 80].contains(&(y / 2 * 2));
-        let is_in_table = (6..252).contains(&x) && (6..82).contains(&y);
-        Luma([if is_rule && is_in_table { 90 } else { 240 }])
-    });
-    for (index, left) in [(0, 12), (1, 80), (2, 160), (3, 196)] {
+    for &(index, left) in digits {
         for (at, &ink) in data.image(index).iter().enumerate() {
             for offset in 0..4 {
                 let (x, y) =
@@ -35,13 +29,23 @@ pub fn table() -> DynamicImage {
             }
         }
     }
+}
+
+/// Draws a table of two cells with the numbers 7.2 and 10: digits of MNIST's test images at twice their size, and a point.
+pub fn table() -> DynamicImage {
+    let mut page = GrayImage::from_fn(260, 90, |x, y| {
+        let is_rule = [6, 160, 250].contains(&(x / 2 * 2)) || [6, 80].contains(&(y / 2 * 2));
+        let is_in_table = (6..252).contains(&x) && (6..82).contains(&y);
+        Luma([if is_rule && is_in_table { 90 } else { 240 }])
+    });
+    draw_digits(&mut page, &[(0, 12), (1, 80), (2, 160), (3, 196)]);
     for (x, y) in (0..5).flat_map(|x| (0..5).map(move |y| (x, y))) {
         page.put_pixel(72 + x, 60 + y, Luma([20]));
     }
     page.into()
 }
 
-fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+pub fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
@@ -56,7 +60,7 @@ fn recognize(folder: &Path, arguments: &[&str]) -> (String, String, Option<i32>)
 }
 
 /// Returns the bounding boxes in a line of JSON.
-fn boxes(line: &str) -> Vec<Value> {
+pub fn boxes(line: &str) -> Vec<Value> {
     let object: Value = serde_json::from_str(line).unwrap();
     object["digits"].as_array().unwrap().iter().map(|digit| digit["box"].clone()).collect()
 }
@@ -400,7 +404,10 @@ fn prints_text_and_csv_and_reads_stdin_and_single_digits() {
     assert_eq!(second, "blank, white.png: (blank)\n");
     let (stdout, ..) = recognize(folder.path(), &["--csv", "blank, white.png", "a.png"]);
     let lines: Vec<_> = stdout.lines().collect();
-    assert_eq!(lines[..2], ["path,text,confidence,remarks,error", "\"blank, white.png\",,,blank,"]);
+    assert_eq!(
+        lines[..2],
+        ["path,text,confidence,probability,remarks,error", "\"blank, white.png\",,,,blank,"]
+    );
     assert!(
         lines[2].starts_with("a.png,") && lines[2].contains(",multiple_digits; no_outlier_class"),
         "{stdout}"
@@ -500,7 +507,10 @@ b.png: 31|4 read as nothing, as a single digit nothing
 
     let unknown = lenet(folder.path()).args(arguments).args(["--skip-stage", "magic"]);
     let error = crate::error(unknown);
-    assert!(error.starts_with("--skip-stage: unknown stage `magic`, expected one of polarity, "), "{error}");
+    assert!(
+        error.starts_with("--skip-stage: unknown stage `magic`, expected one of paper, polarity, "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -508,11 +518,7 @@ fn cells_are_printed_as_csv() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("table.png"), encoded(&table(), ImageFormat::Png)).unwrap();
     fs::write(folder.path().join("page.png"), encoded(&page(), ImageFormat::Png)).unwrap();
-    let recognize = |arguments: &[&str]| {
-        let output = lenet(folder.path()).arg("recognize").args(arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (text(output.stdout), text(output.stderr), output.status.code())
-    };
+    let recognize = |arguments: &[&str]| recognize_by_default(folder.path(), arguments);
     assert_eq!(recognize(&["--cells", "table.png"]), ("7.2,10\n".into(), String::new(), Some(0)));
     let (stdout, stderr, code) = recognize(&["--cells", "page.png"]);
     let expected = "error: page.png: cells: expected a table with rules, found none\n";
@@ -528,4 +534,11 @@ fn cells_are_printed_as_csv() {
     assert_eq!((&reading["digits"][2]["row"], &reading["digits"][2]["column"]), (&0.into(), &1.into()));
     let (text, ..) = recognize(&["--digits-only", "table.png"]);
     assert!(text.starts_with("table.png: 7210 ("), "{text}");
+}
+
+/// Runs `lenet recognize` with the built-in network. Returns stdout, stderr and the exit status.
+pub fn recognize_by_default(folder: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
+    let output = lenet(folder).arg("recognize").args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
 }

@@ -53,13 +53,27 @@ class Recognizer:
         cls,
         weights: Network | _Path | None = None,
         *,
+        length: int | str | None = None,
+        pattern: str | None = None,
+        checksum: Literal["luhn", "mod11", "isbn", "ean"] | None = None,
+        charset: str | None = None,
+        min_confidence: float | None = None,
+        min_probability: float | None = None,
         tables: bool = False,
         max_megapixels: int = 100,
     ) -> Self: ...
     def __getnewargs_ex__(self) -> tuple[tuple[Network], dict[str, Any]]: ...
     @property
     def network(self) -> Network: ...
-    def read(self, picture: _Picture, *, single: bool = False, page: int = 0) -> Reading: ...
+    def read(
+        self,
+        picture: _Picture,
+        *,
+        single: bool = False,
+        page: int = 0,
+        region: Sequence[int] | None = None,
+    ) -> Reading: ...
+    def read_form(self, picture: _Picture, template: _Path, *, page: int = 0) -> dict[str, Reading]: ...
     @overload
     def read_many(
         self,
@@ -91,6 +105,10 @@ class Reading:
     def to_dict(self) -> dict[str, Any]: ...
     @property
     def text(self) -> str: ...
+    @property
+    def probability(self) -> float | None: ...
+    @property
+    def alternatives(self) -> list[tuple[str, float]]: ...
     @property
     def digits(self) -> list[Digit]: ...
     @property

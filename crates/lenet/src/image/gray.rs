@@ -92,7 +92,7 @@ impl GrayImage {
     }
 
     /// Returns the value at a position by bilinear interpolation. Outside the image it is that of the nearest pixel.
-    fn interpolate(&self, x: f64, y: f64) -> u8 {
+    pub(super) fn interpolate(&self, x: f64, y: f64) -> u8 {
         let [x, y] =
             [(x, self.width), (y, self.height)].map(|(at, side)| at.clamp(0.0, (side - 1) as f64) as f32);
         let (left, top) = (x as usize, y as usize);

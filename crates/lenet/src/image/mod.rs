@@ -10,6 +10,7 @@
 //! | [`components()`] | ink map | connected components |
 //! | [`find_text()`] | components | components that can be writing, text height |
 //! | [`cells()`] | rules | cells that they enclose |
+//! | [`find_frame`] | components | corners of the frame of a form |
 //! | [`slope_degrees`] | components | slope of writing and rules |
 //! | [`lines()`] | components | lines of components |
 //! | [`join_hanging_commas`] | lines | lines with the large commas that hang below them |
@@ -81,6 +82,7 @@ mod find_text;
 mod locate;
 mod slope;
 mod cells;
+mod frame;
 mod lines;
 mod marks;
 mod spaces;
@@ -95,6 +97,7 @@ pub use {
     components::{Component, ComponentParams, Run, components, total_area},
     drawing::Drawing,
     find_text::{TextComponents, TextParams, find_text},
+    frame::{FrameParams, Quad, find_frame},
     gray::GrayImage,
     left_out::{LeftOutComponent, LeftOutReason},
     lines::{Line, LineParams, Lines, lines},

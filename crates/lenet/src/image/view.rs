@@ -1,6 +1,6 @@
 //! Decoded pictures and their conversion to gray.
 
-use super::{GrayImage, resample};
+use super::{GrayImage, Rect, resample};
 use crate::Error;
 
 /// The largest number of pixels of [`ImageView::to_gray`]. Legible writing is wider than a pixel or two whatever the
@@ -57,6 +57,20 @@ impl<'a> ImageView<'a> {
     /// Returns the number of rows.
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// Returns the bytes of a part of the picture, or `None` if it doesn't lie within the picture or has no pixels. A view of them
+    /// has the width and height of `region`.
+    pub fn crop(&self, region: Rect) -> Option<Vec<u8>> {
+        let fits = |start: usize, length: usize, side: usize| {
+            length > 0 && start.checked_add(length).is_some_and(|end| end <= side)
+        };
+        if !fits(region.x, region.width, self.width) || !fits(region.y, region.height, self.height) {
+            return None;
+        }
+        let rows = self.bytes.chunks_exact(self.width * self.channels).skip(region.y).take(region.height);
+        let columns = region.x * self.channels..region.right() * self.channels;
+        Some(rows.flat_map(|row| &row[columns.clone()]).copied().collect())
     }
 
     /// Converts the picture to gray: luma by ITU-R BT.709, transparent pixels over white, or over black if all that is visible
@@ -133,6 +147,20 @@ mod tests {
             [(0, 1, 0), (1, 0, 0), (2, 1, 0), (2, 1, 5), (2, 1, 10), (usize::MAX, 2, 1)]
         {
             assert!(ImageView::new(width, height, &vec![0; bytes]).is_err(), "{width} x {height}: {bytes}");
+        }
+    }
+
+    #[test]
+    fn crop_has_all_channels_of_a_part() {
+        let bytes: Vec<u8> = (0..24).collect();
+        let picture = ImageView::new(4, 3, &bytes).unwrap();
+        let crop = |x, y, width, height| picture.crop(Rect { x, y, width, height });
+        assert_eq!(crop(1, 1, 2, 2).unwrap(), [10, 11, 12, 13, 18, 19, 20, 21]);
+        assert_eq!(crop(0, 0, 4, 3).unwrap(), bytes);
+        for [x, y, width, height] in
+            [[0, 0, 0, 1], [0, 0, 1, 0], [3, 0, 2, 1], [0, 3, 1, 1], [usize::MAX, 0, 2, 1]]
+        {
+            assert_eq!(crop(x, y, width, height), None);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Recognizer,
+    alternatives::LineTexts,
     candidate::Candidate,
     marks::MarkCandidate,
     reading::{CellReading, Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, MarkReading, Reading, ReadingRemark},
@@ -64,7 +65,7 @@ impl InkReading {
 
     /// Returns the digits of each line, where rejected ones are `None`.
     pub fn digits_of_lines(&self) -> Vec<Vec<Option<u8>>> {
-        let digit = |verdict: &Verdict| verdict.rejection.is_none().then(|| verdict.candidate.digit());
+        let digit = |verdict: &Verdict| verdict.rejection.is_none().then_some(verdict.candidate.digit);
         self.lines.iter().map(|line| line.verdicts.iter().map(digit).collect()).collect()
     }
 
@@ -88,7 +89,7 @@ impl InkReading {
 
     /// Returns the digits that were not rejected, in reading order.
     pub fn accepted_digits(&self) -> impl Iterator<Item = u8> {
-        self.accepted().map(Candidate::digit)
+        self.accepted().map(|candidate| candidate.digit)
     }
 
     /// Returns the mean confidence of the candidates, where that of rejected ones is 0; 0 if there are none.
@@ -104,6 +105,13 @@ impl InkReading {
     /// fraction of the ink that was read.
     pub fn score(&self) -> f64 {
         self.mean_confidence() * self.recognized_fraction()
+    }
+
+    /// Returns the probability that the text is right: 0 if candidates were rejected, and `None` if there are none.
+    fn probability(&self) -> Option<f32> {
+        let has_rejected = self.verdicts().any(|verdict| verdict.rejection.is_some());
+        let lines = || self.lines.iter().map(|line| line.probability);
+        (!self.lines.is_empty()).then(|| if has_rejected { 0.0 } else { lines().product() })
     }
 
     /// Converts a bounding box to pixels of the picture, whose width and height are `size`.
@@ -134,6 +142,10 @@ pub(super) struct LineReading {
     pub marks: Vec<MarkCandidate>,
     /// The text height of the line.
     pub height: usize,
+    /// The texts that the line may have.
+    pub texts: LineTexts,
+    /// The probability that the first of `texts` is right.
+    pub probability: f32,
 }
 
 /// Ink that was left out.
@@ -164,7 +176,7 @@ impl From<Candidate> for LeftOutInk {
 }
 
 impl Recognizer {
-    /// Makes the reading of a picture, whose width and height are `size`. `convert` maps bounding boxes from pixels of the picture to units of the reading.
+    /// Makes the reading of a picture of a size. `convert` maps bounding boxes from pixels of the picture to units of the reading.
     pub(super) fn assemble_reading(
         &self,
         ink_reading: &InkReading,
@@ -173,7 +185,9 @@ impl Recognizer {
     ) -> Reading {
         let InkReading { inverted, lines, cells, left_out, height, .. } = ink_reading;
         let to_picture = |bounds: Rect| ink_reading.bounds_in_picture(bounds, size);
-        let (text, cell_texts) = self.write_text(ink_reading);
+        let mut tokens: Vec<_> = lines.iter().map(|line| self.tokens(line, cells)).collect();
+        let (text, cell_texts) = self.write_text(&tokens, ink_reading);
+        let alternatives = self.alternatives(&mut tokens, ink_reading, &text);
         let place = |bounds: Rect| image::cell_of(&bounds, cells).map(|cell| &cells[cell]);
         let (mut digits, mut marks, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
         for (line, LineReading { verdicts, marks: line_marks, .. }) in lines.iter().enumerate() {
@@ -182,7 +196,7 @@ impl Recognizer {
                 let thickened = candidate.normalized.thickened.then_some(DigitRemark::Thickened);
                 boxes.push(bounds);
                 digits.push(Digit {
-                    digit: candidate.digit(),
+                    digit: candidate.digit,
                     confidence: candidate.confidence(),
                     probabilities: candidate.probabilities,
                     bounds: convert(bounds),
@@ -209,6 +223,9 @@ impl Recognizer {
         listed.sort_by_key(|ink| std::cmp::Reverse(ink.bounds.width * ink.bounds.height));
         let any_digit_sized = listed.iter().any(|ink| self.is_digit_sized(ink, *height));
         let any_doubtful_mark = marks.iter().any(|mark| mark.doubtful);
+        let probability = ink_reading.probability();
+        let is_doubtful_text = self.constraint.is_some()
+            && probability.is_some_and(|it| it > 0.0 && it < self.params.remarks.min_constrained_probability);
         let any_rejected = digits.iter().any(|digit| digit.rejected);
         let layout = match &boxes[..] {
             [] => Some(ReadingRemark::NoDigits),
@@ -221,6 +238,7 @@ impl Recognizer {
             layout,
             (any_rejected && self.rejection_threshold().is_none()).then_some(ReadingRemark::NoOutlierClass),
             any_doubtful_mark.then_some(ReadingRemark::DoubtfulMark),
+            is_doubtful_text.then_some(ReadingRemark::DoubtfulText),
             any_digit_sized.then_some(ReadingRemark::LeftOutDigitSized),
             (listed.len() > MAX_LEFT_OUT).then_some(ReadingRemark::MoreLeftOut),
         ];
@@ -236,6 +254,8 @@ impl Recognizer {
         });
         Reading {
             text,
+            probability,
+            alternatives,
             digits,
             marks,
             cells: cells.collect(),

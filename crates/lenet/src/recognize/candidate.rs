@@ -14,22 +14,31 @@ pub(super) struct Candidate {
     pub area: usize,
     /// The probability of each digit.
     pub probabilities: [f32; CLASSES],
+    /// The most probable digit, or the one that a constraint requires.
+    pub digit: u8,
 }
 
 impl Candidate {
+    /// Makes a candidate that is the most probable digit.
+    pub fn new(normalized: NormalizedDigit, area: usize, probabilities: [f32; CLASSES]) -> Self {
+        Self { normalized, area, probabilities, digit: argmax(&probabilities) }
+    }
+
     /// Returns the bounding box in the ink map.
     pub fn bounds(&self) -> Rect {
         self.normalized.bounds
     }
 
-    /// Returns the most probable digit.
-    pub fn digit(&self) -> u8 {
-        argmax(&self.probabilities)
+    /// Returns the probability of `digit`.
+    pub fn confidence(&self) -> f32 {
+        self.probabilities[usize::from(self.digit)]
     }
 
-    /// Returns the probability of the most probable digit.
-    pub fn confidence(&self) -> f32 {
-        self.probabilities[usize::from(self.digit())]
+    /// Returns the digits of at least a probability, and always the most probable one.
+    pub fn probable_digits(&self, min_probability: f32) -> impl Iterator<Item = u8> {
+        (0..).zip(&self.probabilities).filter_map(move |(digit, &probability)| {
+            (digit == self.digit || probability >= min_probability).then_some(digit)
+        })
     }
 
     /// Returns the probability of being a digit at all.
@@ -50,13 +59,13 @@ impl Candidate {
         (self.bounds().height as f64) < params.min_digit_height * text_height as f64
     }
 
-    /// Returns the log-score of the hypothesis that this is a digit: the log-probability of the most probable digit, less a cost
-    /// for each digit and for improbable shapes.
-    pub fn digit_score(&self, text_height: usize, params: &ScoreParams) -> f32 {
+    /// Returns the log-score of the hypothesis that this is `digit`: its log-probability, less a cost for each digit and for
+    /// improbable shapes.
+    pub fn digit_score(&self, digit: u8, text_height: usize, params: &ScoreParams) -> f32 {
         let relative_height = self.bounds().height as f32 / text_height as f32;
         let missing_height = (params.min_digit_height - relative_height).max(0.0);
         let excess_aspect = (self.bounds().aspect_ratio() - params.max_digit_aspect).max(0.0);
-        self.confidence().max(f32::MIN_POSITIVE).ln()
+        self.probabilities[usize::from(digit)].max(f32::MIN_POSITIVE).ln()
             - params.digit_cost
             - params.aspect_cost * excess_aspect
             - params.height_cost * missing_height

@@ -1,13 +1,14 @@
-//! The segmentation lattice of a line: which components are cut, which neighboring segments may form one digit, and the best
-//! path through the candidates.
+//! The segmentation lattice of a line: which components are cut, which neighboring segments may form one digit, and what each of
+//! them may be.
 
 use std::ops::Range;
 
 use super::{
     candidate::Candidate,
+    marks::MarkHypothesis,
     params::{LatticeParams, RecognizerParams, ScoreParams},
 };
-use crate::image::{self, Component, Stage, Stages};
+use crate::image::{self, Component, Mark, Rect, Stage, Stages};
 
 /// The segmentation lattice of a line.
 pub(super) struct Lattice {
@@ -30,7 +31,53 @@ pub(super) struct Segment {
     is_below_digit_height: bool,
 }
 
+/// What a span may be.
+pub(super) struct Hypothesis {
+    pub span: Range<usize>,
+    pub meaning: Meaning,
+    /// A logarithm of a probability, less the costs of improbable shapes.
+    pub score: f32,
+}
+
+/// What a span of segments means. `candidate` is the index of the span.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Meaning {
+    Digit {
+        digit: u8,
+        candidate: usize,
+    },
+    Mark {
+        mark: Mark,
+        confidence: f32,
+    },
+    /// A low component that is neither.
+    Fragment {
+        candidate: usize,
+    },
+}
+
 impl Lattice {
+    /// Makes the lattice of a line of which each component is one digit.
+    pub fn of_components(line: Vec<Component>) -> Self {
+        let segment = |(component_index, component)| Segment {
+            component,
+            component_index,
+            segments_of_component: 1,
+            is_certain: false,
+            is_below_digit_height: false,
+        };
+        let segments: Vec<_> = line.into_iter().enumerate().map(segment).collect();
+        let spans = (0..segments.len()).map(|index| index..index + 1).collect();
+        Self { segments, spans }
+    }
+
+    /// Makes the lattice of a line that is one digit.
+    pub fn of_one_digit(line: Vec<Component>) -> Self {
+        let lattice = Self::of_components(line);
+        let whole = Some(0..lattice.segments.len()).filter(|span| !span.is_empty());
+        Self { spans: whole.into_iter().collect(), ..lattice }
+    }
+
     /// Cuts the components of a line where they may be several digits, and lists the spans. `per_component` has each component
     /// as a candidate.
     pub fn new(
@@ -71,40 +118,76 @@ impl Lattice {
             .map(|span| self.segments[span.clone()].iter().map(|segment| &segment.component).collect())
     }
 
-    /// Returns the candidates of the path with the highest score, where a path covers each segment once. `candidates` has one
-    /// for each span. Whole components may also be outliers; candidates of other spans are penalized where `is_doubtful`.
+    /// Returns what each span may be, by the start of the span. `candidates` has one for each span. Candidates that are no whole
+    /// component are penalized where `is_doubtful`.
     ///
-    /// This is the Viterbi algorithm over the segment boundaries.
-    pub fn best_path(
+    /// Without a constraint, whole components may also be outliers. With one, there are no outliers, low components may be left
+    /// out, and groups of neighboring components may be marks: `constrained_marks` has those that may occur.
+    pub fn hypotheses(
         &self,
-        candidates: Vec<Candidate>,
+        candidates: &[Candidate],
+        constrained_marks: Option<&[MarkHypothesis]>,
         text_height: usize,
         params: &ScoreParams,
         is_doubtful: impl Fn(&Candidate) -> bool,
-    ) -> Vec<Candidate> {
-        // For each boundary the best score of the segments before it, and the index of the last span.
-        let mut best = vec![(f32::NEG_INFINITY, 0); self.segments.len() + 1];
-        best[0].0 = 0.0;
-        for (index, (span, candidate)) in self.spans.iter().zip(&candidates).enumerate() {
-            let mut score = candidate.digit_score(text_height, params);
-            if self.is_whole_component(span) {
-                score = score.max(candidate.outlier_log_prior(params));
-            } else if is_doubtful(candidate) {
-                score -= params.doubtful_segment_cost;
+    ) -> Vec<Hypothesis> {
+        let marks = constrained_marks.unwrap_or_default();
+        // For each component.
+        let mut no_mark_scores = vec![0.0; self.segments.last().map_or(0, |last| last.component_index + 1)];
+        for MarkHypothesis { components, probabilities } in marks.iter().filter(|it| it.components.len() == 1)
+        {
+            let no_mark = 1.0 - probabilities.iter().sum::<f32>();
+            no_mark_scores[components.start] = no_mark.max(params.min_probability).ln();
+        }
+        let mut hypotheses = Vec::new();
+        for (candidate_index, (span, candidate)) in self.spans.iter().zip(candidates).enumerate() {
+            let is_whole_component = self.is_whole_component(span);
+            let is_penalized = !is_whole_component && is_doubtful(candidate);
+            let (first, last) = (&self.segments[span.start], &self.segments[span.end - 1]);
+            let no_mark: f32 = no_mark_scores[first.component_index..=last.component_index].iter().sum();
+            for digit in candidate.probable_digits(params.min_probability) {
+                let mut score = candidate.digit_score(digit, text_height, params) + no_mark;
+                if is_penalized {
+                    score -= params.doubtful_segment_cost;
+                }
+                if is_whole_component && digit == candidate.digit && constrained_marks.is_none() {
+                    score = score.max(candidate.outlier_log_prior(params));
+                }
+                let meaning = Meaning::Digit { digit, candidate: candidate_index };
+                hypotheses.push(Hypothesis { span: span.clone(), meaning, score });
             }
-            let score = best[span.start].0 + score;
-            if score > best[span.end].0 {
-                best[span.end] = (score, index);
+            if is_whole_component && first.is_below_digit_height && constrained_marks.is_some() {
+                let score = no_mark + params.fragment_log_prior;
+                let meaning = Meaning::Fragment { candidate: candidate_index };
+                hypotheses.push(Hypothesis { span: span.clone(), meaning, score });
             }
         }
-        let mut is_on_path = vec![false; self.spans.len()];
-        let mut end = self.segments.len();
-        while end > 0 {
-            let (_, span) = best[end];
-            is_on_path[span] = true;
-            end = self.spans[span].start;
+        for MarkHypothesis { components, probabilities } in marks {
+            let boundary = |component: usize| {
+                self.segments.partition_point(|segment| segment.component_index < component)
+            };
+            let span = boundary(components.start)..boundary(components.end);
+            // Also improbable ones, because a pattern may require them.
+            for (mark, &confidence) in Mark::ALL.into_iter().zip(probabilities) {
+                let score = confidence.max(params.min_probability).ln() - params.digit_cost;
+                let meaning = Meaning::Mark { mark, confidence };
+                hypotheses.push(Hypothesis { span: span.clone(), meaning, score });
+            }
         }
-        candidates.into_iter().zip(is_on_path).filter(|(_, chosen)| *chosen).map(|(it, _)| it).collect()
+        hypotheses.sort_by_key(|hypothesis| hypothesis.span.start);
+        hypotheses
+    }
+
+    /// Returns the bounding box of a span in the ink map.
+    pub fn bounds(&self, span: &Range<usize>) -> Rect {
+        let bounds = self.segments[span.clone()].iter().map(|segment| segment.component.bounds());
+        // A span has at least one segment.
+        bounds.reduce(|a, b| a.union(&b)).expect("segments")
+    }
+
+    /// Returns the number of pixels of ink of a span.
+    pub fn area(&self, span: &Range<usize>) -> usize {
+        self.segments[span.clone()].iter().map(|segment| segment.component.area()).sum()
     }
 
     fn is_whole_component(&self, span: &Range<usize>) -> bool {

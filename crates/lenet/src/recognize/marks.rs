@@ -1,8 +1,12 @@
 //! Marks between digits: which components of a line are marks.
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
-use super::{Recognizer, classifier::Classifier};
+use super::{
+    Recognizer,
+    classifier::Classifier,
+    constraint::{Character, Charset, Constraint},
+};
 use crate::{
     image::{self, Component, LeftOutComponent, LeftOutReason, Line, Mark, Rect, leave_out},
     nn::argmax,
@@ -20,19 +24,42 @@ pub(super) struct MarkCandidate {
     pub area: usize,
 }
 
+/// Neighboring components of a line that may be one mark.
+pub(super) struct MarkHypothesis {
+    /// Their indices in the line.
+    pub components: Range<usize>,
+    /// The probability of each mark.
+    pub probabilities: [f32; Mark::ALL.len()],
+}
+
+/// The marks of a line.
+#[derive(Default)]
+pub(super) struct LineMarks {
+    /// The marks that were removed from the line, from left to right.
+    pub marks: Vec<MarkCandidate>,
+    /// What may be a mark, where the best path that meets a constraint decides it.
+    pub hypotheses: Vec<MarkHypothesis>,
+}
+
 impl Recognizer {
-    /// Returns whether a mark is too doubtful for the text.
+    /// Returns whether a mark is too doubtful for the text. Those that meet a constraint are not.
     pub(super) fn is_doubtful_mark(&self, mark: &MarkCandidate) -> bool {
         mark.confidence < self.params.mark_decision.min_certain_probability
+            && !self.decides_marks_by_constraint()
     }
 
-    /// Removes the marks from lines and returns those of each line, from left to right. Points are also found among the specks of
-    /// `left_out`.
+    /// Returns whether a constraint says which marks there may be.
+    pub(super) fn decides_marks_by_constraint(&self) -> bool {
+        self.constraint.as_ref().is_some_and(|constraint| constraint.characters().is_some())
+    }
+
+    /// Removes the marks from lines and returns those of each line. If a constraint says which marks there may be, what may be one is
+    /// not removed. Points are also found among the specks of `left_out`.
     pub(super) fn take_marks(
         &self,
         lines: &mut Vec<Line>,
         left_out: &mut Vec<LeftOutComponent>,
-    ) -> Vec<Vec<MarkCandidate>> {
+    ) -> Vec<LineMarks> {
         let params = &self.params.marks;
         image::join_hanging_commas(lines, params);
         left_out.extend(lines.iter_mut().flat_map(image::leave_out_zero_slashes));
@@ -46,9 +73,17 @@ impl Recognizer {
         for (line, groups) in lines.iter_mut().zip(groups) {
             let probabilities = probabilities.by_ref().take(groups.len());
             let classified: Vec<_> = groups.into_iter().zip(probabilities).collect();
-            marks.push(self.take_marks_of_line(line, classified));
+            marks.push(match self.constraint.as_deref().and_then(Constraint::characters) {
+                Some(charset) => {
+                    let hypotheses = classified.into_iter().filter_map(|it| mark_hypothesis(it, charset));
+                    LineMarks { marks: Vec::new(), hypotheses: hypotheses.collect() }
+                }
+                None => {
+                    LineMarks { marks: self.take_marks_of_line(line, classified), hypotheses: Vec::new() }
+                }
+            });
         }
-        if !specks.is_empty() {
+        if !self.decides_marks_by_constraint() && !specks.is_empty() {
             // What is no point is a speck again.
             for line in lines.iter_mut() {
                 leave_out(&mut line.components, left_out, LeftOutReason::Speck, |component| {
@@ -127,6 +162,21 @@ impl Recognizer {
         marks.sort_by_key(|mark| mark.bounds.doubled_center_x());
         marks
     }
+}
+
+/// Returns the hypothesis that components are one of the marks of a set, or `None` if they are not next to each other.
+fn mark_hypothesis(
+    (mut group, mut probabilities): (Vec<usize>, [f32; Mark::ALL.len()]),
+    charset: Charset,
+) -> Option<MarkHypothesis> {
+    for (mark, probability) in Mark::ALL.into_iter().zip(&mut probabilities) {
+        if !charset.contains(Character::Mark(mark)) {
+            *probability = 0.0;
+        }
+    }
+    group.sort_unstable();
+    let components = *group.first()?..group.last()? + 1;
+    (components.len() == group.len()).then_some(MarkHypothesis { components, probabilities })
 }
 
 /// Returns the classifier of marks, decoded for the first picture that has several components.

@@ -28,33 +28,50 @@ mod params;
 mod classifier;
 mod marks;
 mod candidate;
+mod constraint;
 mod lattice;
+mod paths;
+mod alternatives;
 mod reject;
 mod activations;
 mod trace;
+mod form;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::LazyLock};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
+use alternatives::LineTexts;
 use assemble::{InkReading, LeftOutInk};
 use candidate::Candidate;
 use classifier::Classifier;
-use lattice::Lattice;
-use marks::MarkCandidate;
+use lattice::{Hypothesis, Lattice, Meaning};
+use marks::{LineMarks, MarkCandidate};
+use paths::best_paths;
 use reject::{CandidateLine, LineContext};
 
 pub use {
     activations::{
         DigitActivations, MAX_DIGITS_WITH_ACTIVATIONS, QuantizedFeatureMaps, ReadingWithActivations,
     },
+    constraint::{
+        Charset, Checksum, Constraint, ConstraintError, Length, MAX_CONSTRAINED_DIGITS,
+        MAX_PATTERN_CHARACTERS, Pattern,
+    },
+    form::{FormArea, FormField, FormTemplate},
     ink_network::{InkNetwork, InkSegmentation},
     params::{
-        CombParams, InkSegmentationParams, LatticeParams, LeftOutListParams, MarkDecisionParams,
+        CombParams, InkSegmentationParams, LatticeParams, LeftOutListParams, MarkDecisionParams, PathParams,
         PolarityParams, RecognizerParams, RejectParams, RemarkParams, RotateParams, ScoreParams,
-        StraightenParams,
+        StraightenParams, TextProbabilityParams,
     },
-    reading::{CellReading, Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, MarkReading, Reading, ReadingRemark},
+    reading::{
+        Alternative, CellReading, Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, MarkReading, Reading,
+        ReadingRemark,
+    },
     trace::Trace,
 };
 pub(crate) use {candidate::any_digit_probability, reject::geometric_mean};
@@ -74,6 +91,8 @@ pub struct Recognizer {
     stages: Stages,
     /// `None` is [`InkNetwork::pretrained`].
     ink_network: Option<InkNetwork>,
+    /// What the caller knows of each line.
+    constraint: Option<Arc<Constraint>>,
 }
 
 impl fmt::Debug for Recognizer {
@@ -92,7 +111,8 @@ impl Recognizer {
     pub fn new(network: Network) -> Result<Self, Error> {
         Task::Digits.check(&network)?;
         let (params, stages) = (RecognizerParams::default(), Stages::ALL);
-        Ok(Self { classifier: Classifier::new(network), params, stages, ink_network: None })
+        let classifier = Classifier::new(network);
+        Ok(Self { classifier, params, stages, ink_network: None, constraint: None })
     }
 
     /// Returns the recognizer with other parameters.
@@ -114,6 +134,17 @@ impl Recognizer {
         Self { ink_network: Some(network), ..self }
     }
 
+    /// Returns the recognizer with a constraint on each line of a picture: the best path that meets it is the reading. A line of
+    /// which no path meets it is rejected, as is one whose probability is below
+    /// [`RejectParams::min_constrained_probability`].
+    ///
+    /// # Errors
+    /// [`ConstraintError::Contradiction`] if nothing can meet the constraint.
+    pub fn with_constraint(self, constraint: Constraint) -> Result<Self, ConstraintError> {
+        constraint.check()?;
+        Ok(Self { constraint: constraint.into_option(), ..self })
+    }
+
     /// Recognizes all digits of a picture.
     pub fn read(&self, picture: &ImageView) -> Reading {
         self.trace(picture, false).reading
@@ -127,24 +158,43 @@ impl Recognizer {
     /// Recognizes the digits of a drawing, or the only one if it shows a `single` digit. Bounding boxes are in units of the
     /// drawing's strokes.
     pub fn read_drawing(&self, drawing: &Drawing, single: bool) -> Reading {
-        self.run_stages(&drawing.view(), single, |bounds| drawing.to_stroke_coordinates(bounds)).reading
+        let view = drawing.view();
+        let size = [view.width(), view.height()];
+        self.run_stages(view.to_gray(), size, single, |bounds| drawing.to_stroke_coordinates(bounds)).reading
     }
 
     /// Recognizes the digits of a picture, or the only one if it shows a `single` digit, and returns the intermediate images as
     /// well.
     pub fn trace(&self, picture: &ImageView, single: bool) -> Trace {
-        self.run_stages(picture, single, |bounds| bounds)
+        self.run_stages(picture.to_gray(), [picture.width(), picture.height()], single, |bounds| bounds)
     }
 
-    /// Runs all stages. `convert` maps bounding boxes from pixels of the picture to those of the reading.
-    fn run_stages(&self, picture: &ImageView, single: bool, convert: impl Fn(Rect) -> Rect) -> Trace {
-        let gray = picture.to_gray();
+    /// Does the same as [`trace`](Self::trace) for a part of a picture. Bounding boxes are in pixels of the whole picture.
+    ///
+    /// # Errors
+    /// [`Error::Region`] if the part has no pixels, or is not within the picture.
+    pub fn trace_region(&self, picture: &ImageView, region: Rect, single: bool) -> Result<Trace, Error> {
+        let (width, height) = (picture.width(), picture.height());
+        let bytes = picture.crop(region).ok_or(Error::Region { region, width, height })?;
+        let part = ImageView::new(region.width, region.height, &bytes)?;
+        let in_picture = |bounds: Rect| Rect { x: bounds.x + region.x, y: bounds.y + region.y, ..bounds };
+        Ok(self.run_stages(part.to_gray(), [region.width, region.height], single, in_picture))
+    }
+
+    /// Runs all stages on the gray copy of a picture of a size. `convert` maps bounding boxes from pixels of the picture to those of
+    /// the reading.
+    fn run_stages(
+        &self,
+        gray: GrayImage,
+        size: [usize; 2],
+        single: bool,
+        convert: impl Fn(Rect) -> Rect,
+    ) -> Trace {
         let paper = if self.stages.contains(Stage::Paper) {
             image::find_paper(&gray, &self.params.paper)
         } else {
             None
         };
-        let size = [picture.width(), picture.height()];
         let to_picture = |bounds: Rect| bounds.to_picture_coordinates(&gray, 1, size);
         let whole = Rect { x: 0, y: 0, width: size[0], height: size[1] };
         let read_part = paper.as_ref().map_or(whole, |paper| to_picture(paper.bounds));
@@ -175,13 +225,13 @@ impl Recognizer {
             if single { Vec::new() } else { image::cells(&rules, ink.size(), height, &self.params.cells) };
         let mut low = Vec::new();
         let lines = if single {
-            vec![self.classify_as_one(&ink, &components, height)]
+            vec![self.classify_as_one(&ink, components, height)]
         } else {
             let mut lines = image::lines(components, height, &self.params.lines);
             let marks = if self.stages.contains(Stage::Marks) {
                 self.take_marks(&mut lines.lines, &mut left_out)
             } else {
-                lines.lines.iter().map(|_| Vec::new()).collect()
+                lines.lines.iter().map(|_| LineMarks::default()).collect()
             };
             left_out.extend(lines.left_out);
             self.recognize_lines(&ink, lines.lines, marks, height, &mut low)
@@ -207,28 +257,31 @@ impl Recognizer {
     }
 
     /// Classifies all components as one candidate, or none if there are no components.
-    fn classify_as_one(&self, ink: &GrayImage, components: &[Component], height: usize) -> CandidateLine {
+    fn classify_as_one(&self, ink: &GrayImage, components: Vec<Component>, height: usize) -> CandidateLine {
         let group: Vec<_> = components.iter().collect();
         let groups = if group.is_empty() { Vec::new() } else { vec![group] };
         let candidates = self.classify_groups(ink, groups);
-        CandidateLine { candidates, context: LineContext::SingleDigit, marks: Vec::new(), height }
+        let lattice = Lattice::of_one_digit(components);
+        self.choose_path(lattice, candidates, LineContext::SingleDigit, LineMarks::default(), height)
     }
 
-    /// Segments lines of components, whose marks were removed, into the candidates of the best paths. A line whose components are all certain digits needs
-    /// no lattice. Candidates lower than digits are moved to `low`, unless they are certainly digits in a line of digits.
+    /// Segments lines of components, whose marks were removed, into the candidates of the best paths. A line whose components are
+    /// all certain digits needs no other segmentation. Candidates lower than digits are moved to `low`, unless they are certainly
+    /// digits in a line of digits.
     fn recognize_lines(
         &self,
         ink: &GrayImage,
         lines: Vec<image::Line>,
-        marks: Vec<Vec<MarkCandidate>>,
+        marks: Vec<LineMarks>,
         text_height: usize,
         low: &mut Vec<LeftOutInk>,
     ) -> Vec<CandidateLine> {
         struct Line {
-            per_component: Vec<Candidate>,
-            height: usize,
+            lattice: Lattice,
+            /// The candidates of all spans; `None` if they are not classified yet.
+            candidates: Option<Vec<Candidate>>,
             context: LineContext,
-            lattice: Option<Lattice>,
+            height: usize,
         }
         let params = &self.params;
         // One batch for the components of all lines, and another for all lattices.
@@ -239,34 +292,82 @@ impl Recognizer {
             let per_component: Vec<_> = per_component.by_ref().take(components.len()).collect();
             let context = LineContext::new(&per_component, height, &params.lattice, &params.reject);
             let is_certain = |candidate: &Candidate| candidate.is_certain(height, &params.lattice);
-            let lattice = (!per_component.iter().all(is_certain))
-                .then(|| Lattice::new(components, &per_component, height, params, self.stages))
-                .filter(|lattice| lattice.spans.len() <= budget);
-            budget -= lattice.as_ref().map_or(0, |lattice| lattice.spans.len());
-            Line { per_component, height, context, lattice }
+            if !per_component.iter().all(is_certain) {
+                let lattice = Lattice::new(components.clone(), &per_component, height, params, self.stages);
+                if lattice.spans.len() <= budget {
+                    budget -= lattice.spans.len();
+                    return Line { lattice, candidates: None, context, height };
+                }
+            }
+            let lattice = Lattice::of_components(components);
+            Line { lattice, candidates: Some(per_component), context, height }
         };
         let lines: Vec<Line> = lines.into_iter().map(plan_line).collect();
-        let groups = lines.iter().filter_map(|line| line.lattice.as_ref()).flat_map(Lattice::span_components);
+        let unclassified = lines.iter().filter(|line| line.candidates.is_none());
+        let groups = unclassified.flat_map(|line| line.lattice.span_components());
         let mut per_span = self.classify_groups(ink, groups.collect()).into_iter();
-        let choose_candidates = |(line, marks): (Line, Vec<MarkCandidate>)| {
-            let Line { per_component, height, context, lattice } = line;
-            let mut candidates = match lattice {
-                Some(lattice) => {
-                    let candidates = per_span.by_ref().take(lattice.spans.len()).collect();
-                    let is_doubtful = |candidate: &Candidate| self.is_doubtful_segment(candidate, context);
-                    lattice.best_path(candidates, height, &params.score, is_doubtful)
-                }
-                None => per_component,
-            };
+        let choose_path = |(Line { lattice, candidates, context, height }, marks): (Line, LineMarks)| {
+            let spans = lattice.spans.len();
+            let candidates = candidates.unwrap_or_else(|| per_span.by_ref().take(spans).collect());
+            let mut line = self.choose_path(lattice, candidates, context, marks, height);
             let is_too_small = |candidate: &mut Candidate| {
                 candidate.is_below_digit_height(height.max(text_height), &params.lattice)
                     && (context != LineContext::MostlyDigits
                         || candidate.confidence() < params.lattice.min_low_confidence)
             };
-            low.extend(candidates.extract_if(.., is_too_small).map(LeftOutInk::from));
-            CandidateLine { candidates, context, marks, height }
+            if self.constraint.is_none() {
+                low.extend(line.candidates.extract_if(.., is_too_small).map(LeftOutInk::from));
+            }
+            low.append(&mut line.left_out);
+            line
         };
-        lines.into_iter().zip(marks).map(choose_candidates).collect()
+        lines.into_iter().zip(marks).map(choose_path).collect()
+    }
+
+    /// Chooses the best path through a line, under the constraint if there is one and a path meets it.
+    fn choose_path(
+        &self,
+        lattice: Lattice,
+        candidates: Vec<Candidate>,
+        context: LineContext,
+        LineMarks { mut marks, hypotheses: mark_hypotheses }: LineMarks,
+        height: usize,
+    ) -> CandidateLine {
+        let params = &self.params;
+        let constraint = self.constraint.as_deref();
+        let is_doubtful = |candidate: &Candidate| self.is_doubtful_segment(candidate, context);
+        let constrained_marks = constraint.map(|_| &mark_hypotheses[..]);
+        let hypotheses =
+            lattice.hypotheses(&candidates, constrained_marks, height, &params.score, is_doubtful);
+        let boundaries = lattice.segments.len() + 1;
+        let free = best_paths(&hypotheses, boundaries, None, &params.paths);
+        let constrained = constraint.map(|it| best_paths(&hypotheses, boundaries, Some(it), &params.paths));
+        let is_constraint_met = constrained.as_ref().is_none_or(|paths| !paths.is_empty());
+        let free_score = free.first().map_or(0.0, |path| path.score);
+        let paths = constrained.filter(|paths| !paths.is_empty()).unwrap_or(free);
+        let constraint_cost = free_score - paths.first().map_or(0.0, |path| path.score);
+        let bounds = |hypothesis: &Hypothesis| lattice.bounds(&hypothesis.span);
+        let texts = LineTexts::new(&paths, &hypotheses, bounds, constraint_cost, is_constraint_met);
+        let mut candidates: Vec<_> = candidates.into_iter().map(Some).collect();
+        let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
+        for &index in paths.first().iter().flat_map(|path| &path.hypotheses) {
+            let Hypothesis { span, meaning, .. } = &hypotheses[index];
+            match *meaning {
+                Meaning::Digit { digit, candidate } => {
+                    chosen.extend(candidates[candidate].take().map(|it| Candidate { digit, ..it }));
+                }
+                Meaning::Fragment { candidate } => {
+                    left_out.extend(candidates[candidate].take().map(LeftOutInk::from));
+                }
+                Meaning::Mark { mark, confidence } => marks.push(MarkCandidate {
+                    mark,
+                    confidence,
+                    bounds: lattice.bounds(span),
+                    area: lattice.area(span),
+                }),
+            }
+        }
+        CandidateLine { candidates: chosen, context, marks, height, texts, left_out }
     }
 
     /// Normalizes and classifies each group of components as one digit. Returns one candidate for each group; no group is empty.
@@ -278,7 +379,7 @@ impl Recognizer {
         let images: Vec<u8> = digits.iter().flat_map(|digit| digit.pixels).collect();
         let probabilities = self.classifier.classify(&images);
         let areas = groups.iter().map(|group| group.iter().map(|component| component.area()).sum());
-        let candidate = |((normalized, probabilities), area)| Candidate { normalized, area, probabilities };
+        let candidate = |((normalized, probabilities), area)| Candidate::new(normalized, area, probabilities);
         digits.into_iter().zip(probabilities).zip(areas).map(candidate).collect()
     }
 

@@ -4,8 +4,8 @@
 //! handwriting of other sources. `docs/experiments/recognition.md` has the trials.
 
 use crate::image::{
-    CellParams, DigitNormalizationParams, LineParams, LocateParams, MarkParams, OversegmentParams,
-    PaperParams, SlopeParams, SpaceParams,
+    CellParams, DigitNormalizationParams, FrameParams, LineParams, LocateParams, MarkParams,
+    OversegmentParams, PaperParams, SlopeParams, SpaceParams,
 };
 
 /// Parameters of all stages of a [`Recognizer`](super::Recognizer).
@@ -23,6 +23,8 @@ pub struct RecognizerParams {
     pub straighten: StraightenParams,
     /// Parameters of the search for cells.
     pub cells: CellParams,
+    /// Parameters of the search for the frame of a form.
+    pub frame: FrameParams,
     /// Parameters of the grouping into lines.
     pub lines: LineParams,
     /// Parameters of the search for marks between digits.
@@ -41,6 +43,10 @@ pub struct RecognizerParams {
     pub lattice: LatticeParams,
     /// Parameters of the scores that choose between candidates.
     pub score: ScoreParams,
+    /// Parameters of the search for the best paths through a line.
+    pub paths: PathParams,
+    /// Parameters of the probability of a text.
+    pub text_probability: TextProbabilityParams,
     /// Parameters of the rejection of candidates.
     pub reject: RejectParams,
     /// Parameters of the list of what was left out.
@@ -248,6 +254,10 @@ pub struct ScoreParams {
     pub doubtful_segment_cost: f32,
     /// Aspect ratio of a typical digit, by which the number of digits in an outlier's place is estimated.
     pub typical_digit_aspect: f32,
+    /// Probability below which a digit is not taken into consideration, and which marks have at least.
+    pub min_probability: f32,
+    /// Score of a low component that is neither a digit nor a mark, under a constraint.
+    pub fragment_log_prior: f32,
     /// Score of an outlier for each digit in its place.
     pub outlier_log_prior: f32,
     /// The same for outliers in the place of more than `max_narrow_outlier` digits.
@@ -266,9 +276,66 @@ impl Default for ScoreParams {
             height_cost: 10.0,
             doubtful_segment_cost: 3.0,
             typical_digit_aspect: 0.75,
+            min_probability: 1e-4,
+            fragment_log_prior: -0.5,
             outlier_log_prior: -1.3,
             wide_outlier_log_prior: -2.0,
             max_narrow_outlier: 2.0,
+        }
+    }
+}
+
+/// Parameters of the search for the best paths through a line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PathParams {
+    /// Number of partial paths of each pair of a boundary and a state of the constraint.
+    pub paths_per_state: usize,
+    /// Number of partial paths of each boundary, at most.
+    pub max_nodes: usize,
+    /// How much lower the score of a partial path is than that of the best one to the same boundary, at most: two digits of the
+    /// lowest probability that is taken into consideration.
+    pub max_score_gap: f32,
+    /// Number of paths of a line, at most.
+    pub max_paths: usize,
+}
+
+impl Default for PathParams {
+    fn default() -> Self {
+        Self { paths_per_state: 4, max_nodes: 256, max_score_gap: 20.0, max_paths: 32 }
+    }
+}
+
+/// Parameters of the probability that the text of a line is right: a logistic regression, fitted by the test
+/// `fit_text_probability` of `lenet-cli` on 1,400 synthetic lines and pages of MNIST's last 10,000 training images. The posterior
+/// of a text is its probability if one of the paths is right.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TextProbabilityParams {
+    /// Logit where the others add nothing.
+    pub intercept: f32,
+    /// Factor of the sum of the logarithms of the confidences of digits and marks.
+    pub per_log_confidence: f32,
+    /// Factor of the logit of the posterior.
+    pub per_posterior_logit: f32,
+    /// Factor of the difference in score between the best path without a constraint and the chosen one.
+    pub per_constraint_cost: f32,
+    /// Probabilities below it count as this one.
+    pub min_probability: f32,
+    /// Number of alternatives of a reading, at most.
+    pub max_alternatives: usize,
+    /// Probability of an alternative, at least.
+    pub min_alternative: f32,
+}
+
+impl Default for TextProbabilityParams {
+    fn default() -> Self {
+        Self {
+            intercept: 1.85,
+            per_log_confidence: 0.46,
+            per_posterior_logit: 0.21,
+            per_constraint_cost: 0.71,
+            min_probability: 1e-4,
+            max_alternatives: 5,
+            min_alternative: 0.001,
         }
     }
 }
@@ -277,8 +344,14 @@ impl Default for ScoreParams {
 /// class.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RejectParams {
-    /// Confidence below which a network without an outlier class rejects.
+    /// Confidence below which a candidate is rejected, whatever the network.
     pub min_confidence: f32,
+    /// Probability of the text of a line below which all of its digits are rejected.
+    pub min_text_probability: f32,
+    /// The same for lines under a constraint.
+    pub min_constrained_probability: f32,
+    /// Confidence below which a network without an outlier class rejects.
+    pub min_confidence_without_outlier_class: f32,
     /// P(digit) below which a candidate is rejected in a line of mostly digits, if the network's threshold is not lower still.
     pub min_digit_probability_among_digits: f32,
     /// P(digit) below which the candidate of a picture that is said to show one digit is rejected, if the network's threshold is
@@ -305,7 +378,10 @@ pub struct RejectParams {
 impl Default for RejectParams {
     fn default() -> Self {
         Self {
-            min_confidence: 0.5,
+            min_confidence: 0.0,
+            min_text_probability: 0.0,
+            min_constrained_probability: 0.1,
+            min_confidence_without_outlier_class: 0.5,
             min_digit_probability_among_digits: 0.03,
             min_single_digit_probability: 0.05,
             min_segment_probability: 0.97,
@@ -316,6 +392,14 @@ impl Default for RejectParams {
             min_picture_candidates: 4,
             min_tally_marks: 6,
         }
+    }
+}
+
+impl RejectParams {
+    /// Returns the parameters with `min_text_probability`, also under a constraint.
+    #[must_use]
+    pub fn with_min_text_probability(self, probability: f32) -> Self {
+        Self { min_text_probability: probability, min_constrained_probability: probability, ..self }
     }
 }
 
@@ -402,10 +486,13 @@ pub struct RemarkParams {
     /// Distance of the center of a picture's only digit from the picture's, as a fraction of the picture's width or height, above
     /// which the digit is off-center.
     pub max_center_offset: f64,
+    /// Probability of the text of a constrained reading below which it is doubtful: of 400 synthetic numbers of twelve digits
+    /// with a check digit, 0.5% are wrong and not doubtful.
+    pub min_constrained_probability: f32,
 }
 
 impl Default for RemarkParams {
     fn default() -> Self {
-        Self { max_center_offset: 0.125 }
+        Self { max_center_offset: 0.125, min_constrained_probability: 0.9 }
     }
 }

@@ -15,6 +15,12 @@ pub struct Reading {
     /// What is written: the digits and the certain marks, with spaces between numbers, `\n` between lines, and `?` for rejected
     /// candidates.
     pub text: String,
+    /// The probability that the text is right as a whole, with its lines and certain marks. It is 0 if candidates were rejected, and
+    /// `None` if there are no candidates.
+    pub probability: Option<f32>,
+    /// Other texts, from the most probable to the least. Each differs from `text` in one line, and has digits in place of `?`
+    /// there.
+    pub alternatives: Vec<Alternative>,
     /// The digits and rejected candidates, line by line, from left to right.
     pub digits: Vec<Digit>,
     /// The marks between digits, line by line, from left to right, doubtful ones as well.
@@ -37,6 +43,8 @@ impl Reading {
         let remarks = vec![ReadingRemark::Blank];
         Self {
             text: String::new(),
+            probability: None,
+            alternatives: Vec::new(),
             digits: Vec::new(),
             marks: Vec::new(),
             cells: Vec::new(),
@@ -87,6 +95,15 @@ impl Reading {
 /// Returns the character of a digit or a rejected candidate in the text.
 pub(super) fn digit_char(digit: u8, rejected: bool) -> char {
     if rejected { '?' } else { char::from(b'0' + digit) }
+}
+
+/// Another text of a picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// The text.
+    pub text: String,
+    /// The probability that it is right.
+    pub probability: f32,
 }
 
 /// A cell of a table, a box of a form or a comb, and what is written in it.
@@ -186,6 +203,8 @@ pub enum ReadingRemark {
     NoOutlierClass,
     /// A mark is doubtful, and not in the text.
     DoubtfulMark,
+    /// The text meets the constraint, but is right with a low probability.
+    DoubtfulText,
     /// Ink of a digit's size was left out, other than marks.
     LeftOutDigitSized,
     /// More ink was left out than is listed.
@@ -194,7 +213,7 @@ pub enum ReadingRemark {
 
 impl ReadingRemark {
     /// Every remark.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Blank,
         Self::Inverted,
         Self::Rotated,
@@ -203,6 +222,7 @@ impl ReadingRemark {
         Self::MultipleDigits,
         Self::NoOutlierClass,
         Self::DoubtfulMark,
+        Self::DoubtfulText,
         Self::LeftOutDigitSized,
         Self::MoreLeftOut,
     ];
@@ -218,6 +238,7 @@ impl ReadingRemark {
             Self::MultipleDigits => "multiple_digits",
             Self::NoOutlierClass => "no_outlier_class",
             Self::DoubtfulMark => "doubtful_mark",
+            Self::DoubtfulText => "doubtful_text",
             Self::LeftOutDigitSized => "left_out_digit_sized",
             Self::MoreLeftOut => "more_left_out",
         }
@@ -235,6 +256,7 @@ impl fmt::Display for ReadingRemark {
             Self::MultipleDigits => "multiple digits",
             Self::NoOutlierClass => "rejected by confidence alone, because the network has no outlier class",
             Self::DoubtfulMark => "a doubtful mark is not in the text",
+            Self::DoubtfulText => "the text that meets the constraint is doubtful",
             Self::LeftOutDigitSized => "something of a digit's size was left out",
             Self::MoreLeftOut => "more was left out than is listed",
         })
@@ -248,8 +270,10 @@ impl fmt::Display for ReadingRemark {
 pub enum DigitRemark {
     /// Rejected: the probability of being a digit is below the threshold of the network.
     NotADigit,
-    /// Rejected: the confidence is low, and the network has no outlier class.
+    /// Rejected: the confidence, or the probability of the line's text, is too low.
     Unsure,
+    /// Rejected, because no reading of the line meets the constraint.
+    ConstraintNotMet,
     /// Rejected, because many other candidates of the line or the picture were.
     AmongRejected,
     /// The strokes were thickened.
@@ -258,13 +282,15 @@ pub enum DigitRemark {
 
 impl DigitRemark {
     /// Every remark.
-    pub const ALL: [Self; 4] = [Self::NotADigit, Self::Unsure, Self::AmongRejected, Self::Thickened];
+    pub const ALL: [Self; 5] =
+        [Self::NotADigit, Self::Unsure, Self::ConstraintNotMet, Self::AmongRejected, Self::Thickened];
 
     /// Returns the stable code of the remark, as it is in JSON.
     pub fn code(self) -> &'static str {
         match self {
             Self::NotADigit => "not_a_digit",
             Self::Unsure => "unsure",
+            Self::ConstraintNotMet => "constraint_not_met",
             Self::AmongRejected => "among_rejected",
             Self::Thickened => "thickened",
         }
@@ -276,6 +302,7 @@ impl fmt::Display for DigitRemark {
         f.write_str(match self {
             Self::NotADigit => "not a digit",
             Self::Unsure => "unsure",
+            Self::ConstraintNotMet => "no reading of the line meets the constraint",
             Self::AmongRejected => "among rejected candidates",
             Self::Thickened => "thickened",
         })
@@ -314,6 +341,8 @@ mod tests {
         let mark = |mark| MarkReading { mark, confidence: 0.3, bounds, line: 0, doubtful: false };
         let reading = Reading {
             text: "7.".into(),
+            probability: Some(0.3),
+            alternatives: vec![Alternative { text: "1.".into(), probability: 0.1 }],
             digits: vec![digit],
             marks: Mark::ALL.map(mark).to_vec(),
             cells: vec![CellReading { row: 0, column: 1, text: "7".into(), bounds }],

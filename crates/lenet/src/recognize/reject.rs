@@ -2,7 +2,8 @@
 
 use super::{
     Recognizer,
-    assemble::LineReading,
+    alternatives::LineTexts,
+    assemble::{LeftOutInk, LineReading},
     candidate::{Candidate, any_digit_probability},
     marks::MarkCandidate,
     params::{LatticeParams, RejectParams},
@@ -44,13 +45,17 @@ impl LineContext {
     }
 }
 
-/// The candidates and the marks of a line, from left to right.
+/// The candidates and the marks of the best path through a line, from left to right.
 pub(super) struct CandidateLine {
     pub candidates: Vec<Candidate>,
     pub context: LineContext,
     pub marks: Vec<MarkCandidate>,
     /// The text height.
     pub height: usize,
+    /// The texts of all paths.
+    pub texts: LineTexts,
+    /// Low components that are no part of the text.
+    pub left_out: Vec<LeftOutInk>,
 }
 
 /// A candidate with the reason for which it was rejected, if it was.
@@ -64,16 +69,25 @@ impl Recognizer {
     /// digits of a picture of which many are.
     pub(super) fn reject(&self, lines: Vec<CandidateLine>) -> Vec<LineReading> {
         let mut rescored = self.rescore_blurred(&lines).into_iter();
-        let line_reading = |CandidateLine { candidates, context, marks, height }: CandidateLine| {
+        let line_reading = |line: CandidateLine| {
+            let CandidateLine { candidates, context, marks, height, texts, .. } = line;
             let verdict = |candidate: Candidate| {
                 let probability = rescored.next().flatten().unwrap_or(candidate.any_digit_probability());
                 let rejection = self.rejection_reason(&candidate, probability, context);
                 Verdict { candidate, rejection }
             };
             let mut verdicts: Vec<_> = candidates.into_iter().map(verdict).collect();
-            self.reject_mostly_rejected_line(&mut verdicts);
-            self.reject_tally_marks(&mut verdicts);
-            LineReading { verdicts, marks, height }
+            if self.constraint.is_none() {
+                self.reject_mostly_rejected_line(&mut verdicts);
+                self.reject_tally_marks(&mut verdicts);
+            }
+            let probability = self.text_probability(&verdicts, &marks, &texts);
+            if !texts.is_constraint_met {
+                reject_all(&mut verdicts, DigitRemark::ConstraintNotMet);
+            } else if probability < self.min_text_probability() {
+                reject_all(&mut verdicts, DigitRemark::Unsure);
+            }
+            LineReading { verdicts, marks, height, texts, probability }
         };
         let mut lines: Vec<_> = lines.into_iter().map(line_reading).collect();
         self.reject_single_among_rejected(&mut lines);
@@ -97,13 +111,22 @@ impl Recognizer {
         any_digit_probability: f32,
         context: LineContext,
     ) -> Option<DigitRemark> {
-        match self.rejection_threshold_in(context) {
-            Some(threshold) => (any_digit_probability < threshold).then_some(DigitRemark::NotADigit),
-            None => {
-                let is_unsure = candidate.confidence() < self.params.reject.min_confidence;
-                is_unsure.then_some(DigitRemark::Unsure)
-            }
+        let params = &self.params.reject;
+        let threshold = self.rejection_threshold_in(context);
+        if self.constraint.is_none() && threshold.is_some_and(|threshold| any_digit_probability < threshold) {
+            return Some(DigitRemark::NotADigit);
         }
+        let min_without_outlier_class =
+            if threshold.is_none() { params.min_confidence_without_outlier_class } else { 0.0 };
+        let min_confidence = params.min_confidence.max(min_without_outlier_class);
+        (candidate.confidence() < min_confidence).then_some(DigitRemark::Unsure)
+    }
+
+    /// Returns the probability below which all digits of a line are rejected.
+    fn min_text_probability(&self) -> f32 {
+        let RejectParams { min_text_probability, min_constrained_probability, .. } = self.params.reject;
+        let min_constrained = if self.constraint.is_some() { min_constrained_probability } else { 0.0 };
+        min_text_probability.max(min_constrained)
     }
 
     /// Classifies candidates that may fall on either side of the threshold a second time, blurred. Returns the geometric mean of
@@ -146,7 +169,7 @@ impl Recognizer {
 
     /// Rejects a line of many strokes and nothing else: they are tally marks, a scale or a bar code rather than 1s.
     fn reject_tally_marks(&self, line: &mut [Verdict]) {
-        let is_one = |verdict: &Verdict| verdict.candidate.digit() == 1;
+        let is_one = |verdict: &Verdict| verdict.candidate.digit == 1;
         if line.len() >= self.params.reject.min_tally_marks && line.iter().all(is_one) {
             reject_all(line, DigitRemark::NotADigit);
         }

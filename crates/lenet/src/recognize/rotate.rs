@@ -28,7 +28,7 @@ impl Recognizer {
             }
             let reading = self.read_ink(text, single);
             // Printed and ruled lines that are turned upright look like 1s.
-            let others = reading.verdicts().filter(|verdict| verdict.candidate.digit() != 1);
+            let others = reading.verdicts().filter(|verdict| verdict.candidate.digit != 1);
             let is_many = others.count() >= params.min_candidates;
             let min = (recognized_fraction + params.min_gain)
                 .max(params.min_turned)

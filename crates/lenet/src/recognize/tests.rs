@@ -171,8 +171,10 @@ fn rejection_depends_on_rescoring_and_line_context() {
         let bounds = Rect { x: 0, y: 0, width: 10, height: 20 };
         let normalized = NormalizedDigit { pixels, bounds, upscaled, thickened: false };
         let probabilities = std::array::from_fn(|digit| if digit == 7 { probability } else { 0.0 });
-        let candidates = vec![Candidate { normalized, area: 100, probabilities }];
-        let line = CandidateLine { candidates, context, marks: Vec::new(), height: 20 };
+        let candidates = vec![Candidate::new(normalized, 100, probabilities)];
+        let texts = LineTexts { texts: Vec::new(), constraint_cost: 0.0, is_constraint_met: true };
+        let line =
+            CandidateLine { candidates, context, marks: Vec::new(), height: 20, texts, left_out: Vec::new() };
         recognizer.reject(vec![line])[0].verdicts[0].rejection.is_some()
     };
     let probabilities = [0.02, 0.2, 0.98, 0.995];

@@ -2,13 +2,16 @@
 
 use super::{
     Recognizer,
+    alternatives::LineText,
     assemble::{InkReading, LineReading},
+    marks::MarkCandidate,
     reading::digit_char,
+    reject::Verdict,
 };
 use crate::image::{self, Cell, Rect};
 
 /// A character of the text: a digit, a rejected candidate or a certain mark.
-struct Token {
+pub(super) struct Token {
     char: char,
     /// The bounding box in the ink map.
     bounds: Rect,
@@ -16,12 +19,19 @@ struct Token {
     cell: Option<usize>,
 }
 
+impl Token {
+    fn new(char: char, bounds: Rect, cells: &[Cell]) -> Self {
+        Self { char, bounds, cell: image::cell_of(&bounds, cells) }
+    }
+}
+
 impl Recognizer {
-    /// Returns the text of a reading, and that of each of its cells.
-    pub(super) fn write_text(&self, reading: &InkReading) -> (String, Vec<String>) {
+    /// Returns the text of a reading whose lines have certain characters, and the text of each of its cells.
+    pub(super) fn write_text(&self, lines: &[Vec<Token>], reading: &InkReading) -> (String, Vec<String>) {
         let cells = &reading.cells;
-        let lines: Vec<_> = reading.lines.iter().map(|line| self.tokens(line, cells)).collect();
-        let holds_numbers = self.cells_hold_numbers(&lines, cells.len());
+        let holds_numbers = self.cells_hold_numbers(lines, cells.len());
+        // Where a pattern says all characters, gaps have no meaning.
+        let has_spaces = self.constraint.as_ref().is_none_or(|constraint| constraint.pattern.is_none());
         let mut text = String::new();
         // With the last line that is in the cell.
         let mut cell_texts = vec![(String::new(), 0); cells.len()];
@@ -33,12 +43,13 @@ impl Recognizer {
             let spaces = image::spaces(&bounds, height, &self.params.spaces);
             let mut last_cell = None;
             for (&Token { char, cell, .. }, has_gap) in tokens.iter().zip(spaces) {
-                let has_space = match (last_cell, cell) {
-                    (Some(last), Some(cell)) if last != cell => holds_numbers,
-                    // A cell of several holds one number.
-                    (Some(_), Some(_)) if cells.len() > 1 => false,
-                    _ => has_gap,
-                };
+                let has_space = has_spaces
+                    && match (last_cell, cell) {
+                        (Some(last), Some(cell)) if last != cell => holds_numbers,
+                        // A cell of several holds one number.
+                        (Some(_), Some(_)) if cells.len() > 1 => false,
+                        _ => has_gap,
+                    };
                 last_cell = cell;
                 text.extend(has_space.then_some(' ').into_iter().chain([char]));
                 if let Some(cell) = cell {
@@ -53,20 +64,30 @@ impl Recognizer {
     }
 
     /// Returns the candidates and the certain marks of a line from left to right.
-    fn tokens(&self, line: &LineReading, cells: &[Cell]) -> Vec<Token> {
-        let token = |char, bounds| Token { char, bounds, cell: image::cell_of(&bounds, cells) };
-        let mut tokens: Vec<_> = line
-            .verdicts
-            .iter()
-            .map(|verdict| {
-                let candidate = &verdict.candidate;
-                token(digit_char(candidate.digit(), verdict.rejection.is_some()), candidate.bounds())
-            })
-            .collect();
-        for mark in line.marks.iter().filter(|mark| !self.is_doubtful_mark(mark)) {
+    pub(super) fn tokens(&self, line: &LineReading, cells: &[Cell]) -> Vec<Token> {
+        let digit = |Verdict { candidate, rejection }: &Verdict| {
+            Token::new(digit_char(candidate.digit, rejection.is_some()), candidate.bounds(), cells)
+        };
+        let digits = line.verdicts.iter().map(digit).collect();
+        self.insert_marks(digits, &line.marks, cells)
+    }
+
+    /// Returns the characters of one of the texts that a line may have.
+    pub(super) fn tokens_of(&self, text: &LineText, line: &LineReading, cells: &[Cell]) -> Vec<Token> {
+        let tokens = text.characters.iter().map(|&(char, bounds)| Token::new(char, bounds, cells)).collect();
+        if self.decides_marks_by_constraint() {
+            tokens
+        } else {
+            self.insert_marks(tokens, &line.marks, cells)
+        }
+    }
+
+    /// Inserts the certain marks of a line between its digits.
+    fn insert_marks(&self, mut tokens: Vec<Token>, marks: &[MarkCandidate], cells: &[Cell]) -> Vec<Token> {
+        for mark in marks.iter().filter(|mark| !self.is_doubtful_mark(mark)) {
             let center = mark.bounds.doubled_center_x();
             let at = tokens.partition_point(|token| token.bounds.doubled_center_x() <= center);
-            tokens.insert(at, token(mark.mark.char(), mark.bounds));
+            tokens.insert(at, Token::new(mark.mark.char(), mark.bounds, cells));
         }
         tokens
     }

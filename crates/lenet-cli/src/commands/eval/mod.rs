@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::builder::ArgPredicate;
-use lenet::{data::Task, recognize::Recognizer};
+use lenet::{
+    data::Task,
+    recognize::{Recognizer, RecognizerParams},
+};
 
 use crate::{
-    args::{DataArgs, StateDictArgs},
+    args::{ConstraintArgs, DataArgs, StateDictArgs},
     catalog::DEFAULT_RECOGNIZER,
     data::Split,
 };
@@ -48,6 +51,8 @@ pub struct Args {
     /// With --pictures: skip a stage of the recognition, to measure its effect; may be repeated
     #[arg(long, alias = "without", value_name = "STAGE", requires = "pictures")]
     skip_stage: Vec<String>,
+    #[command(flatten, next_help_heading = "Constraints, with --pictures")]
+    constraint: ConstraintArgs,
     /// Split to evaluate on
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
@@ -64,6 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     match &args.pictures {
         Some(path) => {
             let recognizer = Recognizer::new(args.state_dict_args.load_network(&args.weights[0])?)?;
+            let recognizer = args.constraint.apply(recognizer, RecognizerParams::default())?;
             recognition::run(recognizer, path, &args.skip_stage, args.out.as_deref())
         }
         None => {

@@ -23,7 +23,12 @@ impl<'a> SchemaChecker<'a> {
         if let Some(reference) = schema["$ref"].as_str() {
             return self.check(reference.trim_start_matches('#'), value);
         }
-        match schema["type"].as_str().expect(pointer) {
+        // A type, or a list of it and `null`.
+        let types = &schema["type"];
+        if value.is_null() && types[1] == "null" {
+            return;
+        }
+        match types.as_str().or(types[0].as_str()).expect(pointer) {
             "object" => {
                 let object = value.as_object().expect(pointer);
                 for key in schema["required"].as_array().into_iter().flatten() {
@@ -87,6 +92,7 @@ fn all_responses() -> Vec<(&'static str, u16, Value)> {
         (recognize, "?explain=true&single=true", "image/png", &blank),
         (recognize, "", "application/json", DRAWING_OF_7.as_bytes()),
         (recognize, "", "image/png", &encode_png(crate::recognize::table())),
+        (recognize, "?length=9", "image/png", &encode_png(crate::recognize::table())),
         (recognize, "", "application/json", b"{"),
         (recognize, "", "image/png", &long_body),
         (recognize, "", "image/png", b"garbage"),

@@ -48,8 +48,7 @@ fn recognizes_images_with_any_media_type_and_in_forms() {
     assert_eq!(single["digits"].as_array().unwrap().len(), 1);
 
     let blank = encode_png(GrayImage::from_pixel(40, 40, Luma([255])));
-    let empty_reading =
-        json!({ "text": "", "digits": [], "marks": [], "cells": [], "left_out": [], "remarks": ["blank"] });
+    let empty_reading = json!({ "text": "", "probability": null, "alternatives": [], "digits": [], "marks": [], "cells": [], "left_out": [], "remarks": ["blank"] });
     assert_eq!(server.recognize(&blank), (200, empty_reading));
 }
 
@@ -88,8 +87,7 @@ fn recognizes_drawings_in_their_own_units() {
     for (found, expected) in found.iter().zip([10, 10, 30, 50]) {
         assert!(found.unwrap().abs_diff(expected) <= 10, "{reading}");
     }
-    let empty_reading =
-        json!({ "text": "", "digits": [], "marks": [], "cells": [], "left_out": [], "remarks": ["blank"] });
+    let empty_reading = json!({ "text": "", "probability": null, "alternatives": [], "digits": [], "marks": [], "cells": [], "left_out": [], "remarks": ["blank"] });
     assert_eq!(server.post("/v1/recognize", "application/json", br#"{"strokes":[]}"#), (200, empty_reading));
 }
 
@@ -134,4 +132,31 @@ fn returns_the_cells_of_a_table_as_csv() {
     assert!(response.starts_with("HTTP/1.1 400 ") && response.contains("expected a table"), "{response}");
     let (_, reading) = server.post("/v1/recognize?digits_only=true", "image/png", &table);
     assert_eq!(reading["text"], "7210");
+}
+
+#[test]
+fn constraints_and_regions_are_query_parameters() {
+    let server = TestServer::start(&[]);
+    let table = encode_png(crate::recognize::table());
+    let post = |query: &str| server.post(&format!("/v1/recognize?{query}"), "image/png", &table);
+    let text = |query: &str| post(query).1["text"].clone();
+    assert_eq!(text("region=166,12,80,66"), "10");
+    assert_eq!(text("region=166,12,80,66&pattern=1[0-3]&length=2"), "10");
+    assert_eq!(text("region=166,12,80,66&length=5"), "??");
+    assert_eq!(text("region=166,12,80,66&min_confidence=1"), "??");
+    assert_eq!(text("region=166,12,80,66&min_probability=1&charset=01"), "??");
+    for (query, message) in [
+        ("length=0", "length: expected 1 to 63 digits"),
+        ("pattern=x", "pattern: expected `d`"),
+        ("checksum=crc", "checksum: expected luhn"),
+        ("charset=x", "charset: expected digits"),
+        ("checksum=isbn&length=5", "checksum isbn: expected a constraint"),
+        ("min_confidence=7", "expected a number from 0 to 1"),
+        ("region=0,0,9999,1", "region: expected x, y, width, height within 260 x 90 pixels"),
+        ("region=1", "expected x,y,width,height"),
+    ] {
+        let (status, body) = post(query);
+        let found = body["error"]["message"].as_str().unwrap();
+        assert!(status == 400 && found.contains(message), "{query}: {status} {found}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Synthetic photos, scans and drawings of MNIST digits, and the accuracy of the recognition on them. They are reproducible: the
 //! same seed gives the same images.
 
+mod constraints;
 mod numbers;
 mod pages;
 
@@ -210,22 +211,32 @@ fn strings_with_gaps(
     let mut random = Rng::with_seed(seed);
     (0..count).map(move |_| {
         let indices: Vec<_> = (0..random.usize(2..=8)).map(|_| random.usize(..data.len())).collect();
-        let mut page = Canvas::new(8 * (SIDE + 6), SIDE + 4);
-        let mut end = 2_usize;
-        for (position, &index) in indices.iter().enumerate() {
-            let digit = Canvas::digit(data.image(index));
-            let x = if position == 0 { end } else { end.saturating_add_signed(random.isize(gaps.clone())) };
-            page.draw(&digit, x, random.usize(0..=4));
-            end = x + digit.width;
-        }
-        let mut line = Canvas::new(end + 2, SIDE + 4);
-        for (new, old) in line.values.chunks_mut(end + 2).zip(page.values.chunks(page.width)) {
-            new.copy_from_slice(&old[..end + 2]);
-        }
-        let line = line.enlarge(random.usize(1..=4)).with_margins(SIDE, &mut random);
-        let label = indices.iter().map(|&index| char::from(b'0' + data.labels()[index])).collect();
-        (line.photograph(&mut random), label)
+        photo_of_line(data, &indices, &gaps, &mut random)
     })
+}
+
+/// Returns a photo of a line of digits with random gaps, in pixels at MNIST's scale, with its label.
+fn photo_of_line(
+    data: &Dataset,
+    indices: &[usize],
+    gaps: &RangeInclusive<isize>,
+    random: &mut Rng,
+) -> (Canvas, String) {
+    let mut page = Canvas::new(indices.len() * (SIDE + 6), SIDE + 4);
+    let mut end = 2_usize;
+    for (position, &index) in indices.iter().enumerate() {
+        let digit = Canvas::digit(data.image(index));
+        let x = if position == 0 { end } else { end.saturating_add_signed(random.isize(gaps.clone())) };
+        page.draw(&digit, x, random.usize(0..=4));
+        end = x + digit.width;
+    }
+    let mut line = Canvas::new(end + 2, SIDE + 4);
+    for (new, old) in line.values.chunks_mut(end + 2).zip(page.values.chunks(page.width)) {
+        new.copy_from_slice(&old[..end + 2]);
+    }
+    let line = line.enlarge(random.usize(1..=4)).with_margins(SIDE, random);
+    let label = indices.iter().map(|&index| char::from(b'0' + data.labels()[index])).collect();
+    (line.photograph(random), label)
 }
 
 /// Returns `count` photos of a smooth random line: a chain of cubic Bezier curves. The label is empty.
@@ -324,7 +335,7 @@ fn suite(name: &str, data: &Dataset, count: usize) -> Vec<(Canvas, String)> {
         "boxed" => pages(data, PageKind::Boxed, count, 10).collect(),
         "comb" => pages(data, PageKind::Comb, count, 11).collect(),
         "table" => pages(data, PageKind::Table, count, 12).collect(),
-        "numbers" => numbers(data, count, 13).collect(),
+        "numbers" => numbers(data, &numbers::FORMS, count, 13).collect(),
         _ => unreachable!("no suite {name}"),
     }
 }

@@ -8,7 +8,7 @@ use lenet::{Dataset, SIDE};
 use super::Canvas;
 
 /// Forms of numbers, in which `d` is a digit.
-const FORMS: [&str; 12] = [
+pub const FORMS: [&str; 12] = [
     "d.dd",
     "dd.d",
     "-dd",
@@ -27,11 +27,16 @@ const FORMS: [&str; 12] = [
 const TOP: f32 = 14.0;
 const HEIGHT: f32 = 20.0;
 
-/// Returns `count` photos of a number with marks, with their labels.
-pub fn numbers(data: &Dataset, count: usize, seed: u64) -> impl Iterator<Item = (Canvas, String)> {
+/// Returns `count` photos of a number of one of `forms`, with their labels.
+pub fn numbers(
+    data: &Dataset,
+    forms: &[&str],
+    count: usize,
+    seed: u64,
+) -> impl Iterator<Item = (Canvas, String)> {
     let mut random = Rng::with_seed(seed);
     (0..count).map(move |_| {
-        let form = FORMS[random.usize(..FORMS.len())];
+        let form = forms[random.usize(..forms.len())];
         let mut page = Canvas::new(form.len() * (SIDE + 14), 48);
         let radius = 0.9 + 0.6 * random.f32();
         // The hand keeps its way of writing within a number.
