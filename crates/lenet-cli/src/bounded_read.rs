@@ -16,6 +16,16 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     read().with_context(|| path.display().to_string())
 }
 
+/// Reads a text file and parses it.
+///
+/// # Errors
+/// If the file can't be read, is longer or is no UTF-8, and the errors of `parse`; the message begins with its path.
+pub fn parse_file<T>(path: &Path, parse: impl FnOnce(&str) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let bytes = read_file(path)?;
+    let text = std::str::from_utf8(&bytes).context("content: expected UTF-8 text");
+    text.and_then(parse).with_context(|| path.display().to_string())
+}
+
 /// Reads a stream of at most a gibibyte to its end.
 ///
 /// # Errors

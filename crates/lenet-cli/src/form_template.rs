@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use lenet::recognize::FormTemplate;
 
-use crate::{bounded_read::read_file, recipe::syntax_error};
+use crate::{bounded_read::parse_file, recipe::syntax_error};
 
 /// Parses and checks a template.
 ///
@@ -19,9 +18,7 @@ pub fn parse(text: &str) -> anyhow::Result<FormTemplate> {
 
 /// Reads a template from a file.
 pub fn read(path: &Path) -> anyhow::Result<FormTemplate> {
-    let bytes = read_file(path)?;
-    let parse = || parse(std::str::from_utf8(&bytes).context("content: expected UTF-8 text")?);
-    parse().with_context(|| path.display().to_string())
+    parse_file(path, parse)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use lenet::train::Recipe;
 
-use crate::{bounded_read::read_file, catalog::ArchitectureName};
+use crate::{bounded_read::parse_file, catalog::ArchitectureName};
 
 mod parse;
 pub(crate) mod pytorch_tutorial;
@@ -86,7 +86,5 @@ fn read(path: &Path) -> anyhow::Result<Recipe> {
         "{}: expected default, fast, best, tutorial or a file, found none of them",
         path.display()
     );
-    let bytes = read_file(path)?;
-    let parse = || parse(std::str::from_utf8(&bytes).context("content: expected UTF-8 text")?);
-    parse().with_context(|| path.display().to_string())
+    parse_file(path, parse)
 }

@@ -1,6 +1,6 @@
 //! Cells of tables, boxes and combs.
 
-use super::{Component, ComponentParams, GrayImage, Rect, close, components};
+use super::{Component, ComponentParams, Rect, close, components, components::mask};
 
 /// Parameters of [`cells`]. Sizes are in text heights where nothing else is said. Empirically chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,21 +46,13 @@ pub struct Cell {
 
 /// Returns the cells that rules enclose in a picture of a size, by row and column. A cell is a connected part of the picture
 /// without rules that doesn't reach its border.
-pub fn cells(
-    rules: &[&Component],
-    [width, height]: [usize; 2],
-    text_height: usize,
-    params: &CellParams,
-) -> Vec<Cell> {
+pub fn cells(rules: &[&Component], size: [usize; 2], text_height: usize, params: &CellParams) -> Vec<Cell> {
     let min_side = params.min_side * text_height.max(1) as f64;
     let extent = rules.iter().map(|rule| rule.bounds()).reduce(|a, b| a.union(&b));
     if !extent.is_some_and(|extent| extent.width.min(extent.height) as f64 >= min_side) {
         return Vec::new();
     }
-    let mut mask = GrayImage { width, height, values: vec![0; width * height], scale: 1 };
-    for run in rules.iter().flat_map(|rule| rule.runs()) {
-        mask.values[run.y * width..][run.x..run.end].fill(u8::MAX);
-    }
+    let mask = mask(rules.iter().copied(), size, [0, u8::MAX]);
     let mut paper = close(&mask, params.closing_radius_px);
     paper.values.iter_mut().for_each(|value| *value = u8::MAX - *value);
     let is_cell = |part: &Component| {

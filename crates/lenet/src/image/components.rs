@@ -69,6 +69,19 @@ impl Component {
     }
 }
 
+/// Returns an image of a width and height that is `outside` everywhere but in components, where it is `inside`.
+pub(super) fn mask<'a>(
+    components: impl IntoIterator<Item = &'a Component>,
+    [width, height]: [usize; 2],
+    [outside, inside]: [u8; 2],
+) -> GrayImage {
+    let mut mask = GrayImage { width, height, values: vec![outside; width * height], scale: 1 };
+    for run in components.into_iter().flat_map(Component::runs) {
+        mask.values[run.y * width..][run.x..run.end].fill(inside);
+    }
+    mask
+}
+
 /// Returns the number of pixels of ink of all `components`.
 pub fn total_area(components: &[Component]) -> usize {
     components.iter().map(Component::area).sum()

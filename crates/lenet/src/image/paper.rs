@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{Component, ComponentParams, GrayImage, Rect, close, components, dilate, erode};
+use super::{
+    Component, ComponentParams, GrayImage, Rect, close, components, components::mask, dilate, erode,
+};
 
 /// Parameters of [`find_paper`]. Pixels are those of the reduced copy, brightness is relative to the mean of the paper. All
 /// values were chosen empirically, on generated pictures; `docs/experiments/recognition.md` has the trials.
@@ -82,7 +84,9 @@ pub fn find_paper(gray: &GrayImage, params: &PaperParams) -> Option<Paper> {
     if gray.width.min(gray.height) * gray.scale < params.min_side_px {
         return None;
     }
-    let coarse = gray.downscale(gray.width.max(gray.height).div_ceil(params.coarse_side_px));
+    let factor = gray.width.max(gray.height).div_ceil(params.coarse_side_px);
+    // The scale is that relative to `gray`.
+    let coarse = GrayImage { scale: factor, ..gray.downscale(factor) };
     let threshold = otsu_threshold(&coarse.values);
     let bright = GrayImage {
         values: coarse.values.iter().map(|&value| if value > threshold { 255 } else { 0 }).collect(),
@@ -92,23 +96,17 @@ pub fn find_paper(gray: &GrayImage, params: &PaperParams) -> Option<Paper> {
     let smoothed = smooth_mask(&bright, radius);
     let is_set = ComponentParams { min_ink_level: 255 };
     let largest = components(&smoothed, &is_set).into_iter().max_by_key(Component::area)?;
-    let outside = components(&mask([&largest], &coarse, [255, 0]), &is_set);
+    let outside = components(&mask([&largest], coarse.size(), [255, 0]), &is_set);
     let surroundings: Vec<&Component> =
         outside.iter().filter(|component| component.bounds().touches_border_of(&coarse)).collect();
-    let paper = mask(surroundings.iter().copied(), &coarse, [255, 0]);
+    let paper = mask(surroundings.iter().copied(), coarse.size(), [255, 0]);
     if !is_paper(&coarse, &paper, threshold, params) {
         return None;
     }
 
     let inner = erode(&paper, params.border_px);
     let light = continue_paper(&close(&coarse, radius), &inner);
-    let factor = coarse.scale / gray.scale;
-    let to_gray = |bounds: Rect| {
-        let [x, y] = [bounds.x, bounds.y].map(|start| start * factor);
-        let (right, bottom) =
-            ((bounds.right() * factor).min(gray.width), (bounds.bottom() * factor).min(gray.height));
-        Rect { x, y, width: right - x, height: bottom - y }
-    };
+    let to_gray = |bounds: Rect| bounds.to_picture_coordinates(&coarse, 1, gray.size());
     let bounds =
         to_gray(components(&inner, &is_set).iter().map(Component::bounds).reduce(|a, b| a.union(&b))?);
     let mut values = Vec::with_capacity(bounds.width * bounds.height);
@@ -224,19 +222,6 @@ fn rectangularity(mask: &GrayImage, min_contact: f64) -> f64 {
 /// Returns the number of pixels of a mask.
 fn area(mask: &GrayImage) -> usize {
     mask.values.iter().filter(|&&value| value > 0).count()
-}
-
-/// Returns an image of the size of `image` with `outside` everywhere but in components, where it has `inside`.
-fn mask<'a>(
-    components: impl IntoIterator<Item = &'a Component>,
-    image: &GrayImage,
-    [outside, inside]: [u8; 2],
-) -> GrayImage {
-    let mut mask = GrayImage { values: vec![outside; image.values.len()], ..*image };
-    for run in components.into_iter().flat_map(Component::runs) {
-        mask.values[run.y * image.width..][run.x..run.end].fill(inside);
-    }
-    mask
 }
 
 /// Continues an image from where `mask` is set to all of it: each pixel, from near to far, becomes the mean of its neighbors

@@ -55,9 +55,8 @@ impl LineTexts {
             };
             let characters: Vec<_> = path.hypotheses.iter().filter_map(character).collect();
             let has_same_text = |other: &&mut LineText| {
-                let chars =
-                    |characters: &[(char, Rect)]| characters.iter().map(|it| it.0).collect::<Vec<_>>();
-                chars(&other.characters) == chars(&characters)
+                let chars = characters.iter().map(|(char, _)| char);
+                other.characters.iter().map(|(char, _)| char).eq(chars)
             };
             match texts.iter_mut().find(has_same_text) {
                 Some(text) => text.posterior += posterior,

@@ -5,7 +5,7 @@ use super::{
     alternatives::LineTexts,
     candidate::Candidate,
     marks::MarkCandidate,
-    reading::{CellReading, Digit, DigitRemark, LeftOut, MAX_LEFT_OUT, MarkReading, Reading, ReadingRemark},
+    reading::{CellReading, Digit, DigitRemark, LeftOut, MarkReading, Reading, ReadingRemark},
     reject::Verdict,
     straighten::Straightening,
 };
@@ -176,7 +176,8 @@ impl From<Candidate> for LeftOutInk {
 }
 
 impl Recognizer {
-    /// Makes the reading of a picture of a size. `convert` maps bounding boxes from pixels of the picture to units of the reading.
+    /// Makes the reading of a picture of a size, with all that was left out but noise. `convert` maps bounding boxes from pixels of the
+    /// picture to units of the reading.
     pub(super) fn assemble_reading(
         &self,
         ink_reading: &InkReading,
@@ -217,11 +218,8 @@ impl Recognizer {
             }));
         }
         let min_side = self.params.left_out.max_noise_side * *height as f64;
-        let mut listed: Vec<_> =
-            left_out.iter().filter(|ink| ink.bounds.longer_side() as f64 > min_side).collect();
-        // Stable, so that the order is that of the picture where sizes are equal.
-        listed.sort_by_key(|ink| std::cmp::Reverse(ink.bounds.width * ink.bounds.height));
-        let any_digit_sized = listed.iter().any(|ink| self.is_digit_sized(ink, *height));
+        let listed = || left_out.iter().filter(|ink| ink.bounds.longer_side() as f64 > min_side);
+        let any_digit_sized = listed().any(|ink| self.is_digit_sized(ink, *height));
         let any_doubtful_mark = marks.iter().any(|mark| mark.doubtful);
         let probability = ink_reading.probability();
         let is_doubtful_text = self.constraint.is_some()
@@ -240,12 +238,9 @@ impl Recognizer {
             any_doubtful_mark.then_some(ReadingRemark::DoubtfulMark),
             is_doubtful_text.then_some(ReadingRemark::DoubtfulText),
             any_digit_sized.then_some(ReadingRemark::LeftOutDigitSized),
-            (listed.len() > MAX_LEFT_OUT).then_some(ReadingRemark::MoreLeftOut),
         ];
-        let left_out = listed
-            .into_iter()
-            .take(MAX_LEFT_OUT)
-            .map(|ink| LeftOut { bounds: convert(to_picture(ink.bounds)), reason: ink.reason });
+        let left_out =
+            listed().map(|ink| LeftOut { bounds: convert(to_picture(ink.bounds)), reason: ink.reason });
         let cells = cells.iter().zip(cell_texts).map(|(&Cell { bounds, row, column }, text)| CellReading {
             row,
             column,

@@ -69,11 +69,12 @@ impl Recognizer {
         let groups: Vec<_> =
             lines.iter().map(|line| self.mark_windows(line, &mut budget, &mut windows)).collect();
         let mut probabilities = mark_classifier().classify(&windows).into_iter();
+        let charset = self.constraint.as_deref().and_then(Constraint::characters);
         let mut marks = Vec::new();
         for (line, groups) in lines.iter_mut().zip(groups) {
             let probabilities = probabilities.by_ref().take(groups.len());
             let classified: Vec<_> = groups.into_iter().zip(probabilities).collect();
-            marks.push(match self.constraint.as_deref().and_then(Constraint::characters) {
+            marks.push(match charset {
                 Some(charset) => {
                     let hypotheses = classified.into_iter().filter_map(|it| mark_hypothesis(it, charset));
                     LineMarks { marks: Vec::new(), hypotheses: hypotheses.collect() }
@@ -83,7 +84,7 @@ impl Recognizer {
                 }
             });
         }
-        if !self.decides_marks_by_constraint() && !specks.is_empty() {
+        if charset.is_none() && !specks.is_empty() {
             // What is no point is a speck again.
             for line in lines.iter_mut() {
                 leave_out(&mut line.components, left_out, LeftOutReason::Speck, |component| {

@@ -205,7 +205,7 @@ impl Recognizer {
             })
         });
         let surroundings = paper.iter().flat_map(|paper| &paper.surroundings);
-        reading.leave_out_surroundings(surroundings.map(|&bounds| convert(to_picture(bounds))));
+        reading.finish_left_out(surroundings.map(|&bounds| convert(to_picture(bounds))));
         Trace {
             paper: paper.map(|paper| paper.gray),
             ink: ink_reading.map(|reading| reading.ink),

@@ -306,7 +306,7 @@ impl Default for PathParams {
 }
 
 /// Parameters of the probability that the text of a line is right: a logistic regression, fitted by the test
-/// `fit_text_probability` of `lenet-cli` on 1,400 synthetic lines and pages of MNIST's last 10,000 training images. The posterior
+/// `fit_text_probability` of `lenet-cli` on 1,440 synthetic lines and pages of MNIST's last 10,000 training images. The posterior
 /// of a text is its probability if one of the paths is right.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TextProbabilityParams {

@@ -53,12 +53,13 @@ impl Reading {
         }
     }
 
-    /// Adds the bounding boxes of the paper's surroundings to what was left out.
-    pub(super) fn leave_out_surroundings(&mut self, surroundings: impl Iterator<Item = Rect>) {
+    /// Adds the bounding boxes of the paper's surroundings to what was left out, sorts it, and bounds its number.
+    pub(super) fn finish_left_out(&mut self, surroundings: impl Iterator<Item = Rect>) {
         let left_out = |bounds| LeftOut { bounds, reason: LeftOutReason::Edge };
         self.left_out.extend(surroundings.map(left_out));
+        // Stable, so that the order is that of the picture where sizes are equal.
         self.left_out.sort_by_key(|LeftOut { bounds, .. }| Reverse(bounds.width * bounds.height));
-        if self.left_out.len() > MAX_LEFT_OUT && !self.remarks.contains(&ReadingRemark::MoreLeftOut) {
+        if self.left_out.len() > MAX_LEFT_OUT {
             self.remarks.push(ReadingRemark::MoreLeftOut);
         }
         self.left_out.truncate(MAX_LEFT_OUT);

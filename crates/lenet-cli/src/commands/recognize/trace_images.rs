@@ -7,7 +7,8 @@ use lenet::recognize::{Digit, Trace};
 use crate::figure::{self, Canvas, CaptionedImage};
 
 /// Writes `NAME.grey.png` (the gray image), `NAME.paper.png` (the paper, if it has dark surroundings), `NAME.ink.png` (the
-/// binarized image), `NAME.boxes.png` (the gray image with bounding boxes) and `NAME.tiles.png` (the normalized digits) to `folder`. The names are those of earlier versions.
+/// binarized image), `NAME.boxes.png` (the gray image with bounding boxes) and `NAME.tiles.png` (the normalized digits) to
+/// `folder`. The names are those of earlier versions.
 pub fn save(folder: &Path, name: &str, trace: &Trace) -> anyhow::Result<()> {
     let path = |stage: &str| folder.join(format!("{name}.{stage}.png"));
     let Trace { gray, paper, ink, reading } = trace;

@@ -128,7 +128,7 @@ fn accepted(probabilities: &[(f64, bool)], min_probability: f64) -> (usize, usiz
     (accepted().count() - right, right)
 }
 
-/// Probability above which the text of a constrained line is not doubtful.
+/// Probability above which the text of a constrained line counts as accepted.
 const MIN_PROBABILITY: f64 = 0.5;
 
 #[test]
