@@ -27,11 +27,13 @@ pub enum LeftOutReason {
     Mark,
     /// It is one of more components than writing has.
     Texture,
+    /// It is much shorter than the lines that meet the constraint.
+    Stray,
 }
 
 impl LeftOutReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rule,
         Self::Frame,
         Self::Edge,
@@ -40,6 +42,7 @@ impl LeftOutReason {
         Self::TooSmall,
         Self::Mark,
         Self::Texture,
+        Self::Stray,
     ];
 
     /// Returns whether it is a rule or a frame.
@@ -58,6 +61,7 @@ impl LeftOutReason {
             Self::TooSmall => "too_small",
             Self::Mark => "mark",
             Self::Texture => "texture",
+            Self::Stray => "stray",
         }
     }
 }

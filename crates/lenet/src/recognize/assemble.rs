@@ -63,6 +63,11 @@ impl InkReading {
         read / ((self.ink_area() - ruling).max(1) as f64)
     }
 
+    /// Returns whether each line meets the constraint, if there is one.
+    pub fn meets_constraint(&self) -> bool {
+        self.lines.iter().all(|line| line.texts.is_constraint_met)
+    }
+
     /// Returns the digits of each line, where rejected ones are `None`.
     pub fn digits_of_lines(&self) -> Vec<Vec<Option<u8>>> {
         let digit = |verdict: &Verdict| verdict.rejection.is_none().then_some(verdict.candidate.digit);
@@ -146,6 +151,14 @@ pub(super) struct LineReading {
     pub texts: LineTexts,
     /// The probability that the first of `texts` is right.
     pub probability: f32,
+}
+
+impl LineReading {
+    /// Returns the candidates and marks as ink that is left out.
+    pub fn into_left_out_ink(self) -> impl Iterator<Item = LeftOutInk> {
+        let candidates = self.verdicts.into_iter().map(|verdict| LeftOutInk::from(verdict.candidate));
+        candidates.chain(self.marks.into_iter().map(LeftOutInk::from))
+    }
 }
 
 /// Ink that was left out.

@@ -45,7 +45,7 @@ use std::{
 };
 
 use alternatives::LineTexts;
-use assemble::{InkReading, LeftOutInk};
+use assemble::{InkReading, LeftOutInk, LineReading};
 use candidate::Candidate;
 use classifier::Classifier;
 use lattice::{Hypothesis, Lattice, Meaning};
@@ -236,11 +236,12 @@ impl Recognizer {
             left_out.extend(lines.left_out);
             self.recognize_lines(&ink, lines.lines, marks, height, &mut low)
         };
+        let mut lines = self.reject(lines);
+        let mut left_out: Vec<_> = left_out.into_iter().map(LeftOutInk::from).chain(low).collect();
         // A line of marks alone is none.
-        let (lines, without_digits): (Vec<_>, Vec<_>) =
-            self.reject(lines).into_iter().partition(|line| !line.verdicts.is_empty());
-        let marks = without_digits.into_iter().flat_map(|line| line.marks).map(LeftOutInk::from);
-        let left_out = left_out.into_iter().map(LeftOutInk::from).chain(low).chain(marks).collect();
+        let without_digits = lines.extract_if(.., |line| line.verdicts.is_empty());
+        left_out.extend(without_digits.flat_map(LineReading::into_left_out_ink));
+        self.leave_out_stray_lines(&mut lines, &mut left_out);
         let reading = InkReading {
             lines,
             cells,
@@ -310,13 +311,15 @@ impl Recognizer {
             let spans = lattice.spans.len();
             let candidates = candidates.unwrap_or_else(|| per_span.by_ref().take(spans).collect());
             let mut line = self.choose_path(lattice, candidates, context, marks, height);
-            let is_too_small = |candidate: &mut Candidate| {
+            let is_too_small = |candidate: &Candidate| {
                 candidate.is_below_digit_height(height.max(text_height), &params.lattice)
                     && (context != LineContext::MostlyDigits
                         || candidate.confidence() < params.lattice.min_low_confidence)
             };
-            if self.constraint.is_none() {
-                low.extend(line.candidates.extract_if(.., is_too_small).map(LeftOutInk::from));
+            // Under a constraint, the best path says which low components are digits.
+            if self.constraint.is_none() || line.candidates.iter().all(is_too_small) {
+                let too_small = line.candidates.extract_if(.., |candidate| is_too_small(candidate));
+                low.extend(too_small.map(LeftOutInk::from));
             }
             low.append(&mut line.left_out);
             line

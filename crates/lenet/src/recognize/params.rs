@@ -371,6 +371,9 @@ pub struct RejectParams {
     pub max_rejected_fraction: f64,
     /// Number of candidates of a picture, at least, of which many being rejected says something about the others.
     pub min_picture_candidates: usize,
+    /// Candidates of a line that doesn't meet the constraint while another line does, up to which it is stray ink: as a fraction
+    /// of the digits that the constraint demands.
+    pub max_stray_fraction: f64,
     /// Number of 1s in a line without other digits, at least, that are taken for tally marks.
     pub min_tally_marks: usize,
 }
@@ -390,6 +393,7 @@ impl Default for RejectParams {
             min_certain_fraction: 0.5,
             max_rejected_fraction: 0.5,
             min_picture_candidates: 4,
+            max_stray_fraction: 0.5,
             min_tally_marks: 6,
         }
     }

@@ -9,7 +9,7 @@ use super::{
     params::{LatticeParams, RejectParams},
     reading::DigitRemark,
 };
-use crate::image::{Stage, blur_as_upscaled};
+use crate::image::{LeftOutReason, Stage, blur_as_upscaled};
 
 /// The context of a candidate: the other candidates of its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +157,23 @@ impl Recognizer {
             && context != LineContext::MostlyDigits
             && !candidate.normalized.upscaled
             && open.contains(&candidate.any_digit_probability())
+    }
+
+    /// Leaves out lines that don't meet the constraint and are much shorter than it demands, if another line meets it.
+    pub(super) fn leave_out_stray_lines(&self, lines: &mut Vec<LineReading>, left_out: &mut Vec<LeftOutInk>) {
+        let Some(constraint) = &self.constraint else { return };
+        if !lines.iter().any(|line| line.texts.is_constraint_met) {
+            return;
+        }
+        let max_stray = (constraint.min_digits() as f64 * self.params.reject.max_stray_fraction) as usize;
+        let is_stray =
+            |line: &mut LineReading| !line.texts.is_constraint_met && line.verdicts.len() <= max_stray;
+        left_out.extend(
+            lines
+                .extract_if(.., is_stray)
+                .flat_map(LineReading::into_left_out_ink)
+                .map(|ink| LeftOutInk { reason: LeftOutReason::Stray, ..ink }),
+        );
     }
 
     /// Rejects all candidates of a line of which many are rejected: the others are probably letters that look like digits.

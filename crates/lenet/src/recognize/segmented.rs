@@ -82,7 +82,7 @@ impl Recognizer {
         best.map(|(reading, _)| reading).or(binarized)
     }
 
-    /// Returns whether the binarized picture has few and narrow candidates, in the same place as those of the segmented copy, and
+    /// Returns whether the binarized picture meets the constraint, if there is one, and has few and narrow candidates, in the same place as those of the segmented copy, and
     /// nothing shows that a rule crosses them. Then the binarized map shows them in more detail. Rules beside digits other than 1
     /// show it, because pieces of strokes look like 1s.
     fn has_same_writing(&self, segmented: &InkReading, binarized: &InkReading) -> bool {
@@ -90,7 +90,8 @@ impl Recognizer {
         let is_same = |(a, b)| intersection_over_union(a, b) > params.min_same_overlap;
         let is_crossed = segmented.rule_fraction() >= params.min_rule_fraction
             && segmented.accepted_digits().all(|digit| digit != 1);
-        binarized.verdicts().count() <= params.max_same_candidates
+        binarized.meets_constraint()
+            && binarized.verdicts().count() <= params.max_same_candidates
             && binarized.candidate_bounds().all(|bounds| bounds.aspect_ratio() <= params.max_same_aspect)
             && segmented.writing_bounds().zip(binarized.writing_bounds()).is_some_and(is_same)
             && !is_crossed

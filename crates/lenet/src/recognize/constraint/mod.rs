@@ -59,6 +59,23 @@ impl Constraint {
     /// [`ConstraintError::Contradiction`] if no number of digits meets all parts.
     pub fn check(&self) -> Result<(), ConstraintError> {
         let mut counts = ALL_COUNTS;
+        for (part, value, allowed) in self.digit_counts() {
+            counts &= allowed;
+            if counts == 0 {
+                return Err(ConstraintError::Contradiction { part, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the smallest number of digits that meets the constraint.
+    pub(super) fn min_digits(&self) -> usize {
+        self.digit_counts().fold(ALL_COUNTS, |counts, (.., allowed)| counts & allowed).trailing_zeros()
+            as usize
+    }
+
+    /// Returns the numbers of digits that each part of the constraint allows, with its name and value.
+    fn digit_counts(&self) -> impl Iterator<Item = (&'static str, String, Counts)> {
         let parts: [Option<(&str, String, Counts)>; 3] = [
             self.pattern.as_ref().map(|pattern| {
                 ("pattern", pattern.to_string(), pattern.digit_counts(self.charset.unwrap_or(Charset::ALL)))
@@ -66,13 +83,7 @@ impl Constraint {
             self.length.map(|length| ("length", length.to_string(), length.digit_counts())),
             self.checksum.map(|checksum| ("checksum", checksum.to_string(), checksum.digit_counts())),
         ];
-        for (part, value, allowed) in parts.into_iter().flatten() {
-            counts &= allowed;
-            if counts == 0 {
-                return Err(ConstraintError::Contradiction { part, value });
-            }
-        }
-        Ok(())
+        parts.into_iter().flatten()
     }
 
     /// Returns whether a line of digits and marks meets the constraint. Spaces are ignored.
