@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use lenet::image::ImageView;
 use lenet_cli::decode::{self, ImageFile};
 use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
@@ -28,8 +28,8 @@ pub enum Picture {
 /// Which page of a picture is read, and how large it may be.
 #[derive(Clone, Copy)]
 pub struct DecodeOptions {
-    /// The page, from 0.
-    pub page: usize,
+    /// The page, from 0. `None` is the only page.
+    pub page: Option<usize>,
     /// Millions of pixels of an encoded picture, at most.
     pub max_megapixels: u32,
 }
@@ -77,5 +77,11 @@ fn decode_page<T>(
     DecodeOptions { page, max_megapixels }: DecodeOptions,
     read: impl FnOnce(&ImageView) -> T,
 ) -> anyhow::Result<T> {
-    Ok(read(&file.decode_page(page, max_megapixels)?.view()?))
+    let count = file.page_count();
+    if page.is_none() && count > 1 {
+        bail!(
+            "page: expected one page, found {count}; read each with `Recognizer.read(picture, page=0)` and so on"
+        );
+    }
+    Ok(read(&file.decode_page(page.unwrap_or(0), max_megapixels)?.view()?))
 }

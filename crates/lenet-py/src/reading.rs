@@ -157,7 +157,7 @@ json_class! {
 json_class! {
     /// Ink that was left out.
     LeftOut(recognize::LeftOut) {
-        /// Why it was left out: `rule`, `frame`, `edge`, `speck`, `shadow`, `too_small`, `mark` or `texture`.
+        /// Why it was left out: `rule`, `frame`, `edge`, `speck`, `shadow`, `too_small`, `mark`, `texture` or `stray`.
         #[getter]
         fn reason(&self) -> &'static str {
             self.0.reason.code()
@@ -414,7 +414,7 @@ impl Reading {
         picture: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let given = picture.map(Picture::extract).transpose()?;
-        let options = DecodeOptions { page: 0, max_megapixels: DEFAULT_MAX_MEGAPIXELS };
+        let options = DecodeOptions { page: None, max_megapixels: DEFAULT_MAX_MEGAPIXELS };
         let kept = self.picture.as_ref().map(|(picture, options)| (picture, *options));
         let (picture, options) =
             given.as_ref().map(|picture| (picture, options)).or(kept).ok_or_else(|| {

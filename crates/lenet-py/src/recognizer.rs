@@ -174,17 +174,17 @@ impl Recognizer {
     /// Returns the reading of a picture: the path of an image file, its content as bytes or a file object, a PIL image, or
     /// a uint8 array (height, width), (height, width, 3) or (height, width, 4) of gray, RGB or RGBA pixels.
     ///
-    /// With `single`, all ink is read as one digit. `page` is the page of a TIFF file, from 0. `region` is the part that is
+    /// With `single`, all ink is read as one digit. `page` is the page of a TIFF file of several, from 0. `region` is the part that is
     /// read, (x, y, width, height) in pixels.
     ///
-    /// Raises `OSError` if a file can't be read, `lenet.Error` if it is not an image or is too large or the region is not
-    /// within it, and `TypeError` or `ValueError` for other objects and arrays.
-    #[pyo3(signature = (picture, *, single = false, page = 0, region = None))]
+    /// Raises `OSError` if a file can't be read, `lenet.Error` if it is not an image, is too large or has several pages and
+    /// none is chosen, or the region is not within it, and `TypeError` or `ValueError` for other objects and arrays.
+    #[pyo3(signature = (picture, *, single = false, page = None, region = None))]
     fn read(
         &self,
         picture: &Bound<PyAny>,
         single: bool,
-        page: usize,
+        page: Option<usize>,
         region: Option<[usize; 4]>,
     ) -> PyResult<Reading> {
         let py = picture.py();
@@ -203,15 +203,15 @@ impl Recognizer {
     }
 
     /// Returns the readings of the fields of a form by their names. `template` is the path of a TOML file that describes
-    /// them, as `lenet recognize --template` takes; the constraint of this recognizer doesn't matter.
+    /// them, as `lenet recognize --template` takes; the constraint of this recognizer doesn't matter. `page` is as for `read`.
     ///
     /// Raises `OSError` if a file can't be read, and `lenet.Error` if the template is invalid or the picture has no frame.
-    #[pyo3(signature = (picture, template, *, page = 0))]
+    #[pyo3(signature = (picture, template, *, page = None))]
     fn read_form<'py>(
         &self,
         picture: &Bound<'py, PyAny>,
         template: PathBuf,
-        page: usize,
+        page: Option<usize>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let py = picture.py();
         let options = DecodeOptions { page, max_megapixels: self.options.max_megapixels };
@@ -261,7 +261,7 @@ impl Recognizer {
         let state = ReadingsState { pictures: Some(pictures.try_iter()?.unbind()), pending: VecDeque::new() };
         Ok(Readings {
             recognizer: Arc::clone(&self.recognizer),
-            options: DecodeOptions { page: 0, max_megapixels: self.options.max_megapixels },
+            options: DecodeOptions { page: None, max_megapixels: self.options.max_megapixels },
             single,
             raises,
             pool,

@@ -154,10 +154,14 @@ def test_pages_of_a_tiff_file(recognizer: lenet.Recognizer) -> None:
     first, second = Image.fromarray(page(1)), Image.fromarray(page(2))
     first.save(file, "TIFF", save_all=True, append_images=[second])
     content = file.getvalue()
-    assert recognizer.read(content) == recognizer.read(page(1))
+    assert recognizer.read(content, page=0) == recognizer.read(page(1))
     assert recognizer.read(content, page=1) == recognizer.read(page(2))
     with pytest.raises(lenet.Error, match="page: expected a number below 2, found 2"):
         recognizer.read(content, page=2)
+    with pytest.raises(lenet.Error, match="page: expected one page, found 2"):
+        recognizer.read(content)
+    [error] = recognizer.read_many([content], errors="return")
+    assert "page: expected one page, found 2" in str(error)
 
 
 def test_recognizers_keep_their_options() -> None:

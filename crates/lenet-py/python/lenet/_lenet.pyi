@@ -70,10 +70,10 @@ class Recognizer:
         picture: _Picture,
         *,
         single: bool = False,
-        page: int = 0,
+        page: int | None = None,
         region: Sequence[int] | None = None,
     ) -> Reading: ...
-    def read_form(self, picture: _Picture, template: _Path, *, page: int = 0) -> dict[str, Reading]: ...
+    def read_form(self, picture: _Picture, template: _Path, *, page: int | None = None) -> dict[str, Reading]: ...
     @overload
     def read_many(
         self,
