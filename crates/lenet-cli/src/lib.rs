@@ -27,7 +27,7 @@ pub use commands::{eval::metrics::to_json as evaluation_json, train::DIVERGED_ME
 
 use lenet::recognize::ConstraintError;
 
-use commands::{eval, fetch, models, predict, recognize, show, summary, train, tutorial};
+use commands::{eval, export, fetch, models, predict, recognize, show, summary, train, tutorial};
 
 /// Handwritten digits: train small networks on MNIST, evaluate them, and recognize digits in images
 #[derive(clap::Parser)]
@@ -48,6 +48,7 @@ enum Command {
     Summary(summary::Args),
     Models(models::Args),
     Tutorial(tutorial::Args),
+    Export(export::Args),
     Fetch(fetch::Args),
 }
 
@@ -88,6 +89,7 @@ impl Cli {
             Command::Summary(args) => summary::run(args)?,
             Command::Models(args) => models::run(args)?,
             Command::Tutorial(args) => tutorial::run(args)?,
+            Command::Export(args) => export::run(args)?,
             Command::Fetch(args) => fetch::run(args)?,
         }
         Ok(EXIT_SUCCESS)

@@ -11,12 +11,14 @@ use lenet::{
     data::{MNIST_NORMALIZE, Task},
     metrics::Evaluation,
     nn::{self, Normalize, argmax},
+    onnx::{self, PixelType},
     pretrained,
     weights::{self, Provenance},
 };
 use lenet_cli::{bounded_read::read_file, evaluation_json, output::write_atomically};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::{
+    exceptions::PyValueError,
     prelude::*,
     types::{PyBytes, PyDict, PyMapping, PyType},
 };
@@ -150,6 +152,25 @@ impl Network {
     /// Returns the content of the file that `save` writes.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &self.file().or_raise()?))
+    }
+
+    /// Returns an ONNX model: its input `pixels` is (batch, 28, 28), 0 to 255, and its output `probabilities` is (batch, 10).
+    ///
+    /// `input` is the type of the pixels, "uint8" or "float". `opset` is the version of ONNX's operators, 13 to 24.
+    ///
+    /// Raises `ValueError` for another type or version.
+    #[pyo3(signature = (*, input = "uint8", opset = 17))]
+    fn to_onnx<'py>(&self, py: Python<'py>, input: &str, opset: u32) -> PyResult<Bound<'py, PyBytes>> {
+        let input = match input {
+            "uint8" => PixelType::Uint8,
+            "float" => PixelType::Float,
+            _ => {
+                let message = format!("input: expected \"uint8\" or \"float\", found \"{input}\"");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        let model = onnx::to_bytes(&self.network, self.provenance.as_deref(), input, opset).or_raise()?;
+        Ok(PyBytes::new(py, &model))
     }
 
     /// Restores a network from the content of a file that `save` wrote.

@@ -82,6 +82,7 @@ pub mod models;
 mod metadata;
 mod tensor_file;
 pub mod weights;
+pub mod onnx;
 pub mod pretrained;
 pub mod train;
 pub mod metrics;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use lenet::{
     data::Task,
     nn::{Network, Normalize},
-    weights,
+    weights::{self, Provenance},
 };
 
 use crate::{
@@ -50,21 +50,29 @@ impl StateDictArgs {
         Ok(network)
     }
 
-    /// Loads a network: `source` is the name of a built-in one or the path of a .safetensors file.
+    /// Loads a network, as [`load_with_provenance`](Self::load_with_provenance).
+    pub fn load_any_network(&self, source: &Path) -> anyhow::Result<Network> {
+        Ok(self.load_with_provenance(source)?.0)
+    }
+
+    /// Loads a network: `source` is the name of a built-in one or the path of a .safetensors file. The provenance is `None` for a
+    /// file without lenet's metadata.
     ///
     /// With `--architecture` it is always a path, so that a file can have the name of a built-in network.
-    pub fn load_any_network(&self, source: &Path) -> anyhow::Result<Network> {
+    pub fn load_with_provenance(&self, source: &Path) -> anyhow::Result<(Network, Option<Provenance>)> {
         let built_in = source.to_str().and_then(PretrainedName::from_name);
         if let (None, Some(name)) = (self.architecture, built_in) {
-            return Ok(name.load().0);
+            let (network, provenance) = name.load();
+            return Ok((network, Some(provenance)));
         }
         let bytes = read_file(source)?;
         let network = match self.architecture {
             Some(name) => {
                 let normalize = self.normalize.unwrap_or(lenet::data::MNIST_NORMALIZE);
                 weights::from_state_dict(&bytes, name.architecture(), normalize)
+                    .map(|network| (network, None))
             }
-            None => weights::from_bytes(&bytes).map(|(network, _)| network),
+            None => weights::from_bytes(&bytes).map(|(network, provenance)| (network, Some(provenance))),
         };
         network.with_context(|| source.display().to_string())
     }

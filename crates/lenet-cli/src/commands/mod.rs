@@ -1,6 +1,7 @@
 //! One module for each command, `lenet serve` excepted.
 
 pub mod eval;
+pub mod export;
 pub mod fetch;
 pub mod models;
 pub mod predict;

@@ -13,6 +13,7 @@ mod constraints;
 mod data;
 mod download;
 mod eval;
+mod export;
 mod fetch;
 mod image_folder;
 #[cfg(unix)]
