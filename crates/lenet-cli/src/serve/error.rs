@@ -8,6 +8,7 @@ use axum::{
 use image::ImageError;
 use serde_json::json;
 
+use super::data_url;
 use crate::decode;
 
 /// A failed request. The message names the wrong part of the request, the expected value and the actual one.
@@ -54,6 +55,12 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_an_image", message)
     }
 
+    /// The body has another `Content-Encoding` than [`SUPPORTED_ENCODINGS`], which the header `Accept-Encoding` of the response
+    /// names.
+    pub fn unsupported_encoding(message: impl ToString) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, message)
+    }
+
     /// The server failed.
     pub fn internal_server_error(message: impl ToString) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
@@ -72,6 +79,10 @@ impl ApiError {
 
 /// Value of the header `Retry-After`, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
+/// Code of a request whose body has an unsupported encoding.
+const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
+/// Value of the header `Accept-Encoding` of the response to such a request.
+const SUPPORTED_ENCODINGS: &str = "gzip";
 
 impl From<decode::Error> for ApiError {
     fn from(error: decode::Error) -> Self {
@@ -88,12 +99,22 @@ impl From<decode::Error> for ApiError {
     }
 }
 
+impl From<data_url::Error> for ApiError {
+    fn from(error: data_url::Error) -> Self {
+        Self::bad_request(format!("{:#}", anyhow::Error::from(error)))
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(json!({ "error": self.to_json() }))).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             let retry_after = HeaderValue::from_static(RETRY_AFTER_SECONDS);
             response.headers_mut().insert(header::RETRY_AFTER, retry_after);
+        }
+        if self.code == UNSUPPORTED_ENCODING {
+            let supported = HeaderValue::from_static(SUPPORTED_ENCODINGS);
+            response.headers_mut().insert(header::ACCEPT_ENCODING, supported);
         }
         response
     }

@@ -64,11 +64,11 @@ async fn recognize_request(
                 files.len()
             )));
         }
-        Input::Image(files.remove(0).1)
+        Input::Image(request_body::image_bytes(files.remove(0).1).await?)
     } else if request_body::has_media_type(&request, "application/json") {
-        Input::from_drawing_json(request.into_body())?
+        request_body::json_input(request.into_body()).await?
     } else {
-        Input::Image(request.into_body())
+        Input::Image(request_body::image_bytes(request.into_body()).await?)
     };
     state.inference.recognize(input, params, format).await
 }
@@ -101,10 +101,17 @@ pub async fn recognize_batch(
     let files = request_body::multipart_files(request, MAX_BATCH_FILES).await?;
     let mut inputs = Vec::new();
     for (name, bytes) in files {
+        let bytes = match request_body::image_bytes(bytes).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                inputs.push((name, None, Err(error)));
+                continue;
+            }
+        };
         match state.inference.page_count(bytes.clone()).await {
-            1 => inputs.push((name, None, Input::Image(bytes))),
+            1 => inputs.push((name, None, Ok(Input::Image(bytes)))),
             pages => inputs.extend(
-                (0..pages).map(|page| (name.clone(), Some(page + 1), Input::Page(bytes.clone(), page))),
+                (0..pages).map(|page| (name.clone(), Some(page + 1), Ok(Input::Page(bytes.clone(), page)))),
             ),
         }
     }
@@ -115,9 +122,13 @@ pub async fn recognize_batch(
     }
     let inference = &state.inference;
     let items = stream::iter(inputs).map(|(name, page, input)| {
-        let reading = inference.recognize(input, params.clone(), OutputFormat::Json);
+        let params = params.clone();
         async move {
-            match reading.await.and_then(raw_json) {
+            let reading = match input {
+                Ok(input) => inference.recognize(input, params, OutputFormat::Json).await,
+                Err(error) => Err(error),
+            };
+            match reading.and_then(raw_json) {
                 Ok(reading) => BatchItem { name, page, reading: Some(reading), error: None },
                 Err(error) => BatchItem { name, page, reading: None, error: Some(error.to_json()) },
             }

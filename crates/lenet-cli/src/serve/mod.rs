@@ -1,8 +1,9 @@
 //! `lenet serve`: a page to draw digits on, and an HTTP API that recognizes digits in images.
 //!
 //! A request passes through these modules in order: `connections` accepts the connection, `middleware` wraps the response,
-//! `router` selects a function of `handlers`, `request_body` buffers the request, `inference` runs the recognizer on a
-//! thread of its own. `error` turns failures into responses, `metrics` counts, and `state` holds what all requests share.
+//! `router` selects a function of `handlers`, `request_body` buffers the request and finds its image, also in a `data_url`,
+//! `inference` runs the recognizer on a thread of its own. `error` turns failures into responses, `metrics` counts, and `state`
+//! holds what all requests share.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -28,6 +29,7 @@ mod middleware;
 mod router;
 mod handlers;
 mod request_body;
+mod data_url;
 mod inference;
 mod error;
 mod metrics;

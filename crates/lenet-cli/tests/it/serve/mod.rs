@@ -73,6 +73,16 @@ impl TestServer {
         (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
     }
 
+    /// Sends a POST request with lines of header, and returns the status and the whole response.
+    fn post_with_header(&self, path: &str, header: &str, body: &[u8]) -> (u16, String) {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{header}\r\n\r\n"
+        );
+        let response = self.send_raw(&[head.as_bytes(), body].concat());
+        (response[9..12].parse().unwrap(), response)
+    }
+
     fn recognize(&self, image: &[u8]) -> (u16, Value) {
         self.post("/v1/recognize", "image/png", image)
     }
@@ -171,9 +181,15 @@ pub const DRAWING_OF_7: &str = r#"{"strokes": [[[10, 10], [40, 10], [22, 60]]]}"
 
 /// Returns a multipart form with files of these names and contents.
 fn form(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let names: Vec<_> = files.iter().map(|(name, _)| format!("name=\"f\"; filename=\"{name}\"")).collect();
+    form_of(names.iter().map(String::as_str).zip(files.iter().map(|(_, content)| *content)))
+}
+
+/// Returns a multipart form with fields of these parameters, such as `name="f"`, and contents.
+fn form_of<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
     let mut body = Vec::new();
-    for (name, content) in files {
-        let head = format!("--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n");
+    for (parameters, content) in fields {
+        let head = format!("--B\r\nContent-Disposition: form-data; {parameters}\r\n\r\n");
         body.extend([head.as_bytes(), content, b"\r\n"].concat());
     }
     body.extend(b"--B--\r\n");

@@ -115,6 +115,10 @@ fn all_responses() -> Vec<(&'static str, u16, Value)> {
         let request = format!("{}Content-Length: 9\r\n\r\n", head(path));
         responses.push(parse(path, impatient_server.send_raw(request.as_bytes())));
     }
+    for path in [recognize, batch] {
+        let request = format!("{}Content-Encoding: br\r\nContent-Length: 1\r\n\r\nx", head(path));
+        responses.push(parse(path, server.send_raw(request.as_bytes())));
+    }
     let _streams = server.use_up_body_memory();
     for path in [recognize, batch] {
         let request = format!("{}Content-Length: 100\r\n\r\n{}", head(path), "x".repeat(100));
@@ -140,7 +144,7 @@ fn openapi_describes_all_methods() {
 }
 
 #[test]
-fn openapi_describes_all_parameters_and_drawings() {
+fn openapi_describes_all_parameters_and_json_bodies() {
     let server = TestServer::start(&[]);
     let openapi: Value = serde_json::from_slice(&server.get("/openapi.json")).unwrap();
     let (_, response) = server.post("/v1/recognize?unknown=1", "image/png", b"");
@@ -153,8 +157,12 @@ fn openapi_describes_all_parameters_and_drawings() {
         assert!(listed.iter().any(|parameter| parameter["$ref"] == reference[..]), "{key}");
     }
     let (_, response) = server.post("/v1/recognize", "application/json", br#"{"unknown": 1}"#);
-    let properties = openapi["components"]["schemas"]["Drawing"]["properties"].as_object().unwrap();
-    assert_eq!(expected_names(&response), properties.keys().cloned().collect());
+    let properties = |schema: &str| {
+        let properties = openapi["components"]["schemas"][schema]["properties"].as_object().unwrap();
+        properties.keys().cloned().collect::<Vec<_>>()
+    };
+    let described = ["Drawing", "DataUrl"].into_iter().flat_map(properties);
+    assert_eq!(expected_names(&response), described.collect());
 }
 
 #[test]
@@ -181,7 +189,7 @@ fn openapi_describes_all_responses() {
         assert_eq!(described.keys().cloned().collect::<BTreeSet<_>>(), seen, "{path}");
     }
     for (name, schema) in openapi["components"]["schemas"].as_object().unwrap() {
-        let is_request = ["Drawing", "ImageForm"].contains(&name.as_str());
+        let is_request = ["DataUrl", "Drawing", "ImageForm"].contains(&name.as_str());
         for key in schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
             let pointer = format!("/components/schemas/{name}/properties/{key}");
             assert!(is_request || checker.seen.contains(&pointer), "{pointer} was in no response");

@@ -1,12 +1,14 @@
 //! `POST /v1/recognize` and `/v1/recognize/batch`
 
-use std::fs;
+use std::{fs, io::Write};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+use flate2::{Compression, write::GzEncoder};
 use image::{GrayImage, Luma};
 use lenet::image::{Drawing, ImageView};
 use serde_json::{Value, json};
 
-use super::{DRAWING_OF_7, FORM, TestServer, encode_png, form, sample_images};
+use super::{DRAWING_OF_7, FORM, TestServer, encode_png, form, form_of, sample_images};
 use crate::lenet;
 
 #[test]
@@ -158,5 +160,94 @@ fn constraints_and_regions_are_query_parameters() {
         let (status, body) = post(query);
         let found = body["error"]["message"].as_str().unwrap();
         assert!(status == 400 && found.contains(message), "{query}: {status} {found}");
+    }
+}
+
+/// Returns what `toDataURL()` of a canvas returns.
+fn data_url(image: &[u8]) -> String {
+    format!("data:image/png;base64,{}", BASE64_STANDARD.encode(image))
+}
+
+#[test]
+fn recognizes_data_urls_as_text_in_json_and_in_forms() {
+    let server = TestServer::start(&[]);
+    let image = encode_png(sample_images().swap_remove(15));
+    let expected = (200, server.recognize(&image).1);
+    let url = data_url(&image);
+    let json = json!({ "image": url }).to_string();
+    let escaped = json.replace('/', "\\/");
+    let file = form(&[("canvas.txt", url.as_bytes())]);
+    for (case, media_type, body) in [
+        ("text", "text/plain", url.as_bytes()),
+        ("text with an end of line", "text/plain;charset=UTF-8", format!("{url}\r\n").as_bytes()),
+        ("no media type", "", url.as_bytes()),
+        ("curl --data", "application/x-www-form-urlencoded", url.as_bytes()),
+        ("JSON", "application/json", json.as_bytes()),
+        ("JSON with escapes", "application/json; charset=utf-8", escaped.as_bytes()),
+        ("a file in a form", FORM, &file),
+    ] {
+        assert_eq!(server.post("/v1/recognize", media_type, body), expected, "{case}");
+    }
+}
+
+#[test]
+fn reads_the_field_image_of_a_form_without_a_file_name() {
+    let server = TestServer::start(&[]);
+    let image = encode_png(sample_images().swap_remove(15));
+    let reading = server.recognize(&image).1;
+    let url = data_url(&image);
+    for content in [&image[..], url.as_bytes()] {
+        let fields: [(&str, &[u8]); 2] = [("name=\"comment\"", b"mine"), ("name=\"image\"", content)];
+        let form = form_of(fields);
+        assert_eq!(server.post("/v1/recognize", FORM, &form), (200, reading.clone()));
+        let items = json!([{ "name": "image", "reading": reading }]);
+        assert_eq!(server.post("/v1/recognize/batch", FORM, &form), (200, items));
+    }
+    let malformed =
+        form_of([("name=\"image\"", &b"data:image/png;base64,!"[..]), ("name=\"image\"", &image)]);
+    let (_, items) = server.post("/v1/recognize/batch", FORM, &malformed);
+    assert_eq!((&items[0]["error"]["code"], &items[1]["reading"]), (&json!("malformed"), &reading));
+}
+
+#[test]
+fn decompresses_gzip_bodies_up_to_the_limit_of_bodies() {
+    let server = TestServer::start(&["--max-body-mb", "1"]);
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let image = encode_png(sample_images().swap_remove(15));
+    let text = server.recognize(&image).1["text"].to_string();
+    let compressed = gzip(&image);
+    for (encoding, body) in [("gzip", &compressed), ("X-GZIP", &compressed), ("identity", &image)] {
+        let header = format!("Content-Encoding: {encoding}");
+        let (status, response) = server.post_with_header("/v1/recognize", &header, body);
+        assert!(status == 200 && response.contains(&format!("\"text\":{text}")), "{encoding}: {response}");
+    }
+    let json = gzip(json!({ "image": data_url(&image) }).to_string().as_bytes());
+    let header = "Content-Encoding: gzip\r\nContent-Type: application/json";
+    assert_eq!(server.post_with_header("/v1/recognize", header, &json).0, 200);
+
+    let (longest, too_long) = (gzip(&[0; 1_000_000]), gzip(&[0; 1_000_001]));
+    for (encoding, body, status, message) in [
+        ("gzip", &longest[..], 415, "format: expected PNG"),
+        ("gzip", &too_long, 413, "body: expected at most 1000000 bytes, found more"),
+        ("gzip", &image, 400, "body: expected gzip, as its Content-Encoding says"),
+        ("gzip", &compressed[..compressed.len() / 2], 400, "body: expected gzip"),
+        ("br", &image, 415, "Content-Encoding: expected gzip, found"),
+        ("gzip, gzip", &compressed, 415, "Content-Encoding: expected gzip, found"),
+    ] {
+        let header = format!("Content-Encoding: {encoding}");
+        let (found, response) = server.post_with_header("/v1/recognize", &header, body);
+        assert!(found == status && response.contains(message), "{encoding}: {response}");
+        assert_eq!(
+            response.contains("\r\naccept-encoding: gzip\r\n"),
+            response.contains("unsupported_encoding")
+        );
+    }
+    // All permits are returned, or the last of these requests would get status 503.
+    for _ in 0..40 {
+        assert_eq!(server.post_with_header("/v1/recognize", "Content-Encoding: gzip", &longest).0, 415);
     }
 }
