@@ -18,6 +18,7 @@ use lenet::{
 };
 use tokio::{runtime, signal};
 
+use cors::AllowedOrigin;
 use limits::Limits;
 use state::AppState;
 
@@ -25,6 +26,7 @@ use crate::{args::StateDictArgs, catalog::DEFAULT_RECOGNIZER, output::print};
 
 mod limits;
 mod connections;
+mod cors;
 mod middleware;
 mod router;
 mod handlers;
@@ -49,6 +51,9 @@ pub struct Args {
     weights: PathBuf,
     #[command(flatten)]
     state_dict_args: StateDictArgs,
+    /// Let pages of an origin, `scheme://host:port`, use the API; * allows all, and the option can be repeated
+    #[arg(long, value_name = "URL|*")]
+    allow_origin: Vec<AllowedOrigin>,
     #[command(flatten)]
     limits: Limits,
     /// Do not log requests to stderr
@@ -71,7 +76,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let shutdown_signal = shutdown_signal()?;
         print(format_args!("http://{}\n", listener.local_addr()?))?;
         let state = AppState::new(Recognizer::new(network)?, weights, args.limits.clone());
-        connections::serve(listener, router::router(Arc::new(state)), &args.limits, shutdown_signal).await;
+        let router = router::router(Arc::new(state), cors::cors_layer(&args.allow_origin));
+        connections::serve(listener, router, &args.limits, shutdown_signal).await;
         Ok(())
     })
 }

@@ -9,6 +9,8 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
+use tower_http::cors::CorsLayer;
+
 use super::{error::ApiError, handlers, middleware, state::AppState};
 
 /// Returns the routes of the API: each path with its methods. `openapi.json` describes exactly these.
@@ -26,8 +28,8 @@ fn api_routes() -> [(&'static str, MethodRouter<Arc<AppState>>); 8] {
     ]
 }
 
-/// Builds the service: the API, the files of the page, and the middleware.
-pub fn router(state: Arc<AppState>) -> Router {
+/// Builds the service: the API, the files of the page, and the middleware, of which `cors` is optional.
+pub fn router(state: Arc<AppState>, cors: Option<CorsLayer>) -> Router {
     let mut router = Router::new();
     for (path, methods) in api_routes() {
         router = router.route(path, methods);
@@ -36,7 +38,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         router =
             router.route(file.path, get(async move || handlers::file_response(file.media_type, file.bytes)));
     }
-    router
+    let mut router = router
         .fallback(async || ApiError::not_found("path: expected one of those in /openapi.json"))
         .method_not_allowed_fallback(async || {
             ApiError::method_not_allowed("method: expected one of those in the header Allow")
@@ -44,7 +46,11 @@ pub fn router(state: Arc<AppState>) -> Router {
         // `request_body::buffer` limits the size instead, because it also limits the sum over all requests.
         .layer(DefaultBodyLimit::disable())
         // From the innermost to the outermost.
-        .layer(from_fn_with_state(state.clone(), middleware::request_timeout))
+        .layer(from_fn_with_state(state.clone(), middleware::request_timeout));
+    if let Some(cors) = cors {
+        router = router.layer(cors);
+    }
+    router
         .layer(from_fn(middleware::security_headers))
         .layer(from_fn(middleware::update_connection_state))
         .layer(from_fn_with_state(state.clone(), middleware::record_request))

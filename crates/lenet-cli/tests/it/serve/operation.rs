@@ -111,3 +111,50 @@ fn accepts_old_option_names() {
         assert!(help.contains(&name(new)) && !help.contains(&name(old)), "{old} {new} {help}");
     }
 }
+
+#[test]
+fn lets_pages_of_allowed_origins_use_the_api() {
+    let preflight = |server: &TestServer, origin: &str| {
+        server.send_raw(
+            format!(
+                "OPTIONS /v1/recognize HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: {origin}\r\n\
+                 Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+    };
+    let post = |server: &TestServer, origin: &str| {
+        server.post_with_header("/v1/recognize", &format!("Origin: {origin}"), b"garbage").1
+    };
+    let allows = |response: &str, origin: &str| {
+        response.contains(&format!("\r\naccess-control-allow-origin: {origin}\r\n"))
+    };
+    let server = TestServer::start(&[
+        "--allow-origin",
+        "https://a.example",
+        "--allow-origin",
+        "http://b.example:3000/",
+    ]);
+    for origin in ["https://a.example", "http://b.example:3000"] {
+        let response = preflight(&server, origin);
+        assert!(response.starts_with("HTTP/1.1 200 ") && allows(&response, origin), "{response}");
+        assert!(response.contains("access-control-allow-methods: GET,POST\r\n"), "{response}");
+        assert!(
+            response.contains("access-control-allow-headers: content-type,content-encoding\r\n"),
+            "{response}"
+        );
+        let response = post(&server, origin);
+        assert!(response.starts_with("HTTP/1.1 415 ") && allows(&response, origin), "{response}");
+    }
+    for response in [preflight(&server, "https://c.example"), post(&server, "https://c.example")] {
+        assert!(!response.contains("access-control-allow-origin"), "{response}");
+    }
+    let server = TestServer::start(&["--allow-origin", "*"]);
+    for response in [preflight(&server, "null"), post(&server, "null")] {
+        assert!(allows(&response, "*"), "{response}");
+    }
+    let server = TestServer::start(&[]);
+    let response = preflight(&server, "https://a.example");
+    assert!(response.starts_with("HTTP/1.1 405 ") && !response.contains("access-control"), "{response}");
+    assert!(!post(&server, "https://a.example").contains("access-control"));
+}
