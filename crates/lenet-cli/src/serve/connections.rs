@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::{Context, anyhow};
 use axum::{Router, extract::Request};
 use futures_util::FutureExt;
 use hyper::{
@@ -24,7 +25,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{self, TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::AbortHandle,
     time,
@@ -48,8 +49,27 @@ const SHUTDOWN_DELAY: Duration = Duration::from_millis(500);
 /// Pause after a failed `accept`. The usual cause is too many open files, which passes when connections close.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Listens on an address.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens on the first address of `host`, an IP address or a name, on which that is possible.
+///
+/// # Errors
+/// If the name is unknown, or the server can listen on none of its addresses; the message is about the last one.
+pub async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    // IPv6 addresses in URLs are in brackets.
+    let bare_host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let addresses = net::lookup_host((bare_host, port)).await;
+    let addresses =
+        addresses.with_context(|| format!("--host {host}: expected an IP address or a known host name"))?;
+    let mut error = anyhow!("--host {host}: expected a name with an address, found none");
+    for address in addresses {
+        match listen(address) {
+            Ok(listener) => return Ok(listener),
+            Err(cause) => error = anyhow::Error::new(cause).context(format!("{address}: could not listen")),
+        }
+    }
+    Err(error)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;

@@ -5,13 +5,8 @@
 //! `inference` runs the recognizer on a thread of its own. `error` turns failures into responses, `metrics` counts, and `state`
 //! holds what all requests share.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
-use anyhow::Context;
 use lenet::{
     recognize::Recognizer,
     weights::{self, Provenance},
@@ -40,9 +35,9 @@ mod state;
 /// Serve a page to draw digits on, and an HTTP API that recognizes digits in images
 #[derive(clap::Args)]
 pub struct Args {
-    /// IP address to listen on; 0.0.0.0 accepts connections from other machines
-    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST.into())]
-    host: IpAddr,
+    /// IP address or host name to listen on; 0.0.0.0 accepts connections from other machines
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    host: String,
     /// TCP port to listen on; 0 picks a free port
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -70,9 +65,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false).init();
     }
     runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let address = SocketAddr::new(args.host, args.port);
-        let listener = connections::bind(address);
-        let listener = listener.with_context(|| format!("{address}: could not listen"))?;
+        let listener = connections::bind(&args.host, args.port).await?;
         let shutdown_signal = shutdown_signal()?;
         print(format_args!("http://{}\n", listener.local_addr()?))?;
         let state = AppState::new(Recognizer::new(network)?, weights, args.limits.clone());

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    net::TcpListener,
     path::Path,
 };
 
@@ -157,4 +158,20 @@ fn lets_pages_of_allowed_origins_use_the_api() {
     let response = preflight(&server, "https://a.example");
     assert!(response.starts_with("HTTP/1.1 405 ") && !response.contains("access-control"), "{response}");
     assert!(!post(&server, "https://a.example").contains("access-control"));
+}
+
+#[test]
+fn listens_on_host_names_and_addresses_of_either_version() {
+    for host in ["localhost", "127.0.0.1", "[::1]", "::1"] {
+        if host.contains(':') && TcpListener::bind("[::1]:0").is_err() {
+            continue;
+        }
+        let server = TestServer::start(&["--host", host]);
+        assert!(server.is_healthy(), "{host}");
+    }
+    for host in ["unknown.invalid", "not a host", ""] {
+        let message = error(lenet(Path::new(".")).args(["serve", "--host", host]));
+        let expected = format!("--host {host}: expected an IP address or a known host name: ");
+        assert!(message.starts_with(&expected), "{message}");
+    }
 }
