@@ -50,6 +50,15 @@ impl PredictionKind {
         matches!(self, Self::Class { outlier_class: true, .. })
     }
 
+    /// Returns the loss of a network that gives all classes, or both values of a label, the same probability.
+    pub fn uniform_loss(self) -> f64 {
+        let outcomes = match self {
+            Self::Class { classes, outlier_class } => classes + usize::from(outlier_class),
+            Self::Dense { .. } => 2,
+        };
+        (outcomes as f64).ln()
+    }
+
     /// Adds an outlier class to classes.
     pub(crate) fn with_implicit_outlier_class(self) -> Self {
         match self {

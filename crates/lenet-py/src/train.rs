@@ -167,9 +167,7 @@ impl Run<'_, '_> {
         let started = Instant::now();
         let Some(metrics) = self.run_interruptibly(py, number)? else { return Ok(ControlFlow::Break(())) };
         let seconds = started.elapsed().as_secs_f64();
-        if !metrics.loss.is_finite() {
-            return Err(Error::new_err(DIVERGED_MESSAGE));
-        }
+        self.trainer.check_divergence().or_raise()?;
         let accuracy = self.validate(py)?;
         self.trainer.record_eval(accuracy, seconds);
         let arguments = (number, metrics.loss, metrics.train_accuracy, accuracy, seconds);

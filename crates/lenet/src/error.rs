@@ -272,6 +272,19 @@ pub enum Error {
         /// Threads now.
         found: usize,
     },
+    /// Training diverged: the loss of an epoch is not finite, or above that of equal probabilities in two epochs.
+    #[error(
+        "training diverged: epoch {epoch}: loss: expected at most {max:.4}, that of equal probabilities, found {loss:.4}; \
+         try another seed or a lower learning rate"
+    )]
+    Diverged {
+        /// The last epoch, from 1.
+        epoch: usize,
+        /// Its mean loss.
+        loss: f64,
+        /// The loss of a network that gives all classes the same probability.
+        max: f64,
+    },
     /// Training was interrupted.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),

@@ -253,3 +253,19 @@ rule   [..]
     let found = failure("train ink --data data --recipe fast");
     assert_eq!(found, "fast: expected an architecture for digits, found ink");
 }
+
+#[test]
+fn training_that_diverges_is_an_error_and_saves_nothing() {
+    let folder = folder();
+    let recipe = lenet(folder.path()).args(["train", "--print-recipe"]).output().unwrap().stdout;
+    let recipe = String::from_utf8(recipe).unwrap().replace("batch_size = 100", "batch_size = 1");
+    for (lr, epoch, loss) in [("1e38", "1", "NaN"), ("100.0", "2", "")] {
+        let recipe = recipe.replace("lr = 0.002", &format!("lr = {lr}"));
+        fs::write(folder.path().join("own.toml"), recipe).unwrap();
+        let message = error(train(folder.path(), "--recipe own.toml --epochs 8 --threads 1"));
+        assert!(message.starts_with(&format!("training diverged: epoch {epoch}")), "{message}");
+        assert!(message.contains(&format!("that of equal probabilities, found {loss}")), "{message}");
+        assert!(message.ends_with("; try another seed or a lower learning rate"), "{message}");
+    }
+    assert!(!folder.path().join("lenet5.safetensors").exists());
+}

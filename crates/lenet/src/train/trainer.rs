@@ -31,6 +31,11 @@ pub struct Progress {
     pub total: usize,
 }
 
+/// Steps in which the loss may be [`MAX_INITIAL_LOSS_RATIO`] times that of equal probabilities, because random weights can have a
+/// higher loss.
+const INITIAL_STEPS: usize = 100;
+const MAX_INITIAL_LOSS_RATIO: f64 = 10.0;
+
 /// Trains a network on a dataset, one epoch per call.
 ///
 /// A network for [`Task::Digits`] is trained on the images of the dataset. A network for [`Task::Ink`] is trained on
@@ -162,6 +167,31 @@ impl<'a> Trainer<'a> {
     pub fn record_eval(&mut self, eval_accuracy: Option<f64>, seconds: f64) {
         if let Some(epoch) = self.checkpoint.history.last_mut() {
             (epoch.eval_accuracy, epoch.seconds) = (eval_accuracy, Some(seconds));
+        }
+    }
+
+    /// Checks that the training has not diverged: that the loss of the last epoch is finite, and that those of the last two are
+    /// not both above the loss of a network that gives all classes the same probability, which is `ln 10` for ten classes.
+    ///
+    /// In the first 100 steps, the loss may be ten times as high, because random weights can have a higher loss.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] otherwise.
+    pub fn check_divergence(&self) -> Result<(), Error> {
+        let Checkpoint { history, recipe, network, .. } = &self.checkpoint;
+        let (epoch, max) = (history.len(), network.architecture().prediction_kind().uniform_loss());
+        let steps = epoch * self.data.len().div_ceil(recipe.batch_size);
+        let limit = if steps < INITIAL_STEPS { MAX_INITIAL_LOSS_RATIO * max } else { max };
+        let has_diverged = match history.as_slice() {
+            [.., last] if !last.loss.is_finite() => true,
+            [.., previous, last] => previous.loss > limit && last.loss > limit,
+            _ => false,
+        };
+        match history.last() {
+            Some(EpochMetrics { loss, .. }) if has_diverged => {
+                Err(Error::Diverged { epoch, loss: *loss, max })
+            }
+            _ => Ok(()),
         }
     }
 

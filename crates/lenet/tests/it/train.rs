@@ -82,6 +82,55 @@ fn rejects_settings_out_of_range() {
     }
 }
 
+/// Trains on 30 images until the recipe ends or the training diverges, and returns the history and the error.
+fn train_until_divergence(recipe: Recipe) -> (Vec<EpochMetrics>, Option<String>) {
+    let data = data(30);
+    let network = Network::new(models::lenet5(), recipe.normalize, 0).unwrap();
+    let mut trainer = Trainer::new(network, &data, recipe, 0).unwrap();
+    let mut error = trainer.check_divergence().err();
+    while error.is_none() && run_epoch(&mut trainer).is_some() {
+        error = trainer.check_divergence().err();
+    }
+    (trainer.checkpoint().history().to_vec(), error.map(|error| error.to_string()))
+}
+
+#[test]
+fn training_diverges_if_the_loss_is_not_finite_or_twice_above_that_of_equal_probabilities() {
+    let recipe = |lr, batch_size| Recipe {
+        epochs: 8,
+        batch_size,
+        optimizer: Optimizer::Sgd { lr, momentum: 0.9, weight_decay: 0.0 },
+        ..Recipe::default()
+    };
+    let (history, error) = train_until_divergence(recipe(1e38, 10));
+    assert!(history.len() == 1 && !history[0].loss.is_finite(), "{history:?}");
+    let expected = "training diverged: epoch 1: loss: expected at most 2.3026, that of equal probabilities, found NaN; \
+                    try another seed or a lower learning rate";
+    assert_eq!(error.as_deref(), Some(expected));
+
+    let (history, error) = train_until_divergence(recipe(1e9, 10));
+    assert!(history.len() == 2 && history.iter().all(|epoch| epoch.loss.is_finite()), "{history:?}");
+    assert!(error.expect("an error").starts_with("training diverged: epoch 2: loss: "));
+
+    // 30 steps in an epoch: the fourth is the first with 100 steps.
+    let diverging = Recipe { optimizer: Optimizer::Adam { lr: 0.1 }, ..recipe(0.0, 1) };
+    let (history, error) = train_until_divergence(diverging);
+    let [.., previous, last] = history.as_slice() else { panic!("{history:?}") };
+    assert!(history.len() >= 4 && last.loss < 23.0, "{history:?}");
+    assert!(previous.loss > 10_f64.ln() && last.loss > 10_f64.ln(), "{history:?}");
+    let error = error.expect("an error");
+    assert!(error.starts_with(&format!("training diverged: epoch {}: loss: ", history.len())), "{error}");
+}
+
+#[test]
+fn training_that_has_only_begun_has_not_diverged() {
+    let optimizer = Optimizer::Sgd { lr: 1e-9, momentum: 0.0, weight_decay: 0.0 };
+    let (history, error) =
+        train_until_divergence(Recipe { epochs: 3, batch_size: 30, optimizer, ..Recipe::default() });
+    assert!(history.iter().all(|epoch| epoch.loss > 10_f64.ln()), "{history:?}");
+    assert_eq!((history.len(), error), (3, None));
+}
+
 /// Returns the network after each of 12 epochs of one step.
 fn networks_by_step(recipe: Recipe) -> Vec<Network> {
     let data = data(30);

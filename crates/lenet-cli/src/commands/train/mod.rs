@@ -122,7 +122,7 @@ enum EvalSchedule {
     Last,
 }
 
-/// The error of a training whose loss or probabilities are not finite.
+/// The error of a training whose probabilities are not finite.
 pub const DIVERGED_MESSAGE: &str = "training diverged: try another seed or a lower learning rate";
 
 /// Trains and saves a network. The exit status is 130 if Ctrl-C interrupted the training.
@@ -268,7 +268,7 @@ fn train_epochs(
             Ok(None) | Err(Interrupted { .. }) => break,
         };
         let time = started.elapsed();
-        ensure!(metrics.loss.is_finite(), DIVERGED_MESSAGE);
+        trainer.check_divergence()?;
         evaluation = eval_set.map(|eval_set| eval_set.evaluate(trainer.trained_network())).transpose()?;
         trainer.record_eval(evaluation.as_ref().map(Score::value), time.as_secs_f64());
         if let Some(dir) = checkpoint_dir {
