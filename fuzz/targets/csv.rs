@@ -7,7 +7,7 @@ use lenet_cli::data::csv::{self, LabelColumn};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok((labels, pixels)) = csv::parse(bytes, LabelColumn::First) {
+    if let Ok((labels, pixels)) = csv::parse(bytes, LabelColumn::Present) {
         assert_eq!(labels.len() * PIXELS, pixels.len());
     }
     if let Ok((labels, pixels)) = csv::parse(bytes, LabelColumn::Absent) {

@@ -81,7 +81,7 @@ pub fn load_idx<'py>(
 ///
 /// The folder has the four IDX files of MNIST, or a subfolder 0 to 9 of image files for each digit, each of which is read as
 /// one digit. Of those, the last sixth of each digit, ordered by name, is the split `test`. Files that can't be read or have
-/// no ink are left out with a line on standard error.
+/// no ink are left out with a line on standard error. Folders named train and test, or training and testing, are the splits.
 ///
 /// Raises `OSError` if the files of a split can't be read, and `lenet.Error` if there are none.
 #[pyfunction]

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use flate2::bufread::MultiGzDecoder;
 use lenet::{Dataset, SIDE, data::idx};
 
+mod content;
 pub mod csv;
 mod image_folder;
 pub mod known_datasets;
@@ -19,7 +20,10 @@ pub mod labels_tsv;
 #[cfg(test)]
 mod tests;
 
+use image_folder::Part;
 use known_datasets::KnownDataset;
+
+use crate::format::joined;
 
 /// A part of a dataset. The two parts have no image in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,7 +42,7 @@ pub enum Source {
     BuiltInMnist,
     /// A downloaded dataset.
     Known(KnownDataset),
-    /// A folder of IDX files, or with a subfolder of image files for each digit.
+    /// A folder of IDX files, or with a subfolder of image files for each digit, or with such folders for each split.
     Folder(PathBuf),
     /// A CSV file with the columns of Kaggle's Digit Recognizer.
     Csv(PathBuf),
@@ -82,8 +86,7 @@ impl Source {
                     ),
                 }
             }
-            Self::Folder(path) if image_folder::has_digit_folders(path) => image_folder::read(path, split),
-            Self::Folder(path) => read_idx_folder(path, split),
+            Self::Folder(path) => read_folder(path, split),
             Self::Csv(path) => read_labeled_csv(path, split),
         }
     }
@@ -105,6 +108,40 @@ fn built_in_mnist(split: Split) -> Option<Dataset> {
 #[cfg(not(feature = "embedded-mnist"))]
 fn built_in_mnist(_: Split) -> Option<Dataset> {
     None
+}
+
+/// Reads one split of a folder of IDX or image files.
+fn read_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
+    let metadata = folder.metadata().with_context(|| {
+        let names: Vec<_> = KnownDataset::value_variants().iter().map(|dataset| dataset.name()).collect();
+        format!("{}: expected a folder, a .csv file or one of {}", folder.display(), joined(&names, ", "))
+    })?;
+    if !metadata.is_dir() {
+        let mut file = open_file(folder)?;
+        let found = content::describe_foreign(file.fill_buf().unwrap_or_default());
+        let found = found.unwrap_or_else(|| "a file of another kind".to_owned());
+        bail!("{}: expected a folder or a .csv file, found {found}", folder.display());
+    }
+    if image_folder::has_digit_folders(folder) {
+        image_folder::read(folder, Part::Of(split))
+    } else if image_folder::has_split_folders(folder) {
+        image_folder::read(&image_folder::split_folder(folder, split)?, Part::All)
+    } else {
+        read_idx_folder(folder, split)
+    }
+}
+
+fn open_file(path: &Path) -> anyhow::Result<BufReader<File>> {
+    let file = File::open(path).with_context(|| format!("{}: could not be read", path.display()))?;
+    Ok(BufReader::new(file))
+}
+
+/// Checks that the bytes that a file begins with may be those of a dataset.
+fn ensure_may_be_dataset(path: &Path, expected: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    match content::describe_foreign(bytes) {
+        Some(found) => bail!("{}: expected {expected}, found {found}", path.display()),
+        None => Ok(()),
+    }
 }
 
 fn read_idx_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
@@ -143,13 +180,19 @@ pub fn read_idx_file<T>(
     read: fn(Box<dyn Read>) -> Result<T, lenet::Error>,
 ) -> anyhow::Result<T> {
     const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-    let open = || -> io::Result<Box<dyn Read>> {
-        let mut file = BufReader::new(File::open(path)?);
-        let gzip = file.fill_buf()?.starts_with(&GZIP_MAGIC);
-        Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    let mut file = open_file(path)?;
+    let is_gzip = {
+        let start = file.fill_buf().with_context(|| format!("{}: could not be read", path.display()))?;
+        ensure_may_be_dataset(path, "an IDX file, raw or .gz", start)?;
+        start.starts_with(&GZIP_MAGIC)
     };
-    let file = open().with_context(|| format!("{}: could not be read", path.display()))?;
-    read(file).with_context(|| path.display().to_string())
+    if !is_gzip {
+        return read(Box::new(file)).with_context(|| path.display().to_string());
+    }
+    let mut file = BufReader::new(MultiGzDecoder::new(file));
+    let start = file.fill_buf().with_context(|| format!("{}: could not be decompressed", path.display()))?;
+    ensure_may_be_dataset(path, "an IDX file in the .gz file", start)?;
+    read(Box::new(file)).with_context(|| path.display().to_string())
 }
 
 /// Reads unlabeled images from an IDX file, or from a CSV file such as Kaggle's test.csv: (image, row, column), each 0 to 255.
@@ -168,7 +211,7 @@ pub(crate) fn read_unlabeled_images(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// Reads a CSV file with labels, such as Kaggle's train.csv. The last sixth is the test split, the rest the training split.
 fn read_labeled_csv(path: &Path, split: Split) -> anyhow::Result<Dataset> {
-    let (labels, pixels) = read_csv(path, csv::LabelColumn::First)?;
+    let (labels, pixels) = read_csv(path, csv::LabelColumn::Present)?;
     let all = Dataset::new(pixels, labels).with_context(|| path.display().to_string())?;
     let train_len = all.len() - test_split_len(all.len());
     ensure!(train_len > 0, "{}: images: expected at least 2, found {}", path.display(), all.len());
@@ -186,6 +229,8 @@ fn test_split_len(len: usize) -> usize {
 
 /// Reads a CSV file: labels (image) and pixels (image, row, column).
 fn read_csv(path: &Path, labels: csv::LabelColumn) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
-    let file = File::open(path).with_context(|| format!("{}: could not be read", path.display()))?;
-    csv::parse(BufReader::new(file), labels).with_context(|| path.display().to_string())
+    let mut file = open_file(path)?;
+    let start = file.fill_buf().with_context(|| format!("{}: could not be read", path.display()))?;
+    ensure_may_be_dataset(path, "a CSV file", start)?;
+    csv::parse(file, labels).with_context(|| path.display().to_string())
 }

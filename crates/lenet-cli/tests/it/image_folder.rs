@@ -189,3 +189,22 @@ fn init_determines_architecture_and_normalization() {
     let resume = ["train", "--resume", "state", "--init", "unit"];
     lenet(folder.path()).args(resume).assert().code(2);
 }
+
+#[test]
+fn folders_named_train_and_test_are_the_splits() {
+    for (train_name, test_name) in [("train", "test"), ("training", "testing")] {
+        let folder = folder_with_images();
+        let root = folder.path().join("splits");
+        fs::create_dir(&root).unwrap();
+        fs::rename(folder.path().join("mine"), root.join(train_name)).unwrap();
+        let test_digit = root.join(test_name).join("4");
+        fs::create_dir_all(&test_digit).unwrap();
+        fs::rename(root.join(train_name).join("4/00.png"), test_digit.join("00.png")).unwrap();
+        let show = lenet(folder.path()).args(["show", "--data", "splits"]).output().unwrap();
+        let shapes = String::from_utf8(show.stdout).unwrap();
+        assert!(shapes.starts_with("(23, 28, 28) (23,) (1, 28, 28) (1,)\n"), "{shapes}");
+        fs::remove_dir_all(root.join(test_name)).unwrap();
+        let message = error(lenet(folder.path()).args(["show", "--data", "splits"]));
+        assert_eq!(message, "splits: expected a folder test or testing with folders 0 to 9, found neither");
+    }
+}
