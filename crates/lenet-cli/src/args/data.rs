@@ -1,10 +1,16 @@
-//! The option `--data`.
+//! The options `--data` and `--transpose`.
 
-use lenet::Dataset;
+use lenet::{Dataset, pretrained};
 
-use crate::data::{Source, Split};
+use crate::{
+    data::{
+        Source, Split,
+        orientation::{self, Deviation},
+    },
+    output::warn,
+};
 
-/// The option `--data`, for each command that reads labeled images.
+/// The options `--data` and `--transpose`, for each command that reads labeled images.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataArgs {
     /// Labeled images to use instead of the built-in MNIST
@@ -21,11 +27,41 @@ pub struct DataArgs {
     /// - mnist, fashion-mnist or kmnist, downloaded by `lenet fetch`.
     #[arg(long, value_name = "FOLDER|FILE.csv|DATASET")]
     data: Option<Source>,
+    /// Swap rows and columns of the images of --data, as those of EMNIST need
+    #[arg(long, requires = "data")]
+    transpose: bool,
 }
 
 impl DataArgs {
     /// Reads one split, which has at least one image.
     pub fn load_split(&self, split: Split) -> anyhow::Result<Dataset> {
-        self.data.clone().unwrap_or_default().load_split(split)
+        let data = self.data.clone().unwrap_or_default().load_split(split)?;
+        if !self.transpose {
+            return Ok(data);
+        }
+        let mut images = data.images().to_vec();
+        orientation::transpose(&mut images);
+        Ok(Dataset::new(images, data.labels().to_vec())?)
+    }
+
+    /// Prints a warning if images of --data seem to be transposed or inverted.
+    pub fn warn_of_deviation(&self, data: &Dataset) -> anyhow::Result<()> {
+        let Some(Source::Folder(path) | Source::Csv(path)) = &self.data else { return Ok(()) };
+        let Some(Deviation { is_transposed, is_inverted }) =
+            orientation::find_deviation(data, &pretrained::lenet5().0)?
+        else {
+            return Ok(());
+        };
+        if is_transposed {
+            let advice = if self.transpose { "omit" } else { "pass" };
+            warn(format_args!("{}: looks transposed: {advice} --transpose", path.display()));
+        }
+        if is_inverted {
+            warn(format_args!(
+                "{}: looks inverted: expected light digits on a black background, as MNIST's, found dark ones on white",
+                path.display()
+            ));
+        }
+        Ok(())
     }
 }

@@ -17,6 +17,7 @@ pub mod csv;
 mod image_folder;
 pub mod known_datasets;
 pub mod labels_tsv;
+pub(crate) mod orientation;
 #[cfg(test)]
 mod tests;
 

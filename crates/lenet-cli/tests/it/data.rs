@@ -52,3 +52,51 @@ fn rejects_malformed_idx_files() {
         assert!(!folder.path().join("net.safetensors").exists());
     }
 }
+
+#[test]
+fn warns_of_transposed_and_inverted_images_and_transposes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mnist = lenet_mnist::test().slice(0..120);
+    let transposed = |pixels: &[u8]| -> Vec<u8> {
+        let image = |image: &[u8]| {
+            (0..PIXELS).map(|pixel| image[pixel % SIDE * SIDE + pixel / SIDE]).collect::<Vec<_>>()
+        };
+        pixels.chunks_exact(PIXELS).flat_map(image).collect()
+    };
+    let inverted = |pixels: &[u8]| -> Vec<u8> { pixels.iter().map(|pixel| 255 - pixel).collect() };
+    let (pixels, as_transposed, as_inverted) = (
+        mnist.images(),
+        "look: looks transposed: pass --transpose",
+        "look: looks inverted: expected light digits",
+    );
+    for (images, options, warnings) in [
+        (pixels.to_vec(), "", &[][..]),
+        (pixels.to_vec(), "--transpose", &["look: looks transposed: omit --transpose"][..]),
+        (transposed(pixels), "", &[as_transposed]),
+        (transposed(pixels), "--transpose", &[]),
+        (inverted(pixels), "", &[as_inverted]),
+        (transposed(&inverted(pixels)), "", &[as_transposed, as_inverted]),
+    ] {
+        let data = folder.path().join("look");
+        fs::create_dir_all(&data).unwrap();
+        for name in ["train", "t10k"] {
+            fs::write(data.join(format!("{name}-images-idx3-ubyte")), idx::write_images(&images, SIDE, SIDE))
+                .unwrap();
+            let labels = idx::write_labels(mnist.labels());
+            fs::write(data.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+        }
+        for command in ["eval --json", "train --epochs 1"] {
+            let arguments = format!("{command} --data look {options}");
+            let output = lenet(folder.path()).args(arguments.split_whitespace()).output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(stderr.lines().count(), warnings.len(), "{arguments}: {stderr}");
+            for (line, warning) in stderr.lines().zip(warnings) {
+                assert!(line.starts_with(warning), "{arguments}: {stderr}");
+            }
+            if command.starts_with("eval") && warnings.is_empty() {
+                let metrics: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+                assert!(metrics["accuracy"].as_f64().unwrap() > 0.9, "{metrics}");
+            }
+        }
+    }
+}

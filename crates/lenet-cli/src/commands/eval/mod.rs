@@ -79,6 +79,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 .map(|path| args.state_dict_args.load_any_network(path))
                 .collect::<Result<_, _>>()?;
             let data = args.data.load_split(args.split)?;
+            args.data.warn_of_deviation(&data)?;
             if let [network] = &networks[..]
                 && let Some(task @ (Task::Ink | Task::Marks)) = Task::of(network)
             {

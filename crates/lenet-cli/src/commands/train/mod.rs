@@ -136,6 +136,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     plan.start.start_thread_pool()?;
     let interrupted = interrupt::ctrl_c_flag()?;
     let (train, eval_set) = EvalSet::load_train_and_eval(&plan.data, plan.holdout)?;
+    plan.data.warn_of_deviation(&train)?;
     let (mut trainer, checkpoint_dir) = create_trainer(plan.start, &train)?;
 
     ensure!(
