@@ -33,8 +33,9 @@ fn network(recipe: &Recipe) -> Network {
 /// Returns the checkpoint file of a training after one epoch.
 fn checkpoint(recipe: Recipe) -> Vec<u8> {
     let data = Dataset::new(vec![7; 2 * PIXELS], vec![1, 2]).expect("a label for each image");
-    let mut trainer =
-        Trainer::new(network(&recipe), &data, recipe, 0).expect("a valid recipe").with_init_weights_name("a file");
+    let mut trainer = Trainer::new(network(&recipe), &data, recipe, 0)
+        .expect("a valid recipe")
+        .with_init_weights_name("a file");
     trainer.run_epoch(|_| ControlFlow::Continue(())).expect("nothing interrupts the epoch");
     trainer.checkpoint().to_bytes().expect("valid names")
 }
@@ -47,6 +48,11 @@ fn csv(labeled: bool) -> String {
     };
     [row("label", &|pixel| format!("pixel{pixel}")), row("3", &|pixel| (pixel % 256).to_string())].join("\n")
 }
+
+/// The pickle of a dictionary with a tensor of 16 elements.
+const STATE_DICT: &[u8] =
+    b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
+    X\x01\0\0\x000X\x03\0\0\0cpuK\x10tQK\0K\x10\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs.";
 
 /// Returns the input of the target `read` that shows a bar on a page of `side` x `side` pixels: width, height, form, pixels.
 fn page(side: u8, form: u8) -> Vec<u8> {
@@ -106,8 +112,18 @@ fn main() -> io::Result<()> {
         ("weights", vec![weights]),
         ("checkpoint", vec![checkpoint(plain.clone()), checkpoint(full.clone())]),
         ("csv", vec![csv(false).into_bytes(), csv(true).into_bytes()]),
-        ("constraint", vec![b"d{2}/[01]d/dd?\n4-6\nluhn\n0123456789/\n28/11/26".to_vec(), b"\n13\nisbn\n\n9780306406157".to_vec()]),
-        ("template", vec![b"area = 'page'\n[[field]]\nname = 'n'\nbox = [0, 0.5, 1, 0.5]\nlength = 5\n".to_vec()]),
+        (
+            "constraint",
+            vec![
+                b"d{2}/[01]d/dd?\n4-6\nluhn\n0123456789/\n28/11/26".to_vec(),
+                b"\n13\nisbn\n\n9780306406157".to_vec(),
+            ],
+        ),
+        ("pytorch", vec![STATE_DICT.to_vec()]),
+        (
+            "template",
+            vec![b"area = 'page'\n[[field]]\nname = 'n'\nbox = [0, 0.5, 1, 0.5]\nlength = 5\n".to_vec()],
+        ),
         ("recipe", vec![toml(&plain), toml(&full)]),
         ("labels", vec![labels.into()]),
     ] {

@@ -8,6 +8,7 @@ use crate::{
     data::Task,
     image::Rect,
     nn::{Normalize, Shape},
+    pytorch::PyTorchError,
     recognize::ConstraintError,
 };
 
@@ -158,6 +159,9 @@ pub enum Error {
     /// The bytes are not a whole safetensors file.
     #[error("content: expected a safetensors file")]
     Safetensors(#[source] SafeTensorError),
+    /// The file is none that `torch.save` wrote, or has other objects than tensors and containers.
+    #[error("content: expected a state_dict that torch.save wrote")]
+    PyTorch(#[source] PyTorchError),
     /// The safetensors format cannot hold the network, for example because of a layer's name.
     #[error("network: could not be written as safetensors")]
     Unwritable(#[source] SafeTensorError),
@@ -188,7 +192,10 @@ pub enum Error {
         found: f64,
     },
     /// The architecture has more parameters than fit in the file.
-    #[error("parameters: expected {expected} for {architecture}, found at most {found}")]
+    #[error(
+        "parameters: expected {expected} for {architecture}, found at most {found}{}",
+        missing.as_ref().map(|name| format!("; {name} is missing")).unwrap_or_default()
+    )]
     MissingParameters {
         /// Name of the architecture.
         architecture: String,
@@ -196,6 +203,8 @@ pub enum Error {
         expected: usize,
         /// Upper bound of the number of parameters in the file.
         found: usize,
+        /// Name of the first tensor that is missing, if one is.
+        missing: Option<String>,
     },
     /// A tensor of the architecture is missing in the file.
     #[error("{name}: expected a tensor of this name, found none")]
@@ -211,8 +220,8 @@ pub enum Error {
         /// Names of the other tensors, sorted.
         names: Vec<String>,
     },
-    /// A tensor is neither `F32` nor `F16`.
-    #[error("{name}: expected F32 or F16, found {found}")]
+    /// A tensor is neither `F32` nor `F16` nor `BF16` nor `F64`.
+    #[error("{name}: expected F32, F16, BF16 or F64, found {found}")]
     UnsupportedDtype {
         /// Name of the tensor.
         name: String,

@@ -81,6 +81,7 @@ pub mod image;
 pub mod models;
 mod metadata;
 mod tensor_file;
+pub mod pytorch;
 pub mod weights;
 pub mod onnx;
 pub mod pretrained;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use half::f16;
+use half::{bf16, f16};
 use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
@@ -99,10 +99,12 @@ impl<'a> TensorReader<'a> {
         let expected: usize = architecture.summary()?.iter().map(|row| row.parameters + row.buffers).sum();
         let found = self.file.iter().map(|(_, view)| view.data().len()).sum::<usize>() / size_of::<f16>();
         if expected > found {
+            let mut names = architecture.tensor_shapes().map(|(name, _)| format!("{prefix}{name}"));
             return Err(Error::MissingParameters {
                 architecture: architecture.name().to_owned(),
                 expected,
                 found,
+                missing: names.find(|name| self.file.tensor(name).is_err()),
             });
         }
         let mut network = Network::new(architecture, normalize, 0)?;
@@ -136,6 +138,12 @@ impl<'a> TensorReader<'a> {
             Dtype::F32 => view.data().as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)).collect(),
             Dtype::F16 => {
                 view.data().as_chunks().0.iter().map(|word| f16::from_le_bytes(*word).to_f32()).collect()
+            }
+            Dtype::BF16 => {
+                view.data().as_chunks().0.iter().map(|word| bf16::from_le_bytes(*word).to_f32()).collect()
+            }
+            Dtype::F64 => {
+                view.data().as_chunks().0.iter().map(|word| f64::from_le_bytes(*word) as f32).collect()
             }
             found => return Err(Error::UnsupportedDtype { name, found }),
         };

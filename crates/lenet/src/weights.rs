@@ -12,6 +12,7 @@ use crate::{
     Error,
     metadata::{default_temperature, deserialize_architecture, restore_calibration},
     nn::{Architecture, Network, Normalize},
+    pytorch,
     tensor_file::{self, TensorReader},
     train::Recipe,
 };
@@ -90,6 +91,9 @@ pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, E
 /// threshold is invalid; and [`Error::MissingTensor`], [`Error::UnknownTensors`], [`Error::ShapeMismatch`],
 /// [`Error::UnsupportedDtype`] or [`Error::InvalidValue`] if the tensors are not those of the architecture.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
+    if pytorch::is_pytorch(bytes) {
+        return Err(Error::MissingMetadata);
+    }
     let mut tensors = TensorReader::new(bytes)?;
     let metadata: Metadata = tensors.metadata("a network's description")?;
     let network = tensors.read_network("", metadata.architecture, metadata.normalize)?;
@@ -98,17 +102,18 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Network, Provenance), Error> {
     Ok((network, metadata.provenance))
 }
 
-/// Reads a network of a given architecture from a safetensors file without our metadata, such as a `state_dict` that PyTorch
-/// saved.
+/// Reads a network of a given architecture from a safetensors file without our metadata, or from a file that `torch.save` wrote:
+/// a `state_dict`, or a checkpoint that has one ([`pytorch`]).
 ///
 /// # Errors
-/// [`Error::UnexpectedMetadata`] if the file contains an architecture, else as [`from_bytes`].
+/// [`Error::UnexpectedMetadata`] if the file contains an architecture, [`Error::PyTorch`], else as [`from_bytes`].
 pub fn from_state_dict(
     bytes: &[u8],
     architecture: Architecture,
     normalize: Normalize,
 ) -> Result<Network, Error> {
-    let mut tensors = TensorReader::new(bytes)?;
+    let converted = if pytorch::is_pytorch(bytes) { Some(pytorch::to_safetensors(bytes)?) } else { None };
+    let mut tensors = TensorReader::new(converted.as_deref().unwrap_or(bytes))?;
     if tensors.has_metadata() {
         return Err(Error::UnexpectedMetadata);
     }
