@@ -27,7 +27,9 @@ pub use commands::{eval::metrics::to_json as evaluation_json, train::DIVERGED_ME
 
 use lenet::recognize::ConstraintError;
 
-use commands::{eval, export, fetch, models, predict, recognize, show, summary, train, tutorial};
+use commands::{
+    completions, eval, export, fetch, man, models, predict, recognize, show, summary, train, tutorial,
+};
 
 /// Handwritten digits: train small networks on MNIST, evaluate them, and recognize digits in images
 #[derive(clap::Parser)]
@@ -50,6 +52,8 @@ enum Command {
     Tutorial(tutorial::Args),
     Export(export::Args),
     Fetch(fetch::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// The exit status of a command that did all of its work.
@@ -91,6 +95,8 @@ impl Cli {
             Command::Tutorial(args) => tutorial::run(args)?,
             Command::Export(args) => export::run(args)?,
             Command::Fetch(args) => fetch::run(args)?,
+            Command::Completions(args) => completions::run(args)?,
+            Command::Man(args) => man::run(args)?,
         }
         Ok(EXIT_SUCCESS)
     }

@@ -1,8 +1,10 @@
 //! One module for each command, `lenet serve` excepted.
 
+pub mod completions;
 pub mod eval;
 pub mod export;
 pub mod fetch;
+pub mod man;
 pub mod models;
 pub mod predict;
 pub mod recognize;

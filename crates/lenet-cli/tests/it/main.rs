@@ -9,6 +9,7 @@ use tempfile::TempDir;
 mod browser;
 mod checkpoint;
 mod cli;
+mod completions;
 mod constraints;
 mod data;
 mod download;
@@ -18,6 +19,7 @@ mod fetch;
 mod image_folder;
 #[cfg(unix)]
 mod interrupt;
+mod man;
 mod mock_server;
 mod output;
 mod predict;
