@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Cursor},
+    io::{self, Cursor, Write},
     ops::ControlFlow,
 };
 
@@ -17,6 +17,7 @@ use lenet::{
     train::{Recipe, Trainer},
     weights::{self, Provenance},
 };
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// Returns a tiny network with every kind of parameter.
 fn network(recipe: &Recipe) -> Network {
@@ -53,6 +54,20 @@ fn csv(labeled: bool) -> String {
 const STATE_DICT: &[u8] =
     b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
     X\x01\0\0\x000X\x03\0\0\0cpuK\x10tQK\0K\x10\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs.";
+/// Returns an NPZ file with one training image.
+fn npz(method: CompressionMethod) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, dtype, shape, values) in
+        [("x_train.npy", "|u1", "(1, 28, 28)", &[7; PIXELS][..]), ("y_train.npy", "<i2", "(1,)", &[3, 0])]
+    {
+        let header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}");
+        let options = SimpleFileOptions::default().compression_method(method);
+        archive.start_file(name, options).expect("a name that fits");
+        let array = [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), values].concat();
+        archive.write_all(&array).expect("memory takes the bytes");
+    }
+    archive.finish().expect("memory takes the bytes").into_inner()
+}
 
 /// Returns the input of the target `read` that shows a bar on a page of `side` x `side` pixels: width, height, form, pixels.
 fn page(side: u8, form: u8) -> Vec<u8> {
@@ -124,6 +139,9 @@ fn main() -> io::Result<()> {
             "template",
             vec![b"area = 'page'\n[[field]]\nname = 'n'\nbox = [0, 0.5, 1, 0.5]\nlength = 5\n".to_vec()],
         ),
+        ("constraint", vec![b"d{2}/[01]d/dd?\n4-6\nluhn\n0123456789/\n28/11/26".to_vec(), b"\n13\nisbn\n\n9780306406157".to_vec()]),
+        ("template", vec![b"area = 'page'\n[[field]]\nname = 'n'\nbox = [0, 0.5, 1, 0.5]\nlength = 5\n".to_vec()]),
+        ("npz", vec![npz(CompressionMethod::Stored), npz(CompressionMethod::Deflated)]),
         ("recipe", vec![toml(&plain), toml(&full)]),
         ("labels", vec![labels.into()]),
     ] {

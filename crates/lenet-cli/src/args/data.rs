@@ -20,12 +20,14 @@ pub struct DataArgs {
     /// - A .csv file with the columns of Kaggle's Digit Recognizer (label,pixel0,...,pixel783). The label may also be the last
     ///   column, and the header may be missing or name pixels 1x1,...,28x28. Its last sixth is the test split.
     ///
+    /// - A .npz file as Keras ships MNIST: x_train and x_test of uint8 and the shape (n, 28, 28), y_train and y_test of integers.
+    ///
     /// - A folder with the subfolders 0 to 9 of image files, each read as one digit, as by `lenet recognize --single`. The last
     ///   sixth of the files of each digit, in the order of their names, is the test split. If the folder has such folders named
     ///   train and test, or training and testing, these are the splits.
     ///
     /// - mnist, fashion-mnist or kmnist, downloaded by `lenet fetch`.
-    #[arg(long, value_name = "FOLDER|FILE.csv|DATASET")]
+    #[arg(long, value_name = "FOLDER|FILE.csv|FILE.npz|DATASET")]
     data: Option<Source>,
     /// Swap rows and columns of the images of --data, as those of EMNIST need
     #[arg(long, requires = "data")]
@@ -46,7 +48,9 @@ impl DataArgs {
 
     /// Prints a warning if images of --data seem to be transposed or inverted.
     pub fn warn_of_deviation(&self, data: &Dataset) -> anyhow::Result<()> {
-        let Some(Source::Folder(path) | Source::Csv(path)) = &self.data else { return Ok(()) };
+        let Some(Source::Folder(path) | Source::Csv(path) | Source::Npz(path)) = &self.data else {
+            return Ok(());
+        };
         let Some(Deviation { is_transposed, is_inverted }) =
             orientation::find_deviation(data, &pretrained::lenet5().0)?
         else {

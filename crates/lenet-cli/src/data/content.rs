@@ -4,6 +4,9 @@ use image::ImageFormat;
 
 use crate::decode::UnsupportedFormat;
 
+/// The first bytes of a ZIP archive that is not empty.
+pub const ZIP_MAGIC: [u8; 4] = *b"PK\x03\x04";
+
 /// Describes a file that is neither IDX nor CSV by its first bytes, or returns `None` if it may be either.
 pub fn describe_foreign(bytes: &[u8]) -> Option<String> {
     let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_start();
@@ -16,7 +19,7 @@ pub fn describe_foreign(bytes: &[u8]) -> Option<String> {
         None if is_web_page => {
             "a web page, which servers send instead of a file: download it again".to_owned()
         }
-        None if bytes.starts_with(b"PK\x03\x04") => "a ZIP archive: unpack it first".to_owned(),
+        None if bytes.starts_with(&ZIP_MAGIC) => "a ZIP archive: unpack it first".to_owned(),
         None => match image::guess_format(bytes).ok()? {
             ImageFormat::Png
             | ImageFormat::Jpeg

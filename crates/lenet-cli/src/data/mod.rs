@@ -1,4 +1,4 @@
-//! Sources of labeled images: the built-in MNIST, folders of IDX or image files, CSV files, and downloaded datasets.
+//! Sources of labeled images: the built-in MNIST, folders of IDX or image files, CSV and NPZ files, and downloaded datasets.
 
 use std::{
     ffi::OsString,
@@ -17,6 +17,7 @@ pub mod csv;
 mod image_folder;
 pub mod known_datasets;
 pub mod labels_tsv;
+pub mod npz;
 pub(crate) mod orientation;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,8 @@ pub enum Source {
     Folder(PathBuf),
     /// A CSV file with the columns of Kaggle's Digit Recognizer.
     Csv(PathBuf),
+    /// An NPZ file with the arrays of Keras's MNIST.
+    Npz(PathBuf),
 }
 
 impl From<OsString> for Source {
@@ -54,8 +57,10 @@ impl From<OsString> for Source {
         let path = PathBuf::from(value);
         if let Some(dataset) = path.to_str().and_then(|name| KnownDataset::from_str(name, false).ok()) {
             Self::Known(dataset)
-        } else if is_csv(&path) {
+        } else if has_extension(&path, "csv") {
             Self::Csv(path)
+        } else if has_extension(&path, "npz") {
+            Self::Npz(path)
         } else {
             Self::Folder(path)
         }
@@ -89,12 +94,13 @@ impl Source {
             }
             Self::Folder(path) => read_folder(path, split),
             Self::Csv(path) => read_labeled_csv(path, split),
+            Self::Npz(path) => read_npz(path, split),
         }
     }
 }
 
-fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+fn has_extension(path: &Path, expected: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(expected))
 }
 
 /// Returns a split of the MNIST in the program, or `None` if the program has none.
@@ -115,13 +121,17 @@ fn built_in_mnist(_: Split) -> Option<Dataset> {
 fn read_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
     let metadata = folder.metadata().with_context(|| {
         let names: Vec<_> = KnownDataset::value_variants().iter().map(|dataset| dataset.name()).collect();
-        format!("{}: expected a folder, a .csv file or one of {}", folder.display(), joined(&names, ", "))
+        format!(
+            "{}: expected a folder, a .csv or .npz file, or one of {}",
+            folder.display(),
+            joined(&names, ", ")
+        )
     })?;
     if !metadata.is_dir() {
         let mut file = open_file(folder)?;
         let found = content::describe_foreign(file.fill_buf().unwrap_or_default());
         let found = found.unwrap_or_else(|| "a file of another kind".to_owned());
-        bail!("{}: expected a folder or a .csv file, found {found}", folder.display());
+        bail!("{}: expected a folder, a .csv or .npz file, found {found}", folder.display());
     }
     if image_folder::has_digit_folders(folder) {
         image_folder::read(folder, Part::Of(split))
@@ -201,7 +211,7 @@ pub fn read_idx_file<T>(
 /// # Errors
 /// If the file has no image or can't be parsed.
 pub(crate) fn read_unlabeled_images(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let pixels = if is_csv(path) {
+    let pixels = if has_extension(path, "csv") {
         read_csv(path, csv::LabelColumn::Absent)?.1
     } else {
         read_idx_file(path, |bytes| idx::read_images(bytes, SIDE, SIDE))?
@@ -234,4 +244,14 @@ fn read_csv(path: &Path, labels: csv::LabelColumn) -> anyhow::Result<(Vec<u8>, V
     let start = file.fill_buf().with_context(|| format!("{}: could not be read", path.display()))?;
     ensure_may_be_dataset(path, "a CSV file", start)?;
     csv::parse(file, labels).with_context(|| path.display().to_string())
+}
+
+/// Reads one split of an NPZ file.
+fn read_npz(path: &Path, split: Split) -> anyhow::Result<Dataset> {
+    let mut file = open_file(path)?;
+    let start = file.fill_buf().with_context(|| format!("{}: could not be read", path.display()))?;
+    if !start.starts_with(&content::ZIP_MAGIC) {
+        ensure_may_be_dataset(path, "an NPZ file", start)?;
+    }
+    npz::parse(file, split).with_context(|| path.display().to_string())
 }

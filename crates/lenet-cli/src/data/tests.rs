@@ -1,10 +1,14 @@
 //! Valid and malformed datasets.
 
-use std::{fs, io::Write};
+use std::{
+    fs,
+    io::{Cursor, Write},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use lenet::{PIXELS, SIDE};
 use tempfile::TempDir;
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::*;
 
@@ -64,11 +68,12 @@ fn row(label: Option<&str>, pixel: &str) -> String {
 }
 
 #[test]
-fn source_is_a_known_name_a_csv_file_or_a_folder() {
+fn source_is_a_known_name_a_csv_or_npz_file_or_a_folder() {
     let source = |value: &str| Source::from(OsString::from(value));
     assert_eq!(source("fashion-mnist"), Source::Known(KnownDataset::FashionMnist));
     assert_eq!(source("./mnist"), Source::Folder("./mnist".into()));
     assert_eq!(source("some/Train.CSV"), Source::Csv("some/Train.CSV".into()));
+    assert_eq!(source("mnist.npz"), Source::Npz("mnist.npz".into()));
 }
 
 #[test]
@@ -151,8 +156,8 @@ fn error_names_the_missing_file() {
             "",
             ": expected a folder with t10k-images-idx3-ubyte, raw or .gz, or with folders 0 to 9, found neither",
         ),
-        ("none", "none: expected a folder, a .csv file or one of mnist, fashion-mnist, kmnist: "),
-        ("image.png", "image.png: expected a folder or a .csv file, found an empty file"),
+        ("none", "none: expected a folder, a .csv or .npz file, or one of mnist, fashion-mnist, kmnist: "),
+        ("image.png", "image.png: expected a folder, a .csv or .npz file, found an empty file"),
         ("none.csv", "none.csv: could not be read: "),
     ] {
         let error = error_message(&folder, load(&folder.path().join(name), Split::Test));
@@ -296,9 +301,181 @@ fn error_says_what_a_file_is_that_is_no_dataset() {
         (b"", "an empty file"),
     ] {
         let folder = folder(&[("digits.csv", bytes.to_vec()), ("digits.bin", bytes.to_vec())]);
-        for (name, expected) in [("digits.csv", "a CSV file"), ("digits.bin", "a folder or a .csv file")] {
+        for (name, expected) in
+            [("digits.csv", "a CSV file"), ("digits.bin", "a folder, a .csv or .npz file")]
+        {
             let error = error_message(&folder, load(&folder.path().join(name), Split::Train));
             assert!(error.starts_with(&format!("{name}: expected {expected}, found {found}")), "{error}");
         }
+    }
+}
+
+/// Returns an array as NumPy saves it.
+fn npy(dtype: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    npy_with_header(&format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"), values)
+}
+
+fn npy_with_header(header: &str, values: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(header.len()).unwrap().to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), values].concat()
+}
+
+/// Returns a ZIP archive of files.
+fn zip_archive(method: CompressionMethod, files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        archive.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// Returns `count` images whose pixels are all 9, as NumPy saves them.
+fn npy_images(count: usize) -> Vec<u8> {
+    npy("|u1", &format!("({count}, 28, 28)"), &vec![9; count * PIXELS])
+}
+
+/// Returns an NPZ file with a training split.
+fn npz(images: &[u8], labels: &[u8]) -> Vec<u8> {
+    zip_archive(CompressionMethod::Deflated, &[("x_train.npy", images), ("y_train.npy", labels)])
+}
+
+#[test]
+fn reads_npz_files_stored_or_deflated_with_labels_of_any_integer_type() {
+    let (images, test_images) = (npy_images(3), npy_images(1));
+    let test_labels = npy("|u1", "(1,)", &[5]);
+    for (dtype, labels) in [
+        ("|u1", &[3, 0, 9][..]),
+        ("|i1", &[3, 0, 9]),
+        ("<u2", &[3, 0, 0, 0, 9, 0]),
+        (">i2", &[0, 3, 0, 0, 0, 9]),
+        ("<i4", [3_u32, 0, 9].map(u32::to_le_bytes).as_flattened()),
+        ("<i8", [3_u64, 0, 9].map(u64::to_le_bytes).as_flattened()),
+        (">u8", [3_u64, 0, 9].map(u64::to_be_bytes).as_flattened()),
+    ] {
+        for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+            let archive = zip_archive(
+                method,
+                &[
+                    ("x_test.npy", &test_images),
+                    ("x_train.npy", &images),
+                    ("y_train.npy", &npy(dtype, "(3,)", labels)),
+                    ("y_test.npy", &test_labels),
+                ],
+            );
+            let folder = folder(&[("mnist.npz", archive)]);
+            let path = folder.path().join("mnist.npz");
+            let [train, test] = [Split::Train, Split::Test].map(|split| load(&path, split).unwrap());
+            assert_eq!([train.labels(), test.labels()], [&[3, 0, 9][..], &[5]], "{dtype}, {method}");
+            assert!(train.images().iter().chain(test.images()).all(|&pixel| pixel == 9));
+        }
+    }
+}
+
+#[test]
+fn reads_npz_files_of_every_version_of_the_header() {
+    let header = "{'descr':'|u1','fortran_order':False,'shape':(1,28,28)}";
+    let len = [header.len() as u8, 0, 0, 0];
+    for version in [2, 3] {
+        let images = [b"\x93NUMPY", &[version, 0][..], &len, header.as_bytes(), &[9; PIXELS]].concat();
+        let folder = folder(&[("mnist.npz", npz(&images, &npy("|u1", "(1,)", &[5])))]);
+        let train = load(&folder.path().join("mnist.npz"), Split::Train).unwrap();
+        assert_eq!((train.labels(), train.images()), (&[5][..], &[9; PIXELS][..]));
+    }
+}
+
+#[test]
+fn rejects_malformed_npz_files() {
+    let (images, labels) = (npy_images(3), npy("|u1", "(3,)", &[1, 2, 3]));
+    let long_header = [b"\x93NUMPY\x02\x00", &u32::MAX.to_le_bytes()[..], b"{}"].concat();
+    let with_images = |array: &[u8]| npz(array, &labels);
+    let with_labels = |array: &[u8]| npz(&images, array);
+    let with_type = |dtype, len: usize| with_images(&npy(dtype, "(3, 28, 28)", &vec![0; len * PIXELS]));
+    let with_shape = |shape, len: usize| with_images(&npy("|u1", shape, &vec![0; len]));
+    let fortran =
+        npy_with_header("{'descr': '|u1', 'fortran_order': True, 'shape': (3, 28, 28), }", &[0; 3 * PIXELS]);
+    let structure =
+        npy_with_header("{'descr': [('a', '|u1')], 'fortran_order': False, 'shape': (3,), }", &[0; 3]);
+    let negative = [1_i64, -1, 3].map(i64::to_le_bytes);
+    let encoded = npz(&images, &labels);
+    let table: &[(Vec<u8>, &str)] = &[
+        (Vec::new(), "expected an NPZ file, found an empty file"),
+        (b"<!DOCTYPE html>".to_vec(), "expected an NPZ file, found a web page"),
+        (b"garbage".to_vec(), "content: expected a ZIP archive of arrays: "),
+        (encoded[..encoded.len() / 2].to_vec(), "content: expected a ZIP archive of arrays: "),
+        (zip_archive(CompressionMethod::Stored, &[]), "x_train: expected an array of this name, found none"),
+        (
+            zip_archive(CompressionMethod::Stored, &[("arr_0.npy", &images), ("a\x1b[m", &labels)]),
+            "x_train: expected an array of this name, found arr_0, a\\x1b[m",
+        ),
+        (
+            zip_archive(CompressionMethod::Stored, &[("x_train.npy", &images)]),
+            "y_train: expected an array of this name, found x_train",
+        ),
+        (with_images(b"images of digits"), "x_train: magic number: expected \\x93NUMPY, found images"),
+        (with_images(b"\x93NUMPY\x09\x00"), "x_train: version: expected 1 to 3, found 9"),
+        (with_images(b"\x93NUM"), "x_train: header: could not be read: "),
+        (with_images(&images[..30]), "x_train: header: could not be read: "),
+        (with_images(&long_header), "x_train: header: expected at most 10000 bytes, found 4294967295"),
+        (with_images(&npy_with_header("{}", &[])), "x_train: header: expected the key descr, found none"),
+        (with_type("<f4", 12), "x_train: dtype: expected uint8, found \"<f4\""),
+        (with_type("|i1", 3), "x_train: dtype: expected uint8, found \"|i1\""),
+        (
+            with_type("|O", 1),
+            "x_train: dtype: expected uint8, found Python objects (a pickle), which are not",
+        ),
+        (with_labels(&structure), "y_train: dtype: expected integers, found a structure"),
+        (with_labels(&npy("<f8", "(3,)", &[0; 24])), "y_train: dtype: expected integers, found \"<f8\""),
+        (with_images(&fortran), "x_train: order: expected C order, found Fortran order: "),
+        (with_shape("(3, 784)", 3 * PIXELS), "x_train: shape: expected (n, 28, 28), found (3, 784)"),
+        (with_shape("(3, 32, 32)", 3072), "x_train: shape: expected (n, 28, 28), found (3, 32, 32)"),
+        (with_shape("()", 1), "x_train: shape: expected (n, 28, 28), found ()"),
+        (with_shape("(-1, 28, 28)", 0), "x_train: shape: expected (n, 28, 28), found (-1, 28, 28)"),
+        (with_shape("3", 3), "x_train: header: expected a tuple for the key shape"),
+        (with_shape("(0, 28, 28)", 0), "x_train: length: expected 1 to 1000000, found 0"),
+        (
+            with_shape("(18446744073709551615, 28, 28)", 0),
+            "x_train: length: expected 1 to 1000000, found 18446744073709551615",
+        ),
+        (with_shape("(1000000, 28, 28)", 9), "x_train: values: expected 784000000 bytes, found 9"),
+        (with_shape("(1, 28, 28)", 785), "x_train: values: expected 784 bytes, found 785"),
+        (with_labels(&npy("|u1", "(3, 1)", &[0; 3])), "y_train: shape: expected (n,), found (3, 1)"),
+        (
+            with_labels(&npy("|u1", "(2,)", &[1, 2])),
+            "number of labels: expected 3 (one for each image), found 2",
+        ),
+        (with_labels(&npy("|u1", "(3,)", &[1, 2, 10])), "label 2: expected 0 to 9, found 10"),
+        (with_labels(&npy(">u2", "(3,)", &[0, 1, 1, 2, 0, 3])), "label 1: expected 0 to 9, found 258"),
+        (with_labels(&npy("<i8", "(3,)", negative.as_flattened())), "label 1: expected 0 to 9, found -1"),
+    ];
+    for (bytes, expected) in table {
+        let folder = folder(&[("mnist.npz", bytes.clone())]);
+        let error = error_message(&folder, load(&folder.path().join("mnist.npz"), Split::Train));
+        assert!(error.starts_with(&format!("mnist.npz: {expected}")), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn npz_file_that_declares_another_size_or_checksum_than_it_has_is_an_error() {
+    let labels = npy("|u1", "(3,)", &[1, 2, 3]);
+    let declared = npy("|u1", "(1000000, 28, 28)", &[9; 3 * PIXELS]);
+    let declared_len = (declared.len() - 3 * PIXELS + 1_000_000 * PIXELS) as u32;
+    let mut sizes = npz(&declared, &labels);
+    // The uncompressed size is at byte 22 of the local header, and at byte 24 of the entry of the central directory.
+    let entry = sizes.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+    for offset in [22, entry + 24] {
+        sizes[offset..offset + 4].copy_from_slice(&declared_len.to_le_bytes());
+    }
+    let mut checksum =
+        zip_archive(CompressionMethod::Stored, &[("x_train.npy", &npy_images(3)), ("y_train.npy", &labels)]);
+    let pixel = checksum.iter().position(|&byte| byte == 9).unwrap();
+    checksum[pixel + PIXELS] = 8;
+    for (bytes, expected) in [
+        (sizes, "values: expected 784000000 bytes, found 2352"),
+        (checksum, "could not be read: Invalid checksum"),
+    ] {
+        let folder = folder(&[("mnist.npz", bytes)]);
+        let error = error_message(&folder, load(&folder.path().join("mnist.npz"), Split::Train));
+        assert_eq!(error, format!("mnist.npz: x_train: {expected}"));
     }
 }

@@ -1,9 +1,13 @@
 //! Malformed datasets: the error names the file, the expected and the found value.
 
-use std::{fs, io::Write};
+use std::{
+    fs::{self, File},
+    io::Write,
+};
 
 use flate2::{Compression, write::GzEncoder};
 use lenet::{PIXELS, SIDE, data::idx};
+use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::{error, folder, lenet, pixels};
 
@@ -51,6 +55,30 @@ fn rejects_malformed_idx_files() {
         }
         assert!(!folder.path().join("net.safetensors").exists());
     }
+}
+
+#[test]
+fn trains_on_an_npz_file_and_names_its_missing_arrays() {
+    let folder = folder();
+    let mut archive = ZipWriter::new(File::create(folder.path().join("mnist.npz")).unwrap());
+    let mut write_array = |name: &str, shape: &str, values: &[u8]| {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+        archive.start_file(name, SimpleFileOptions::default()).unwrap();
+        archive.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        archive.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+        archive.write_all(header.as_bytes()).unwrap();
+        archive.write_all(values).unwrap();
+    };
+    write_array("x_train.npy", "(30, 28, 28)", &pixels(30));
+    write_array("y_train.npy", "(30,)", &[4; 30]);
+    archive.finish().unwrap();
+    let lenet = |arguments: &[&str]| lenet(folder.path()).args(arguments).args(["--data", "mnist.npz"]);
+    lenet(&["train", "--epochs", "1", "--holdout", "6", "--out", "net.safetensors"]).assert().success();
+    assert!(folder.path().join("net.safetensors").exists());
+    assert_eq!(
+        error(lenet(&["eval", "net.safetensors"])),
+        "mnist.npz: x_test: expected an array of this name, found x_train, y_train"
+    );
 }
 
 #[test]
