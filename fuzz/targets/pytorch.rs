@@ -9,12 +9,13 @@ use std::io::{Cursor, Write};
 use lenet::pytorch::to_safetensors;
 use libfuzzer_sys::fuzz_target;
 use safetensors::SafeTensors;
-use zip::{ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     for (name, content) in [("model/data.pkl", bytes), ("model/data/0", &[0; 64])] {
-        archive.start_file(name, SimpleFileOptions::default()).unwrap();
+        archive.start_file(name, options).unwrap();
         archive.write_all(content).unwrap();
     }
     let archive = archive.finish().unwrap().into_inner();

@@ -282,8 +282,8 @@ mod tests {
             "layer1.weight: expected shape [20, 784], found [784, 20]",
         );
         assert_rejected(
-            mlp(("layer1.weight", Dtype::F64, &[20, 784]), &[]),
-            "layer1.weight: expected F32 or F16, found F64",
+            mlp(("layer1.weight", Dtype::I64, &[20, 784]), &[]),
+            "layer1.weight: expected F32, F16, BF16 or F64, found I64",
         );
         let missing = "layer1.weight: expected a tensor of this name, found none";
         assert_rejected(mlp(("layer3.weight", Dtype::F32, &[20, 784]), &[]), missing);

@@ -52,7 +52,7 @@ fn rejects_malformed_images() {
     let folder = folder_with_network();
     let header = csv(0);
     for (name, content, wrong) in [
-        ("empty.csv", "", "images: expected at least 1, found 0"),
+        ("empty.csv", "", "expected a CSV file, found an empty file"),
         ("header.csv", &header[..], "images: expected at least 1, found 0"),
         ("train.csv", &format!("label,{header}"), "line 1: expected 784 values, found 785"),
         ("dark.csv", &csv(1).replace("\n0,", "\n-1,"), "line 2, pixel0: expected 0 to 255, found \"-1\""),

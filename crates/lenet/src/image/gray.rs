@@ -141,14 +141,26 @@ mod tests {
     }
 
     #[test]
+    fn rectangle_outside_of_the_image_before_the_rotation_keeps_its_nearest_pixel() {
+        let (degrees, old_size, new_size) = (20.0, [60, 40], [71, 59]);
+        for (x, y, nearest) in [(0, 0, [0, 0]), (69, 57, [59, 39]), (0, 57, [0, 39]), (69, 0, [59, 0])] {
+            let corner = Rect { x, y, width: 2, height: 2 };
+            let Rect { x, y, width, height } = corner.undo_rotate(degrees, new_size, old_size);
+            assert!(width > 0 && height > 0 && x + width <= 60 && y + height <= 40);
+            assert!(x == nearest[0] || y == nearest[1], "{x}, {y}");
+        }
+    }
+
+    #[test]
     fn rotation_continues_the_border_without_drawing_out_strokes() {
         // A stripe that touches the left border, on paper that darkens to the right.
         let image =
             GrayImage::from_fn(80, 80, |x, y| if y.abs_diff(40) < 2 && x < 40 { 20 } else { 220 - x as u8 });
         let rotated = image.rotate(10.0);
+        let (sin, cos) = 10.0_f64.to_radians().sin_cos();
         let outside = |x: usize, y: usize| {
-            let point = Rect { x, y, width: 1, height: 1 };
-            point.undo_rotate(10.0, [rotated.width, rotated.height], [80, 80]).width == 0
+            let (dx, dy) = (x as f64 - 0.5 * rotated.width as f64, y as f64 - 0.5 * rotated.height as f64);
+            (cos * dx + sin * dy).abs() > 41.0
         };
         for (at, &value) in rotated.values.iter().enumerate() {
             assert!(!outside(at % rotated.width, at / rotated.width) || value > 100, "{at}: {value}");

@@ -89,7 +89,8 @@ impl Rect {
     }
 
     /// Converts coordinates of an image that was [rotated](GrayImage::rotate) by an angle in degrees and now has `new_size` to those
-    /// before the rotation, when it had `old_size`: the rectangle keeps its size where it lies within the image.
+    /// before the rotation, when it had `old_size`: the rectangle keeps its size where it lies within the image. Of one that lies
+    /// outside, at least the nearest pixel is left.
     #[must_use]
     pub fn undo_rotate(&self, degrees: f64, new_size: [usize; 2], old_size: [usize; 2]) -> Self {
         let (sin, cos) = degrees.to_radians().sin_cos();
@@ -97,9 +98,11 @@ impl Rect {
         let dx = self.x as f64 + 0.5 * (sides[0] - new_size[0] as f64);
         let dy = self.y as f64 + 0.5 * (sides[1] - new_size[1] as f64);
         let range = |axis: usize, offset: f64| {
-            let limit = |at: f64| at.round().clamp(0.0, old_size[axis] as f64) as usize;
-            let start = 0.5 * (old_size[axis] as f64 - sides[axis]) + offset;
-            limit(start)..limit(start + sides[axis])
+            let size = old_size[axis];
+            let start = 0.5 * (size as f64 - sides[axis]) + offset;
+            let first = start.round().clamp(0.0, (size - 1) as f64) as usize;
+            let end = (start + sides[axis]).round().clamp(0.0, size as f64) as usize;
+            first..end.max(first + 1)
         };
         let (columns, rows) = (range(0, cos * dx + sin * dy), range(1, cos * dy - sin * dx));
         Self { x: columns.start, y: rows.start, width: columns.len(), height: rows.len() }

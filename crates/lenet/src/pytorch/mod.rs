@@ -27,7 +27,7 @@ const MAX_PICKLE_BYTES: u64 = 1 << 24;
 const MAX_EXPANSION: usize = 4;
 
 /// Names under which checkpoints have a `state_dict`.
-const STATE_DICT_KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
+const STATE_DICT_KEYS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 /// What wrappers of models put before the names of parameters: `DataParallel` and `torch.compile`.
 const WRAPPER_PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
 
@@ -96,7 +96,7 @@ pub enum PyTorchError {
     },
     /// There is no `state_dict` in the file.
     #[error(
-        "content: expected a state_dict, or one under state_dict, model_state_dict, model or net; found {found}"
+        "content: expected a state_dict, or one under state_dict, model_state_dict or model; found {found}"
     )]
     NoStateDict {
         /// What the file has instead.

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use half::{bf16, f16};
-use zip::{ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::*;
 use crate::{
@@ -66,8 +66,9 @@ impl Pickler {
 /// Returns the file that holds a pickle and storages.
 fn archive(pickle: &[u8], storages: &[Vec<u8>]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut member = |name: String, bytes: &[u8]| {
-        archive.start_file(format!("model/{name}"), SimpleFileOptions::default()).unwrap();
+        archive.start_file(format!("model/{name}"), options).unwrap();
         archive.write_all(bytes).unwrap();
     };
     member("data.pkl".to_owned(), pickle);
@@ -214,11 +215,11 @@ fn malformed_pickles_and_archives_are_errors() {
         (b"X\xff\xff\xff\xff.", "pickle: expected more bytes at byte 5"),
         (
             b"}.",
-            "content: expected a state_dict, or one under state_dict, model_state_dict, model or net; found the keys ",
+            "content: expected a state_dict, or one under state_dict, model_state_dict or model; found the keys ",
         ),
         (
             b"N.",
-            "content: expected a state_dict, or one under state_dict, model_state_dict, model or net; found no dictionary of names",
+            "content: expected a state_dict, or one under state_dict, model_state_dict or model; found no dictionary of names",
         ),
     ] {
         assert_eq!(message(pickle), expected);
