@@ -5,7 +5,10 @@ use std::fs;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use serde_json::Value;
 
-use crate::recognize::{boxes, draw_digits, encoded, page, recognize_by_default, table};
+use crate::{
+    error, lenet,
+    recognize::{boxes, draw_digits, encoded, page, recognize_by_default, table},
+};
 
 /// Draws a form with the fields 721 and 04 in a frame, turned by an angle.
 fn form(degrees: f32) -> DynamicImage {
@@ -86,6 +89,13 @@ fn line_much_shorter_than_those_that_meet_a_constraint_is_left_out() {
     assert!(reading["remarks"].as_array().unwrap().contains(&"left_out_digit_sized".into()));
     // No line meets it.
     assert_eq!(read(&["--length", "5"])["text"], "????\n?");
+}
+
+#[test]
+fn constraints_without_pictures_to_evaluate_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let eval = lenet(folder.path()).args(["eval", "lenet5", "--length", "5"]);
+    assert!(error(eval).starts_with("constraints: expected --pictures"));
 }
 
 #[test]

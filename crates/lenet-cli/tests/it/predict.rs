@@ -55,7 +55,11 @@ fn rejects_malformed_images() {
         ("empty.csv", "", "expected a CSV file, found an empty file"),
         ("header.csv", &header[..], "images: expected at least 1, found 0"),
         ("train.csv", &format!("label,{header}"), "line 1: expected 784 values, found 785"),
-        ("dark.csv", &csv(1).replace("\n0,", "\n-1,"), "line 2, pixel0: expected 0 to 255, found \"-1\""),
+        (
+            "dark.csv",
+            &csv(1).replace("\n0,", "\n-1,"),
+            "line 2, pixel0: expected a whole number from 0 to 255, found \"-1\"",
+        ),
         ("note.txt", "no image at all", "header: expected 16 bytes, found 15"),
     ] {
         fs::write(folder.path().join(name), content).unwrap();

@@ -73,6 +73,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             recognition::run(recognizer, path, &args.skip_stage, args.out.as_deref())
         }
         None => {
+            ensure!(
+                args.constraint == ConstraintArgs::default(),
+                "constraints: expected --pictures, because they hold for lines of digits, found single digits"
+            );
             let networks: Vec<_> = args
                 .weights
                 .iter()
