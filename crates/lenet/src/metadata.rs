@@ -1,6 +1,6 @@
 //! Parts of the JSON metadata that files of weights and checkpoints share.
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::json;
 
 use crate::{
@@ -8,6 +8,15 @@ use crate::{
     data::INPUT_SHAPE,
     nn::{Architecture, Network},
 };
+
+/// Returns metadata as JSON.
+///
+/// # Errors
+/// [`Error::Metadata`] if JSON can't hold a value.
+pub(crate) fn to_json(metadata: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(metadata)
+        .map_err(|source| Error::Metadata { expected: "values that JSON can hold", source })
+}
 
 /// Returns the temperature of a network without calibration.
 pub(crate) fn default_temperature() -> f32 {

@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     Error,
     data::Task,
+    metadata::to_json,
     nn::{Architecture, NamedTensor, Network, Normalize},
 };
 
@@ -29,8 +30,7 @@ pub(crate) fn serialize_tensors(
     dtype: Dtype,
     metadata: &impl Serialize,
 ) -> Result<Vec<u8>, Error> {
-    let metadata = serde_json::to_string(metadata)
-        .map_err(|source| Error::Metadata { expected: "values that JSON can hold", source })?;
+    let metadata = to_json(metadata)?;
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .map(|tensor| {
             let values = tensor.values.iter();

@@ -50,7 +50,7 @@ enum Input {
     Float,
 }
 
-/// Writes the file and prints its name, its size and what it takes and returns.
+/// Writes the file, and prints its name and size.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (network, provenance) = args.state_dict_args.load_with_provenance(&args.weights)?;
     let input = match args.input {

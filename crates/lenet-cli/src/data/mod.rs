@@ -142,6 +142,11 @@ fn read_folder(folder: &Path, split: Split) -> anyhow::Result<Dataset> {
     }
 }
 
+/// Returns the bytes that a file begins with.
+fn first_bytes<'a>(file: &'a mut impl BufRead, path: &Path) -> anyhow::Result<&'a [u8]> {
+    file.fill_buf().with_context(|| format!("{}: could not be read", path.display()))
+}
+
 fn open_file(path: &Path) -> anyhow::Result<BufReader<File>> {
     let file = File::open(path).with_context(|| format!("{}: could not be read", path.display()))?;
     Ok(BufReader::new(file))
@@ -193,7 +198,7 @@ pub fn read_idx_file<T>(
     const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
     let mut file = open_file(path)?;
     let is_gzip = {
-        let start = file.fill_buf().with_context(|| format!("{}: could not be read", path.display()))?;
+        let start = first_bytes(&mut file, path)?;
         ensure_may_be_dataset(path, "an IDX file, raw or .gz", start)?;
         start.starts_with(&GZIP_MAGIC)
     };
@@ -241,15 +246,14 @@ fn test_split_len(len: usize) -> usize {
 /// Reads a CSV file: labels (image) and pixels (image, row, column).
 fn read_csv(path: &Path, labels: csv::LabelColumn) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let mut file = open_file(path)?;
-    let start = file.fill_buf().with_context(|| format!("{}: could not be read", path.display()))?;
-    ensure_may_be_dataset(path, "a CSV file", start)?;
+    ensure_may_be_dataset(path, "a CSV file", first_bytes(&mut file, path)?)?;
     csv::parse(file, labels).with_context(|| path.display().to_string())
 }
 
 /// Reads one split of an NPZ file.
 fn read_npz(path: &Path, split: Split) -> anyhow::Result<Dataset> {
     let mut file = open_file(path)?;
-    let start = file.fill_buf().with_context(|| format!("{}: could not be read", path.display()))?;
+    let start = first_bytes(&mut file, path)?;
     if !start.starts_with(&content::ZIP_MAGIC) {
         ensure_may_be_dataset(path, "an NPZ file", start)?;
     }

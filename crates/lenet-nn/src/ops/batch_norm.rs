@@ -39,6 +39,9 @@ pub struct BatchNorm2d {
 }
 
 impl BatchNorm2d {
+    /// Added to the variance, as PyTorch does by default.
+    pub const EPSILON: f64 = 1e-5;
+
     /// Returns a normalization of `num_features` channels.
     pub const fn new(num_features: usize) -> Self {
         Self { num_features }
@@ -84,9 +87,6 @@ impl LayerSpec for BatchNorm2d {
         Some(Box::new(SingleSampleBatchNorm { scale, shift, plane: input.height * input.width }))
     }
 }
-
-/// Added to the variance.
-const EPS: f64 = 1e-5;
 
 /// Weight of a batch's mean and variance in the running averages.
 const MOMENTUM: f64 = 0.1;
@@ -184,7 +184,7 @@ fn inference_scale_and_shift(parameters: &[f32], channel: usize) -> (f32, f32) {
 /// Returns `(scale, shift)` of a channel for a mean and a variance.
 fn scale_and_shift(parameters: &[f32], channel: usize, (mean, var): (f64, f64)) -> (f32, f32) {
     let [weight, bias, ..] = channel_parameters(parameters, channel);
-    let scale = weight / (var + EPS).sqrt();
+    let scale = weight / (var + BatchNorm2d::EPSILON).sqrt();
     (scale as f32, (bias - mean * scale) as f32)
 }
 
@@ -329,7 +329,7 @@ impl Operator for BatchNormOp {
             let (mean, var) = self.batch_mean_and_var(channel);
             let sums = &self.batch[Direction::Backward as usize];
             let (pixels, [sum_dy, sum_dy_x]) = (sums.pixel_count(), sums.channel(channel));
-            let inverse = 1.0 / (var + EPS).sqrt();
+            let inverse = 1.0 / (var + BatchNorm2d::EPSILON).sqrt();
             let scale = f64::from(parameters[channel]) * inverse;
             let mean_dy = sum_dy / pixels;
             let mean_dy_n = inverse * (sum_dy_x / pixels - mean * mean_dy);
@@ -348,7 +348,7 @@ impl Operator for BatchNormOp {
         for channel in 0..self.shape.channels {
             let (mean, var) = self.batch_mean_and_var(channel);
             let [dy, dy_x] = self.local[Direction::Backward as usize].channel(channel);
-            weight[channel] = ((dy_x - mean * dy) / (var + EPS).sqrt()) as f32;
+            weight[channel] = ((dy_x - mean * dy) / (var + BatchNorm2d::EPSILON).sqrt()) as f32;
             bias[channel] = dy as f32;
         }
     }

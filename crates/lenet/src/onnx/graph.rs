@@ -7,10 +7,7 @@ use super::{
         TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
     },
 };
-use crate::nn::{Conv2d, Layer, LayerSummary, Linear, MaxPool2d, Network, PixelShuffle, PredictionKind};
-
-/// What PyTorch adds to a variance.
-const BATCH_NORM_EPSILON: f32 = 1e-5;
+use crate::nn::{BatchNorm2d, Conv2d, Layer, LayerSummary, Network, PixelShuffle, PredictionKind};
 
 /// Collects the nodes and the constants of a graph.
 #[derive(Default)]
@@ -39,17 +36,15 @@ impl GraphBuilder {
             value = self.layer(layer, value);
         }
         self.probabilities(network, value);
-        let output = architecture.output_shape();
-        let (output, pixel_type) = (
-            match architecture.prediction_kind() {
-                PredictionKind::Class { classes, .. } => vec![classes],
-                PredictionKind::Dense { labels } => vec![labels, output.height, output.width],
-            },
-            match input {
-                PixelType::Uint8 => DataType::Uint8,
-                PixelType::Float => DataType::Float,
-            },
-        );
+        let pixel_type = match input {
+            PixelType::Uint8 => DataType::Uint8,
+            PixelType::Float => DataType::Float,
+        };
+        let shape = architecture.output_shape();
+        let output = match architecture.prediction_kind() {
+            PredictionKind::Class { classes, .. } => vec![classes],
+            PredictionKind::Dense { labels } => vec![labels, shape.height, shape.width],
+        };
         GraphProto {
             node: self.nodes,
             name: Some(architecture.name().to_owned()),
@@ -95,16 +90,16 @@ impl GraphBuilder {
                 ];
                 self.layer_node("Conv", name, &[&input, &weight, &bias], attributes)
             }
-            Layer::Linear(Linear { .. }) => {
+            Layer::Linear(_) => {
                 self.layer_node("Gemm", name, &[&input, &weight, &bias], vec![int("transB", 1)])
             }
             Layer::BatchNorm2d(_) => {
                 let (mean, var) = (parameter("running_mean"), parameter("running_var"));
-                let epsilon = vec![float("epsilon", BATCH_NORM_EPSILON)];
+                let epsilon = vec![float("epsilon", BatchNorm2d::EPSILON as f32)];
                 self.layer_node("BatchNormalization", name, &[&input, &weight, &bias, &mean, &var], epsilon)
             }
-            Layer::MaxPool2d(MaxPool2d { kernel_size, stride }) => {
-                self.layer_node("MaxPool", name, &[&input], pool_attributes(kernel_size, stride))
+            Layer::MaxPool2d(pool) => {
+                self.layer_node("MaxPool", name, &[&input], pool_attributes(pool.kernel_size, pool.stride))
             }
             Layer::AvgPool2d(pool) => self.layer_node(
                 "AveragePool",

@@ -16,7 +16,7 @@ mod schema;
 
 use prost::Message;
 
-use crate::{Error, error::ensure_setting, nn::Network, weights::Provenance};
+use crate::{Error, error::ensure_setting, metadata::to_json, nn::Network, weights::Provenance};
 use graph::GraphBuilder;
 use schema::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
@@ -60,8 +60,7 @@ pub fn to_bytes(
         ir_version: Some(IR_VERSION),
         producer_name: Some("lenet".to_owned()),
         doc_string: Some(
-            "Pixels are 0, paper, to 255, ink. The probabilities need no further softmax; those of an image that is probably \
-             no digit add up to less than 1."
+            "Pixels are 0, paper, to 255, ink. The graph normalizes them, and its output needs no softmax."
                 .to_owned(),
         ),
         graph: Some(GraphBuilder::default().build(network, input)),
@@ -76,19 +75,16 @@ fn metadata(
     network: &Network,
     provenance: Option<&Provenance>,
 ) -> Result<Vec<StringStringEntryProto>, Error> {
-    let to_json = |value: serde_json::Result<String>| {
-        value.map_err(|source| Error::Metadata { expected: "values that JSON can hold", source })
-    };
     let mut entries = vec![
-        ("architecture", to_json(serde_json::to_string(network.architecture()))?),
-        ("normalize", to_json(serde_json::to_string(&network.normalization()))?),
+        ("architecture", to_json(network.architecture())?),
+        ("normalize", to_json(&network.normalization())?),
         ("temperature", network.temperature().to_string()),
     ];
     if let Some(threshold) = network.rejection_threshold() {
         entries.push(("rejection_threshold", threshold.to_string()));
     }
     if let Some(provenance) = provenance {
-        entries.push(("provenance", to_json(serde_json::to_string(provenance))?));
+        entries.push(("provenance", to_json(provenance)?));
         entries.extend(provenance.test_accuracy.map(|accuracy| ("test_accuracy", accuracy.to_string())));
     }
     let entry = |(key, value): (&str, String)| StringStringEntryProto {

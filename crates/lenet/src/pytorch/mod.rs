@@ -149,9 +149,10 @@ fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, (Tensor, Vec<u8>)>, PyT
         return Err(PyTorchError::Legacy);
     }
     let mut archive = Archive::new(bytes)?;
-    let byte_order = archive.read("byteorder", 16)?;
-    if byte_order.is_some_and(|order| order != b"little") {
-        return Err(PyTorchError::ByteOrder { found: "big".to_owned() });
+    if let Some(order) = archive.read("byteorder", 16)?
+        && order != b"little"
+    {
+        return Err(PyTorchError::ByteOrder { found: String::from_utf8_lossy(&order).into_owned() });
     }
     let pickle = archive.read("data.pkl", MAX_PICKLE_BYTES)?;
     let pickle = pickle.ok_or(PyTorchError::MissingMember { name: "data.pkl".to_owned() })?;
