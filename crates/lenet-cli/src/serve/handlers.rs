@@ -33,14 +33,17 @@ pub async fn recognize(
     params: Result<Query<RecognizeParams>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Box<RawValue>>, ApiError> {
-    let Query(params) = params.map_err(|error| ApiError::bad_request(error.body_text()))?;
     let json = recognize_request(&state, params, OutputFormat::Json, request).await?;
     Ok(Json(raw_json(json)?))
 }
 
 /// `POST /v1/cells`: recognizes what is written in the cells of a table.
-pub async fn cells(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
-    let csv = recognize_request(&state, RecognizeParams::default(), OutputFormat::Csv, request).await?;
+pub async fn cells(
+    State(state): State<Arc<AppState>>,
+    params: Result<Query<RecognizeParams>, QueryRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let csv = recognize_request(&state, params, OutputFormat::Csv, request).await?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv).into_response())
 }
 
@@ -51,10 +54,11 @@ fn raw_json(json: String) -> Result<Box<RawValue>, ApiError> {
 /// Recognizes the image or the drawing of a request.
 async fn recognize_request(
     state: &AppState,
-    params: RecognizeParams,
+    params: Result<Query<RecognizeParams>, QueryRejection>,
     format: OutputFormat,
     request: Request,
 ) -> Result<String, ApiError> {
+    let Query(params) = params.map_err(|error| ApiError::bad_request(error.body_text()))?;
     let (request, _body_permits) = request_body::buffer(state, request).await?;
     let input = if request_body::has_media_type(&request, "multipart/form-data") {
         let mut files = request_body::multipart_files(request, MAX_BATCH_FILES).await?;

@@ -158,6 +158,10 @@ impl InferencePool {
     ) -> Result<String, ApiError> {
         let reader_params = match format {
             OutputFormat::Json => RecognizerParams::default(),
+            OutputFormat::Csv if params.details || params.single || params.digits_only => {
+                let message = "details, single, digits_only: not supported for the cells of a table";
+                return Err(ApiError::bad_request(message));
+            }
             OutputFormat::Csv => RecognizerParams::for_tables(),
         };
         let recognizer = params.constraint().apply(self.recognizer.clone(), reader_params);
@@ -186,6 +190,9 @@ impl InferencePool {
                     }
                     None => recognizer.trace(&image, params.single).reading,
                 }
+            }
+            Input::Drawing(_) if params.region.is_some() => {
+                return Err(ApiError::bad_request("region: expected an image, found a drawing"));
             }
             Input::Drawing(json) => {
                 let drawing: Drawing = serde_json::from_slice(json).map_err(ApiError::bad_request)?;

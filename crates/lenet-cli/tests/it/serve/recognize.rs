@@ -120,18 +120,26 @@ fn batch_returns_a_reading_or_an_error_for_each_file() {
 fn returns_the_cells_of_a_table_as_csv() {
     let server = TestServer::start(&[]);
     let table = encode_png(crate::recognize::table());
-    let request = |bytes: &[u8]| {
+    let request_with = |query: &str, bytes: &[u8]| {
         let head = format!(
-            "POST /v1/cells HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "POST /v1/cells{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
             bytes.len()
         );
         server.send_raw(&[head.as_bytes(), bytes].concat())
     };
+    let request = |bytes: &[u8]| request_with("", bytes);
     let response = request(&table);
     assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("\r\n\r\n7.2,10\n"), "{response}");
     assert!(response.contains("content-type: text/csv"), "{response}");
     let response = request(&encode_png(GrayImage::from_pixel(40, 40, Luma([255]))));
     assert!(response.starts_with("HTTP/1.1 400 ") && response.contains("expected a table"), "{response}");
+    let response = request_with("?min_confidence=1", &table);
+    assert!(response.ends_with("\r\n\r\n?.?,??\n"), "{response}");
+    let response = request_with("?digits_only=true", &table);
+    assert!(
+        response.starts_with("HTTP/1.1 400 ") && response.contains("not supported for the cells"),
+        "{response}"
+    );
     let (_, reading) = server.post("/v1/recognize?digits_only=true", "image/png", &table);
     assert_eq!(reading["text"], "7210");
 }
@@ -161,6 +169,10 @@ fn constraints_and_regions_are_query_parameters() {
         let found = body["error"]["message"].as_str().unwrap();
         assert!(status == 400 && found.contains(message), "{query}: {status} {found}");
     }
+    let drawing = br#"{"strokes": [[[10, 10], [40, 10], [22, 60]]]}"#;
+    let (status, body) = server.post("/v1/recognize?region=0,0,9,9", "application/json", drawing);
+    let message = "region: expected an image, found a drawing";
+    assert_eq!((status, &body["error"]["message"]), (400, &json!(message)));
 }
 
 /// Returns what `toDataURL()` of a canvas returns.
