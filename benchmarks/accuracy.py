@@ -21,8 +21,8 @@ from run import HERE, machine_description, output_of, provenance, record_path
 LENET = HERE.parent / "target/release/lenet"
 SEEDS = range(5)
 # (model, recipe) of each row. Trainings with "fast" run one at a time, because their time is part of the result.
-ROWS = [("lenet5", "best"), ("vgg", "best"), ("mlp", "best"), ("lenet5", "fast"), ("handwriting", "best")]
-PRETRAINED = [("lenet5", "best"), ("vgg", "best"), ("handwriting", "best")]
+ROWS = [("lenet5", "best"), ("vgg", "best"), ("mlp", "best"), ("lenet5", "fast"), ("handwriting", "best"), ("micro", "best")]
+PRETRAINED = [("lenet5", "best"), ("vgg", "best"), ("handwriting", "best"), ("micro", "best")]
 
 
 def train(folder, name, evaluation, *options):

@@ -116,5 +116,5 @@ pub use ops::{
 };
 pub use session::{INFERENCE_BATCH_SIZE, Session};
 pub use shape::Shape;
-pub use single_sample::FeatureMaps;
+pub use single_sample::{FeatureMaps, OutputRange};
 pub use worker::Worker;

@@ -26,15 +26,38 @@ pub struct FeatureMaps {
     pub values: Vec<f32>,
 }
 
+/// Smallest and largest output of a convolution or fully connected layer, after the batch normalization and activation function
+/// that follow it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputRange {
+    /// Name of the layer.
+    pub layer: String,
+    /// Smallest output.
+    pub min: f32,
+    /// Largest output.
+    pub max: f32,
+}
+
 /// A layer with its output.
 struct SingleSampleLayer {
+    name: String,
+    kind: LayerKind,
     operator: Box<dyn SingleSampleOp>,
     /// Range of the layer's parameters among those of the network.
     parameters: Range<usize>,
+    output_shape: Shape,
     /// Empty if the operator works in place.
     output: AlignedBuffer,
-    /// Name and output shape of a convolution that has feature maps.
-    maps: Option<(String, Shape)>,
+}
+
+/// What the output of a layer is used for, besides inference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LayerKind {
+    /// A convolution, whose outputs are [`FeatureMaps`].
+    FeatureMaps,
+    /// A layer that multiplies all its inputs by weights.
+    FullyConnected,
+    WithoutWeights,
 }
 
 /// A network on one sample, with all the memory that it needs.
@@ -62,14 +85,14 @@ impl SingleSampleWorkspace {
             if let Some(operator) =
                 row.layer.single_sample_op(level, context, &network.parameters()[parameters.clone()])
             {
-                let maps = match row.layer {
-                    Layer::Conv2d(layer) if !layer.kernel_covers_input(input) => {
-                        Some((row.name.to_owned(), output))
-                    }
-                    _ => None,
+                let kind = match row.layer {
+                    Layer::Conv2d(layer) if !layer.kernel_covers_input(input) => LayerKind::FeatureMaps,
+                    Layer::Conv2d(_) | Layer::Linear(_) => LayerKind::FullyConnected,
+                    _ => LayerKind::WithoutWeights,
                 };
                 let len = if operator.is_in_place() { 0 } else { channel_packed_shape(output).len() };
-                stages.push(SingleSampleLayer { operator, parameters, output: zeros(len), maps });
+                let (name, output_shape, output) = (row.name.to_owned(), output, zeros(len));
+                stages.push(SingleSampleLayer { name, kind, operator, parameters, output_shape, output });
             }
             input = output;
         }
@@ -104,12 +127,20 @@ impl SingleSampleWorkspace {
 
     /// Returns the feature maps of the last sample. The layers after a convolution have worked in place on its output.
     fn feature_maps(&self) -> impl Iterator<Item = FeatureMaps> {
-        self.stages.iter().filter_map(|stage| {
-            let (layer, shape) = stage.maps.clone()?;
-            let mut values = vec![0.0; shape.len()];
-            copy_channels(shape, &stage.output, &mut values);
-            Some(FeatureMaps { layer, shape, values })
+        self.stages.iter().filter(|stage| stage.kind == LayerKind::FeatureMaps).map(|stage| FeatureMaps {
+            layer: stage.name.clone(),
+            shape: stage.output_shape,
+            values: stage.output_values(),
         })
+    }
+}
+
+impl SingleSampleLayer {
+    /// Returns the output for the last sample, after the layers that worked in place on it.
+    fn output_values(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.output_shape.len()];
+        copy_channels(self.output_shape, &self.output, &mut values);
+        values
     }
 }
 
@@ -134,5 +165,33 @@ impl Network {
         let mut single = SingleSampleWorkspace::new(self, self.simd_level());
         single.infer(self, image, &mut vec![0.0; self.architecture().output_shape().len()]);
         single.feature_maps().collect()
+    }
+
+    /// Returns the range of the outputs of each convolution and fully connected layer over `images` `(batch, channels, height,
+    /// width)`, in the order of the layers. Quantization needs it.
+    ///
+    /// # Panics
+    /// If `images` is empty or has an incomplete sample.
+    pub fn output_ranges(&self, images: &[u8]) -> Vec<OutputRange> {
+        assert!(self.count_samples(images) > 0, "expected at least one sample");
+        let mut single = SingleSampleWorkspace::new(self, self.simd_level());
+        let mut logits = vec![0.0; self.architecture().output_shape().len()];
+        let with_weights = |stage: &&SingleSampleLayer| stage.kind != LayerKind::WithoutWeights;
+        let empty = |stage: &SingleSampleLayer| OutputRange {
+            layer: stage.name.clone(),
+            min: f32::INFINITY,
+            max: f32::NEG_INFINITY,
+        };
+        let mut ranges: Vec<_> = single.stages.iter().filter(with_weights).map(empty).collect();
+        for image in images.chunks_exact(self.architecture().input_shape().len()) {
+            single.infer(self, image, &mut logits);
+            for (range, stage) in ranges.iter_mut().zip(single.stages.iter().filter(with_weights)) {
+                for value in stage.output_values() {
+                    range.min = range.min.min(value);
+                    range.max = range.max.max(value);
+                }
+            }
+        }
+        ranges
     }
 }

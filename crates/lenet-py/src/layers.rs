@@ -138,7 +138,7 @@ impl Architecture {
         match models::by_name(&name) {
             Some(architecture) if !["ink", "marks"].contains(&&*name) => Ok(Self(architecture)),
             _ => {
-                let expected = "mlp, cnn, lenet5, vgg, vgg_wide or an Architecture";
+                let expected = "mlp, cnn, lenet5, vgg, vgg_wide, micro or an Architecture";
                 Err(PyValueError::new_err(format!("architecture: expected {expected}, found {name}")))
             }
         }
@@ -157,7 +157,7 @@ impl Architecture {
         Self(layers.into_iter().fold(empty, |architecture, (name, layer)| architecture.layer(name, layer.0)))
     }
 
-    /// Returns the architecture of a name: `mlp`, `cnn`, `lenet5`, `vgg` or `vgg_wide`.
+    /// Returns the architecture of a name: `mlp`, `cnn`, `lenet5`, `vgg`, `vgg_wide` or `micro`.
     ///
     /// Raises `ValueError` for another name.
     #[staticmethod]

@@ -165,6 +165,14 @@ pub enum Error {
     /// The safetensors format cannot hold the network, for example because of a layer's name.
     #[error("network: could not be written as safetensors")]
     Unwritable(#[source] SafeTensorError),
+    /// The network cannot be written as C source.
+    #[error("{layer}: expected {expected}")]
+    CSource {
+        /// Name of the layer, the network or the file.
+        layer: String,
+        /// What was expected.
+        expected: &'static str,
+    },
     /// The metadata key `lenet` is missing, as in files that PyTorch writes.
     #[error("metadata: expected a key `lenet` with the architecture, found none")]
     MissingMetadata,

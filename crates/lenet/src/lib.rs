@@ -84,6 +84,7 @@ mod tensor_file;
 pub mod pytorch;
 pub mod weights;
 pub mod onnx;
+pub mod c_source;
 pub mod pretrained;
 pub mod train;
 pub mod metrics;

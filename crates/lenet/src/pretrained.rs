@@ -16,12 +16,13 @@ use crate::{
     weights::{self, Provenance},
 };
 
-/// Returns the weights of a name: `lenet5`, `vgg`, `handwriting`, `ink` or `marks`.
+/// Returns the weights of a name: `lenet5`, `vgg`, `handwriting`, `micro`, `ink` or `marks`.
 pub fn by_name(name: &str) -> Option<(Network, Provenance)> {
     Some(match name {
         "lenet5" => lenet5(),
         "vgg" => vgg(),
         "handwriting" => handwriting(),
+        "micro" => micro(),
         "ink" => ink(),
         "marks" => marks(),
         _ => return None,
@@ -45,6 +46,11 @@ pub fn vgg() -> (Network, Provenance) {
 /// architecture has the name `handwriting`, because the file was written before `vgg_wide` had its name.
 pub fn handwriting() -> (Network, Provenance) {
     load(include_bytes!("../weights/handwriting.safetensors"))
+}
+
+/// Returns [`models::micro`](crate::models::micro), trained with its most accurate recipe.
+pub fn micro() -> (Network, Provenance) {
+    load(include_bytes!("../weights/micro.safetensors"))
 }
 
 /// Returns [`models::ink`](crate::models::ink), which tells ink from rules, trained by `lenet train ink --seed 0 --f16` on
@@ -75,7 +81,7 @@ mod tests {
 
     #[test]
     fn embedded_weights_have_the_documented_architecture_and_provenance() {
-        for name in ["lenet5", "vgg", "handwriting", "ink", "marks"] {
+        for name in ["lenet5", "vgg", "handwriting", "micro", "ink", "marks"] {
             let (network, provenance) = by_name(name).unwrap();
             let architecture = models::by_name(name).unwrap();
             assert_eq!(network.architecture().name(), name);

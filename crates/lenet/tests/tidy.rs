@@ -5,7 +5,7 @@
 use std::{fs, path::Path, process::Command};
 
 /// Files of data: not text, or longer than [`MAX_SOURCE_BYTES`]. The records of the benchmarks are data, too.
-const DATA: [&str; 22] = [
+const DATA: [&str; 23] = [
     "Cargo.lock",
     "benchmarks/Cargo.lock",
     "crates/lenet-mnist/data/t10k-images-idx3-ubyte.br",
@@ -17,6 +17,7 @@ const DATA: [&str; 22] = [
     "crates/lenet/weights/ink.safetensors",
     "crates/lenet/weights/lenet5.safetensors",
     "crates/lenet/weights/marks.safetensors",
+    "crates/lenet/weights/micro.safetensors",
     "crates/lenet/weights/vgg.safetensors",
     "docs/digits.png",
     "docs/page.png",

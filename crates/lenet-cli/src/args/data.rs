@@ -35,6 +35,11 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
+    /// Returns whether images other than the built-in ones are given.
+    pub fn is_given(&self) -> bool {
+        self.data.is_some()
+    }
+
     /// Reads one split, which has at least one image.
     pub fn load_split(&self, split: Split) -> anyhow::Result<Dataset> {
         let data = self.data.clone().unwrap_or_default().load_split(split)?;

@@ -17,7 +17,7 @@ use crate::{
 /// The options that describe a weights file without lenet's metadata, such as one saved from PyTorch.
 #[derive(clap::Args)]
 pub struct StateDictArgs {
-    /// Architecture of a weights file that doesn't name it, such as a state_dict of PyTorch (.pt or .safetensors): mlp, cnn, lenet5, vgg, vgg_wide, ink or marks
+    /// Architecture of a weights file that doesn't name it, such as a state_dict of PyTorch (.pt or .safetensors): mlp, cnn, lenet5, vgg, vgg_wide, micro, ink or marks
     #[arg(long, hide_possible_values = true)]
     architecture: Option<ArchitectureName>,
     /// Normalization of that file's inputs, (pixel / 255 - MEAN) / STD [default: that of MNIST, 0.1307,0.3081]

@@ -75,6 +75,7 @@ fn best(architecture: ArchitectureName) -> &'static str {
         ArchitectureName::Cnn | ArchitectureName::Lenet5 => include_str!("../../recipes/lenet5.toml"),
         ArchitectureName::Vgg => include_str!("../../recipes/vgg.toml"),
         ArchitectureName::VggWide => include_str!("../../recipes/vgg_wide.toml"),
+        ArchitectureName::Micro => include_str!("../../recipes/micro.toml"),
         ArchitectureName::Ink => include_str!("../../recipes/ink.toml"),
         ArchitectureName::Marks => include_str!("../../recipes/marks.toml"),
     }

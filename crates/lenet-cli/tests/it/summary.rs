@@ -128,6 +128,7 @@ cnn             934,798     1,130,400  -                   -              -  (le
 lenet5           61,706       416,520  lenet5        125,[..]         99.51%  recipe best, 80 epochs, seed 0
 vgg              93,990     8,647,520  vgg           193,[..]         99.65%  recipe best, 30 epochs, seed 0
 vgg_wide        251,242    25,109,952  handwriting   509,[..]         99.57%  recipe best, 30 epochs, seed 0
+micro             5,082       302,072  micro          1[..]         99.[..]%  recipe best, 40 epochs, seed 0
 ink              28,472    64,585,728  ink            6[..] [..]%  recipe best, [..] epochs, seed 0 (F1 of ink)
 marks            14,517     1,159,680  marks          3[..] [..]%  recipe best, 12 epochs, seed 0
 

@@ -169,3 +169,26 @@ fn feature_maps_match_naive_layers() {
         }
     }
 }
+
+#[test]
+fn output_ranges_are_those_of_feature_maps_and_logits() {
+    let images = &golden::images()[..3 * PIXELS];
+    let [_, _, lenet5] = golden::architectures();
+    let network = Network::new(lenet5, Normalize { mean: 0.13, std: 0.31 }, 1).unwrap();
+    let ranges = network.output_ranges(images);
+    let layers: Vec<_> = ranges.iter().map(|range| range.layer.as_str()).collect();
+    assert_eq!(layers, ["conv1", "conv2", "conv3", "fc1", "fc2"]);
+    let min_and_max = |values: Vec<f32>| {
+        [
+            values.iter().copied().fold(f32::INFINITY, f32::min),
+            values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        ]
+    };
+    let maps: Vec<_> = images.chunks_exact(PIXELS).map(|image| network.feature_maps(image)).collect();
+    for (index, range) in ranges.iter().take(2).enumerate() {
+        let values = maps.iter().flat_map(|maps| maps[index].values.clone()).collect();
+        assert_eq!([range.min, range.max], min_and_max(values), "{}", range.layer);
+    }
+    let logits = images.chunks_exact(PIXELS).flat_map(|image| network.logits(image)).collect();
+    assert_eq!([ranges[4].min, ranges[4].max], min_and_max(logits));
+}

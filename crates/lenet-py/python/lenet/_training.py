@@ -45,7 +45,7 @@ def train(
     labels : array (n,)
         Integers from 0 to 9.
     model : str or Architecture, optional
-        "mlp", "cnn", "lenet5", "vgg", "vgg_wide", or an architecture of your own. By default that
+        "mlp", "cnn", "lenet5", "vgg", "vgg_wide", "micro", or an architecture of your own. By default that
         of `init`, or "lenet5".
     recipe : str, path or mapping
         "default", "fast" (LeNet-5 in seconds), "best" (minutes), "tutorial", the path of a TOML

@@ -32,7 +32,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     model : str or Architecture
-        "mlp", "cnn", "lenet5", "vgg", "vgg_wide", or an architecture of your own.
+        "mlp", "cnn", "lenet5", "vgg", "vgg_wide", "micro", or an architecture of your own.
     recipe : str, path or mapping
         As in `lenet.train`.
     epochs : int, optional

@@ -1,5 +1,7 @@
 //! Tests of the public API, one module for each subject.
 
 mod allocations;
+#[cfg(unix)]
+mod c_source;
 mod idx;
 mod train;
