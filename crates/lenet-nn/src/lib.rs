@@ -68,6 +68,14 @@
     clippy::needless_range_loop,
     reason = "loops of constant length over register tiles read best by index"
 )]
+#![cfg_attr(
+    not(feature = "training"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what only a backward pass uses stays beside the forward pass"
+    )
+)]
 
 mod shape;
 mod error;
@@ -83,11 +91,14 @@ mod loss;
 pub mod optim;
 mod network;
 mod workspace;
+#[cfg(feature = "training")]
 mod worker;
 mod spin_barrier;
+#[cfg(feature = "training")]
 mod data_parallel;
 mod single_sample;
 mod session;
+#[cfg(feature = "training")]
 #[doc(hidden)]
 pub mod profile;
 
@@ -100,6 +111,7 @@ mod tests;
 struct Readme;
 
 pub use architecture::{Architecture, LayerSummary};
+#[cfg(feature = "training")]
 pub use data_parallel::{BatchContext, DataParallel};
 pub use error::{Error, LayerError};
 pub use layer::Layer;
@@ -117,4 +129,5 @@ pub use ops::{
 pub use session::{INFERENCE_BATCH_SIZE, Session};
 pub use shape::Shape;
 pub use single_sample::{FeatureMaps, OutputRange};
+#[cfg(feature = "training")]
 pub use worker::Worker;

@@ -145,6 +145,7 @@ pub(crate) trait Operator: Send + Sync {
     /// `dx` is `None` in the first layer. The gradient of the parameters is written to `gradient`, here or in
     /// [`write_accumulated_gradient`](Self::write_accumulated_gradient); that of the weights is left out if there is a
     /// [`deferred_weight_gradient`](Self::deferred_weight_gradient).
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         pass: PassContext,
@@ -156,6 +157,7 @@ pub(crate) trait Operator: Send + Sync {
     );
 
     /// Writes gradients that `backward` accumulated in the operator's own memory to `gradient`, and resets them.
+    #[cfg(feature = "training")]
     fn write_accumulated_gradient(&mut self, _level: Level, _gradient: &mut [f32]) {}
 
     /// Returns the sums over the whole batch that the operator needs before it can run, if any.
@@ -170,6 +172,7 @@ pub(crate) trait Operator: Send + Sync {
     }
 
     /// Returns how to compute the gradient of the weights over the whole batch, if `backward` leaves it out.
+    #[cfg(feature = "training")]
     fn deferred_weight_gradient(&self) -> Option<&dyn DeferredWeightGradient> {
         None
     }

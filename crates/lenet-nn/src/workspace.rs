@@ -62,6 +62,7 @@ impl Operator for CopyOp {
         y.copy_from_slice(x);
     }
 
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         _pass: PassContext,

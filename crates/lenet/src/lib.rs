@@ -72,6 +72,11 @@
 //!
 //! The examples of the crate show more: `train`, `fine_tune`, `recognize` and `custom_dataset`.
 
+#![cfg_attr(
+    not(feature = "training"),
+    allow(dead_code, unused_imports, reason = "what only a training uses stays where it belongs")
+)]
+
 mod error;
 
 pub use lenet_nn as nn;

@@ -61,7 +61,8 @@ struct Metadata {
     temperature: f32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     threshold: Option<f32>,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "training", serde(flatten))]
+    #[cfg_attr(not(feature = "training"), serde(skip))]
     provenance: Provenance,
 }
 
@@ -71,6 +72,7 @@ struct Metadata {
 ///
 /// # Errors
 /// [`Error::Unwritable`] if the format cannot hold the name of a layer.
+#[cfg(feature = "training")]
 pub fn to_bytes(network: &Network, provenance: &Provenance) -> Result<Vec<u8>, Error> {
     let metadata = Metadata {
         architecture: network.architecture().clone(),

@@ -312,6 +312,7 @@ impl Operator for BatchNormOp {
         }
     }
 
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         pass: PassContext,
@@ -340,6 +341,7 @@ impl Operator for BatchNormOp {
         }
     }
 
+    #[cfg(feature = "training")]
     fn write_accumulated_gradient(&mut self, _level: Level, gradient: &mut [f32]) {
         if self.batch[Direction::Forward as usize].pixel_count() == 0.0 {
             return;

@@ -148,6 +148,7 @@ impl Operator for DropoutOp {
         self.apply(pass, y);
     }
 
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         pass: PassContext,

@@ -112,6 +112,7 @@ impl Operator for PixelShuffleOp {
         }
     }
 
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         _pass: PassContext,

@@ -413,6 +413,7 @@ impl Operator for PoolOp {
         }
     }
 
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         pass: PassContext,

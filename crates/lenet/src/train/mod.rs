@@ -5,13 +5,20 @@
 //! training resumes with the same bits as without the interruption.
 
 mod recipe;
+#[cfg(feature = "training")]
 mod history;
+#[cfg(feature = "training")]
 mod checkpoint;
+#[cfg(feature = "training")]
 mod sample_source;
+#[cfg(feature = "training")]
 mod trainer;
 
 pub use crate::error::Interrupted;
+#[cfg(feature = "training")]
 pub use checkpoint::Checkpoint;
+#[cfg(feature = "training")]
 pub use history::EpochMetrics;
 pub use recipe::Recipe;
+#[cfg(feature = "training")]
 pub use trainer::{Progress, Trainer};

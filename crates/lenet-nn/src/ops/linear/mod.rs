@@ -118,6 +118,7 @@ impl Operator for LinearOp {
         kernel!(pass.level, forward(layer, weight, bias, x, &mut self.packed, y));
     }
 
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         pass: PassContext,
@@ -148,6 +149,7 @@ impl Operator for LinearOp {
         }
     }
 
+    #[cfg(feature = "training")]
     fn deferred_weight_gradient(&self) -> Option<&dyn DeferredWeightGradient> {
         if self.layer.defers_weight_gradient() { Some(&self.layer) } else { None }
     }

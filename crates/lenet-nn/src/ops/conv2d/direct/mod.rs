@@ -70,6 +70,7 @@ impl Operator for Conv2dOp {
         }
     }
 
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         pass: PassContext,
@@ -96,6 +97,7 @@ impl Operator for Conv2dOp {
         }
     }
 
+    #[cfg(feature = "training")]
     fn write_accumulated_gradient(&mut self, _level: Level, gradient: &mut [f32]) {
         for (total, lanes) in gradient.iter_mut().zip(self.gradient.iter_mut()) {
             *total = lanes.0.iter().sum();

@@ -250,6 +250,7 @@ impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, 
         }
     }
 
+    #[cfg(feature = "training")]
     fn backward(
         &mut self,
         pass: PassContext,
@@ -284,6 +285,7 @@ impl<const N: usize, const M: usize, const R: usize> Operator for WinogradOp<N, 
         }
     }
 
+    #[cfg(feature = "training")]
     fn write_accumulated_gradient(&mut self, level: Level, gradient: &mut [f32]) {
         dispatch!(level, simd => self.write_gradient(simd, gradient));
     }
