@@ -16,8 +16,8 @@ pub struct Decoded(DynamicImage);
 /// Errors of [`decode`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file begins like none of the known formats.
-    #[error("format: expected PNG, JPEG, BMP, GIF, WebP, PNM or TIFF, found none of them")]
+    /// The file begins like none of the formats that are decoded.
+    #[error("format: expected {}, found none of them", decoded_formats())]
     UnknownFormat,
     /// The file has a known format that is not decoded.
     #[error("format: {0}")]
@@ -81,8 +81,29 @@ impl Decoded {
     ///
     /// # Errors
     /// If the library accepts no image of this size.
-    pub fn view(&self) -> anyhow::Result<ImageView<'_>> {
-        Ok(ImageView::new(self.0.width() as usize, self.0.height() as usize, self.0.as_bytes())?)
+    pub fn view(&self) -> Result<ImageView<'_>, lenet::Error> {
+        ImageView::new(self.0.width() as usize, self.0.height() as usize, self.0.as_bytes())
+    }
+}
+
+/// Names of the formats, those that people have first.
+const FORMATS: [(ImageFormat, &str); 7] = [
+    (ImageFormat::Png, "PNG"),
+    (ImageFormat::Jpeg, "JPEG"),
+    (ImageFormat::Bmp, "BMP"),
+    (ImageFormat::Gif, "GIF"),
+    (ImageFormat::WebP, "WebP"),
+    (ImageFormat::Pnm, "PNM"),
+    (ImageFormat::Tiff, "TIFF"),
+];
+
+/// Lists the formats whose feature is enabled, as `PNG, JPEG or TIFF`.
+fn decoded_formats() -> String {
+    let names: Vec<_> =
+        FORMATS.iter().filter(|(format, _)| format.reading_enabled()).map(|&(_, name)| name).collect();
+    match names.as_slice() {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        names => names.concat(),
     }
 }
 
@@ -110,7 +131,7 @@ impl<R: BufRead + Seek> ImageFile<R> {
             return Err(Error::UnsupportedFormat(format));
         }
         let reader = ImageReader::new(bytes).with_guessed_format()?;
-        let format = reader.format().ok_or(Error::UnknownFormat)?;
+        let format = reader.format().filter(ImageFormat::reading_enabled).ok_or(Error::UnknownFormat)?;
         let mut bytes = reader.into_inner();
         let directories = if format == ImageFormat::Tiff { tiff_pages(&mut bytes)? } else { Vec::new() };
         bytes.rewind()?;
@@ -193,7 +214,7 @@ fn decode_image(
 }
 
 /// Returns the number of pixels according to the header, or 0 if the bytes are no image of a known format.
-pub(crate) fn pixel_count(bytes: impl BufRead + Seek) -> u64 {
+pub fn pixel_count(bytes: impl BufRead + Seek) -> u64 {
     let reader = ImageReader::new(bytes).with_guessed_format().ok();
     let size = reader.and_then(|reader| reader.into_dimensions().ok());
     size.map_or(0, |(width, height)| u64::from(width) * u64::from(height))

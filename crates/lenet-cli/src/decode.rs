@@ -1,4 +1,4 @@
-//! Image files: PNG, JPEG, BMP, GIF, WebP, PNM and TIFF, identified by their content.
+//! Image files in the file system. The crate `lenet-decode` decodes their bytes.
 
 use std::{
     fs::{self, DirEntry, File},
@@ -10,15 +10,7 @@ use anyhow::Context;
 
 use crate::bounded_read::read_stream;
 
-mod bytes;
-mod unsupported;
-mod pages;
-
-pub(crate) use bytes::pixel_count;
-pub use {
-    bytes::{Decoded, Error, ImageFile, decode},
-    unsupported::UnsupportedFormat,
-};
+pub use lenet_decode::{Decoded, Error, ImageFile, UnsupportedFormat, decode, pixel_count};
 
 /// Default of `--max-megapixels`: the maximum size of an image in millions of pixels.
 pub const DEFAULT_MAX_MEGAPIXELS: u32 = 100;
