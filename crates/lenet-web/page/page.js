@@ -38,9 +38,11 @@ async function loadWasmRecognizer() {
   if (!response.ok) throw new Error(`weights.safetensors: status ${response.status}`);
   const [weights] = await Promise.all([response.arrayBuffer(), init()]);
   const recognizer = new Recognizer(new Uint8Array(weights));
+  const setPattern = pattern => recognizer.setOptions(JSON.stringify({ details: true, pattern: pattern || undefined }));
+  setPattern('');
   return {
     location: 'in this page',
-    setPattern: pattern => recognizer.setPattern(pattern),
+    setPattern,
     drawing: async drawing => JSON.parse(recognizer.recognizeDrawing(drawing)),
     image: async ({ canvas }) => {
       const { width, height } = canvas;

@@ -3,6 +3,8 @@
 #[cfg(not(target_family = "wasm"))]
 mod assets;
 #[cfg(target_family = "wasm")]
+mod options;
+#[cfg(target_family = "wasm")]
 mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
