@@ -56,7 +56,11 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 pub async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     // IPv6 addresses in URLs are in brackets.
     let bare_host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let addresses = net::lookup_host((bare_host, port)).await;
+    // Windows takes the empty name for this machine.
+    let addresses = match bare_host {
+        "" => Err(io::Error::other("the name is empty")),
+        _ => net::lookup_host((bare_host, port)).await,
+    };
     let addresses =
         addresses.with_context(|| format!("--host {host}: expected an IP address or a known host name"))?;
     let mut error = anyhow!("--host {host}: expected a name with an address, found none");

@@ -2,7 +2,6 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -56,8 +55,7 @@ fn releases_the_memory_of_ten_thousand_connections() {
     let before = server.resident_bytes();
     for _ in 0..25 {
         let requests = ["", "GET / HT", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "\0\0\0\r\n\r\n"];
-        let streams: Vec<TcpStream> =
-            (0..400).map(|index| server.connect(requests[index % 4].as_bytes())).collect();
+        let streams: Vec<_> = (0..400).map(|index| server.connect(requests[index % 4].as_bytes())).collect();
         drop(streams);
     }
     thread::sleep(Duration::from_millis(500));
