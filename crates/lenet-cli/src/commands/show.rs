@@ -64,6 +64,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .map(|index| CaptionedImage::from_digit(shown.image(index), shown.labels()[index].to_string()))
         .collect();
     if std::io::stdout().is_terminal() {
+        // A console of Windows interprets color codes only after a program has asked for it.
+        anstyle_query::windows::enable_ansi_colors();
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
         print(terminal::draw(&images, columns, width, ColorSupport::from_environment()))?;
     }
