@@ -1,12 +1,20 @@
 //! `lenet fetch`: downloads a dataset.
 
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     data::known_datasets::{IDX_FILE_NAMES, KnownDataset},
     download::Downloader,
     output::{create_folder, print},
 };
+
+/// The name of the file that [`lock`] locks.
+const LOCK_FILE_NAME: &str = ".lock";
 
 /// Download a dataset and verify its published checksums
 ///
@@ -40,10 +48,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let folder = args.dir.map_or_else(|| args.dataset.folder(), Ok)?;
     create_folder(&folder)?;
 
-    // Two processes must not write the same files, so the second waits for the first. Where a folder can't be locked
-    // (Windows, some network drives), they don't wait.
-    let lock = File::open(&folder);
-    let _ = lock.as_ref().map(File::lock);
+    // Two processes must not write the same files, so the second waits for the first. On network drives without locks, they
+    // don't wait.
+    let _lock = lock(&folder);
 
     let downloader = Downloader::new(Duration::from_secs(args.timeout), args.retries, Duration::from_secs(1));
     let mut downloaded = 0;
@@ -55,4 +62,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         folder.display(),
         IDX_FILE_NAMES.len()
     ))
+}
+
+/// Locks a folder against other calls of `lenet fetch`, until the returned file is dropped.
+///
+/// The lock is on a file in it, because Windows can't lock folders, and network drives lock only files opened for writing. The
+/// file stays: if it were removed, a process that waits for it and one that creates it again could both hold a lock.
+fn lock(folder: &Path) -> io::Result<File> {
+    let file = File::options().create(true).write(true).truncate(false).open(folder.join(LOCK_FILE_NAME))?;
+    file.lock()?;
+    Ok(file)
 }

@@ -35,7 +35,8 @@ fn load(path: &Path, split: Split) -> anyhow::Result<Dataset> {
 fn error_message(folder: &TempDir, result: anyhow::Result<impl std::fmt::Debug>) -> String {
     let error = format!("{:#}", result.unwrap_err());
     let folder = folder.path().display().to_string();
-    error.strip_prefix(&folder).expect("the message begins with the path").trim_start_matches('/').to_string()
+    let rest = error.strip_prefix(&folder).expect("the message begins with the path");
+    rest.trim_start_matches(std::path::MAIN_SEPARATOR).to_string()
 }
 
 /// Returns a file in the format of Kaggle: a header, then a line for each of `rows`.

@@ -9,7 +9,7 @@ use std::{
 
 use snapbox::cmd::cargo_bin;
 
-use crate::{error, folder, lenet};
+use crate::{error, files, folder, lenet};
 
 /// Options of a training that takes a second or more.
 const TRAINING: &str = "--threads 2 --seed 3 --recipe all.toml";
@@ -62,14 +62,6 @@ fn uninterrupted(folder: &Path) -> Vec<u8> {
     let bytes = fs::read(&out).unwrap();
     fs::remove_file(out).unwrap();
     bytes
-}
-
-/// Returns the sorted names of the files in a folder.
-fn files(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    names
 }
 
 #[test]

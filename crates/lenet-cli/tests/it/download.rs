@@ -8,7 +8,10 @@ use std::{
 
 use lenet_cli::download::{Downloader, MAX_BYTES};
 
-use crate::mock_server::{MockServer, Response};
+use crate::{
+    files,
+    mock_server::{MockServer, Response},
+};
 
 const BODY: &[u8] = b"what the file should hold";
 const OTHER: &[u8] = b"an error page, say";
@@ -32,14 +35,6 @@ fn fetch(path: &Path, responses: &'static [Response]) -> (anyhow::Result<bool>, 
     let server = MockServer::start(responses);
     let result = downloader().download_if_missing(std::slice::from_ref(&server.url), path, MD5);
     (result, server.requests())
-}
-
-/// Returns the sorted file names in the folder of `path`.
-fn files(path: &Path) -> Vec<String> {
-    let entries = fs::read_dir(path.parent().unwrap()).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -69,7 +64,7 @@ fn resumes_and_retries_until_the_file_is_complete() {
         assert!(result.unwrap());
         assert_eq!(requests, *expected);
         assert_eq!(fs::read(&path).unwrap(), BODY);
-        assert_eq!(files(&path), ["file.gz"]);
+        assert_eq!(files(path.parent().unwrap()), ["file.gz"]);
     }
 }
 
@@ -91,7 +86,7 @@ fn reports_failure_and_keeps_only_a_resumable_part() {
         assert!(error.starts_with(&format!("{}: expected a mirror", path.display())), "{error}");
         assert!(error.contains(why), "{error}");
         assert_eq!(requests.len(), *asked, "{error}");
-        assert_eq!(files(&path), *left);
+        assert_eq!(files(path.parent().unwrap()), *left);
     }
 }
 

@@ -74,8 +74,8 @@ saved lenet5.safetensors after 5 of 5 epochs, [..] s
     assert_eq!(output.lines().count(), 24);
     for line in output.lines() {
         let object: Value = serde_json::from_str(line).unwrap();
-        let digit = object["path"].as_str().unwrap().split('/').nth(1).unwrap();
-        assert_eq!(object["text"], digit, "{line}");
+        let path = Path::new(object["path"].as_str().unwrap());
+        assert!(path.parent().unwrap().ends_with(object["text"].as_str().unwrap()), "{line}");
     }
 }
 

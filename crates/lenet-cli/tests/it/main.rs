@@ -1,6 +1,10 @@
 //! Integration tests: each runs the program `lenet` as a user does.
 
-use std::{fs, io::BufReader, path::Path};
+use std::{
+    fs,
+    io::BufReader,
+    path::{MAIN_SEPARATOR, Path},
+};
 
 use lenet::{PIXELS, SIDE, data::idx};
 use snapbox::cmd::{Command, cargo_bin};
@@ -38,12 +42,25 @@ fn lenet(folder: &Path) -> Command {
     Command::new(cargo_bin!("lenet")).current_dir(folder)
 }
 
-/// Runs a command that must fail, and returns its only line on stderr without `error: `.
+/// Runs a command that must fail, and returns its only line on stderr without `error: `, with `/` in paths.
 fn error(command: Command) -> String {
     let output = command.output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
-    error.strip_prefix("error: ").expect(&error).trim_end().to_owned()
+    with_slashes(error.strip_prefix("error: ").expect(&error).trim_end())
+}
+
+/// Returns output of the program with `/` in its paths, also on Windows.
+fn with_slashes(text: &str) -> String {
+    text.replace(MAIN_SEPARATOR, "/")
+}
+
+/// Returns the sorted names of the files in a folder.
+fn files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 /// Creates a folder with a dataset in its subfolder `data`: 30 training images, 7 test images, labels 0, 1, 2, 0, 1, ...

@@ -6,7 +6,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use serde_json::Value;
 use snapbox::str;
 
-use crate::{folder_with_network, lenet};
+use crate::{folder_with_network, lenet, with_slashes};
 
 /// Draws two bars on a page of 60 x 40 pixels, the left one longer, so that a rotated page can be told from an upright one.
 pub fn page() -> DynamicImage {
@@ -269,6 +269,7 @@ fn reports_malformed_files_and_reads_the_others() {
     }
     let (stdout, stderr, status) = recognize(folder.path(), &["pictures", "missing.png"]);
     assert_eq!(status, Some(1));
+    let (stdout, stderr) = (with_slashes(&stdout), with_slashes(&stderr));
     let read: Vec<_> = stdout.lines().map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(read, ["pictures/a.png", "pictures/more/z.png"]);
     let wrong: Vec<_> = stderr
