@@ -235,7 +235,7 @@ impl Network {
 }
 
 /// Returns the name of a SIMD level.
-fn simd_level_name(level: Level) -> &'static str {
+pub(crate) fn simd_level_name(level: Level) -> &'static str {
     match level {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         Level::Sse2(_) => "SSE2",
@@ -271,5 +271,7 @@ mod tests {
             );
             assert_eq!(simd_level_name(Level::baseline()), "SSE2");
         }
+        #[cfg(target_arch = "aarch64")]
+        assert_eq!(simd_level_name(Level::new()), "NEON");
     }
 }

@@ -15,18 +15,22 @@ mod validation; // rejected architectures
 
 use fearless_simd::Level;
 
-use crate::activation_layout::{AlignedBuffer, LANES, Lanes, block_count, zeros};
+use crate::{
+    activation_layout::{AlignedBuffer, LANES, Lanes, block_count, zeros},
+    network::simd_level_name,
+};
 
 /// Returns the SIMD levels that this machine supports: the best one, those below it that exist on x86-64, the one that the
 /// target guarantees, and portable code.
 fn levels() -> Vec<Level> {
     let best = Level::new();
-    let mut levels = vec![best, Level::baseline(), Level::fallback()];
+    let levels = [best, Level::baseline(), Level::fallback()].into_iter();
     #[cfg(target_arch = "x86_64")]
-    {
-        levels.extend(best.as_avx2().map(Level::Avx2));
-        levels.extend(best.as_sse4_2().map(Level::Sse4_2));
-    }
+    let levels = levels.chain(best.as_avx2().map(Level::Avx2)).chain(best.as_sse4_2().map(Level::Sse4_2));
+    let mut levels: Vec<_> = levels.collect();
+    // The best level is also that of the target on ARM, and one of the others on most x86-64 machines.
+    levels.sort_by_key(|&level| simd_level_name(level));
+    levels.dedup_by_key(|level| simd_level_name(*level));
     levels
 }
 

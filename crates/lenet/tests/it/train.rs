@@ -108,7 +108,8 @@ fn training_diverges_if_the_loss_is_not_finite_or_twice_above_that_of_equal_prob
                     try another seed or a lower learning rate";
     assert_eq!(error.as_deref(), Some(expected));
 
-    let (history, error) = train_until_divergence(recipe(1e9, 10));
+    // At higher rates sums overflow to NaN, which the clamp of tanh turns into a number on x86-64, but not on ARM.
+    let (history, error) = train_until_divergence(recipe(1e5, 10));
     assert!(history.len() == 2 && history.iter().all(|epoch| epoch.loss.is_finite()), "{history:?}");
     assert!(error.expect("an error").starts_with("training diverged: epoch 2: loss: "));
 
