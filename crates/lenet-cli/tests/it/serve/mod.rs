@@ -38,6 +38,9 @@ impl TestServer {
     fn start_with_log(arguments: &[&str]) -> Self {
         let mut lenet = Command::new(cargo_bin!("lenet"));
         lenet.args(["serve", "--port", "0"]).args(arguments).stderr(Stdio::piped());
+        if !arguments.contains(&"--timeout") {
+            lenet.args(LONG_TIMEOUT);
+        }
         let mut process = lenet.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -156,8 +159,11 @@ impl Drop for TestServer {
     }
 }
 
-/// A small limit for bodies, and a time limit that a busy machine does not reach.
-const BODY_MEMORY_OPTIONS: [&str; 4] = ["--max-body-mb", "1", "--timeout", "300"];
+/// A time limit that a busy machine or an emulator does not reach.
+const LONG_TIMEOUT: [&str; 2] = ["--timeout", "300"];
+
+/// A small limit for bodies.
+const BODY_MEMORY_OPTIONS: [&str; 2] = ["--max-body-mb", "1"];
 
 /// Returns ten images of one digit and ten of several.
 pub fn sample_images() -> Vec<GrayImage> {
