@@ -1,23 +1,11 @@
 //! Source that computes in single precision.
 
-use std::fmt;
-
 use super::{
     CSource,
     steps::{Op, Step, Weights},
-    writer::{ActivationOffsets, SourceWriter},
+    writer::{ActivationOffsets, Float, SourceWriter},
 };
 use crate::nn::{Network, Shape};
-
-/// A constant of C's type `float`.
-pub struct Float(pub f32);
-
-impl fmt::Display for Float {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        // `Debug` always writes a point or an exponent, without which the suffix would be invalid.
-        write!(f, "{:?}f", self.0)
-    }
-}
 
 /// Writes the source of a network.
 pub fn write(mut writer: SourceWriter, network: &Network, steps: &[Step<Op>]) -> CSource {

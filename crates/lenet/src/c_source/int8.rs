@@ -2,10 +2,9 @@
 
 use super::{
     CSource,
-    float::Float,
     quantize::{QuantizedOp, QuantizedWeights, Requantization},
     steps::Step,
-    writer::{ActivationOffsets, SourceWriter},
+    writer::{ActivationOffsets, Float, SourceWriter},
 };
 use crate::nn::{Network, Shape};
 

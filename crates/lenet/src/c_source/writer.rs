@@ -1,6 +1,6 @@
 //! What the sources of all element types share: the header, the constants, and the memory of the activations.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 
 use super::{
     CSource,
@@ -10,6 +10,16 @@ use crate::{
     Error,
     nn::{Network, PredictionKind, Shape},
 };
+
+/// A constant of C's type `float`.
+pub struct Float(pub f32);
+
+impl fmt::Display for Float {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        // `Debug` always writes a point or an exponent, without which the suffix would be invalid.
+        write!(f, "{:?}f", self.0)
+    }
+}
 
 /// Width of the lines of constants, in columns.
 const LINE_WIDTH: usize = 120;
@@ -147,61 +157,46 @@ impl SourceWriter {
         };
         self.function(include_str!("kernels/argmax.c"));
         self.function(include_str!("kernels/softmax.c"));
-        let (name, upper, pixels) = (&self.name, self.name.to_uppercase(), architecture.input_shape().len());
-        let Shape { channels, height, width } = architecture.input_shape();
+        let shape = architecture.input_shape();
         let threshold = network.rejection_threshold().map_or(String::new(), |threshold| {
             format!(
-                "/* An image is probably none of the classes if its probabilities add up to less. */\n\
-                 #define {upper}_REJECTION_THRESHOLD {threshold:?}f\n\n"
+                "/* An image whose probabilities add up to less is rejected. */\n\
+                 #define $NAME_REJECTION_THRESHOLD {}\n",
+                Float(threshold)
             )
         });
-        let parameters = format!("struct {name}_workspace *workspace, const uint8_t pixels[{upper}_PIXELS]");
-        let predict = format!("int {name}_predict({parameters})");
-        let probabilities =
-            format!("int {name}_probabilities({parameters},\n    float probabilities[{upper}_CLASSES])");
-        let header = format!(
-            "/* {description} Written by `lenet export`. */\n\
-             #ifndef {upper}_H\n#define {upper}_H\n\n#include <stdint.h>\n\n\
-             #ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n\
-             /* Pixels of an image (channels, rows, columns) = ({channels}, {height}, {width}), from 0, paper, to 255, ink. */\n\
-             #define {upper}_PIXELS {pixels}\n#define {upper}_CLASSES {classes}\n\n{threshold}\
-             /* Memory for the activations of an image. Nothing in it is kept from one image to the next. */\n\
-             struct {name}_workspace {{\n    {c_type} activations[{len}];\n}};\n\n\
-             /* Returns the most probable class of an image. */\n\
-             {predict};\n\n\
-             /* Writes the probability of each class of an image, and returns the most probable class. */\n\
-             {probabilities};\n\n\
-             #ifdef __cplusplus\n}}\n#endif\n\n#endif\n"
-        );
-        let constants: String = self
-            .constants
-            .iter()
-            .map(|Constant { name, c_type, len, lines }| {
-                format!("static const {c_type} {name}[{len}] = {{\n{lines}}};\n\n")
-            })
-            .collect();
-        let (functions, statements) = (self.functions.join("\n"), &self.statements);
-        let (temperature, outlier) = (network.temperature(), u8::from(outlier_class));
-        let source = format!(
-            "#include \"{name}.h\"\n\n#include <math.h>\n\n{constants}{functions}\n\
-             /* Writes the logits of an image. */\n\
-             static void compute_logits({c_type} *x, const uint8_t *pixels, float *logits) {{\n{statements}}}\n\n\
-             {predict} {{\n    \
-                 float logits[{upper}_CLASSES];\n    \
-                 compute_logits(workspace->activations, pixels, logits);\n    \
-                 return argmax(logits, {upper}_CLASSES);\n}}\n\n\
-             {probabilities} {{\n    \
-                 compute_logits(workspace->activations, pixels, probabilities);\n    \
-                 softmax(probabilities, {upper}_CLASSES, {temperature:?}f, {outlier});\n    \
-                 return argmax(probabilities, {upper}_CLASSES);\n}}\n"
-        );
+        let constants = self.constants.iter().map(|Constant { name, c_type, len, lines }| {
+            format!("static const {c_type} {name}[{len}] = {{\n{lines}}};\n")
+        });
+        let fill = |template: &str| {
+            template
+                .replace("$description", description)
+                .replace("$threshold", &threshold)
+                .replace("$shape", &format!("({}, {}, {})", shape.channels, shape.height, shape.width))
+                .replace("$pixels", &shape.len().to_string())
+                .replace("$classes", &classes.to_string())
+                .replace("$element", c_type)
+                .replace("$len", &len.to_string())
+                .replace("$temperature", &Float(network.temperature()).to_string())
+                .replace("$outlier_class", if outlier_class { "1" } else { "0" })
+                .replace("$functions", &self.functions.join("\n"))
+                .replace("$statements", &self.statements)
+                .replace("$NAME", &self.name.to_uppercase())
+                .replace("$name", &self.name)
+        };
+        let header = fill(include_str!("templates/network.h"));
+        // The constants are long, and have no parameters of the template.
+        let source = fill(include_str!("templates/network.c"));
+        let source = source.replace("$constants", &constants.collect::<Vec<_>>().join("\n"));
         CSource { header, source, constant_bytes: self.constant_bytes, workspace_bytes: len * element_bytes }
     }
 }
 
-/// Returns a name of which each character may stand in an identifier of C.
+/// Returns the name of a layer as an identifier of C. The layers of PyTorch's `Sequential` are numbers.
 fn identifier(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+    let prefix = if name.starts_with(|first: char| first.is_ascii_digit()) { "layer" } else { "" };
+    let characters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    prefix.chars().chain(characters).collect()
 }
 
 /// Returns values as lines of source.

@@ -95,7 +95,7 @@ fn with_all_layers(architecture: Architecture) -> Architecture {
         .layer("pool2", AvgPool2d::new(2)) // (4, 2, 1)
         .layer("tanh2", Layer::Tanh)
         .layer("flatten", Layer::Flatten)
-        .layer("fc", Linear::new(8, 3))
+        .layer("0", Linear::new(8, 3))
 }
 
 fn all_layers() -> Network {
