@@ -54,6 +54,7 @@ fn csv(labeled: bool) -> String {
 const STATE_DICT: &[u8] =
     b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
     X\x01\0\0\x000X\x03\0\0\0cpuK\x10tQK\0K\x10\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs.";
+
 /// Returns an NPZ file with one training image.
 fn npz(method: CompressionMethod) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
@@ -139,8 +140,7 @@ fn main() -> io::Result<()> {
             "template",
             vec![b"area = 'page'\n[[field]]\nname = 'n'\nbox = [0, 0.5, 1, 0.5]\nlength = 5\n".to_vec()],
         ),
-        ("constraint", vec![b"d{2}/[01]d/dd?\n4-6\nluhn\n0123456789/\n28/11/26".to_vec(), b"\n13\nisbn\n\n9780306406157".to_vec()]),
-        ("template", vec![b"area = 'page'\n[[field]]\nname = 'n'\nbox = [0, 0.5, 1, 0.5]\nlength = 5\n".to_vec()]),
+        ("data_url", vec![b"data:image/png;base64,iVBORw0KGgo=".to_vec()]),
         ("npz", vec![npz(CompressionMethod::Stored), npz(CompressionMethod::Deflated)]),
         ("recipe", vec![toml(&plain), toml(&full)]),
         ("labels", vec![labels.into()]),

@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use crate::bounded_read::read_stream;
 
-pub use lenet_decode::{Decoded, Error, ImageFile, UnsupportedFormat, decode, pixel_count};
+pub use lenet_decode::{Decoded, Error, ImageFile, UnsupportedFormat, data_url, decode, pixel_count};
 
 /// Default of `--max-megapixels`: the maximum size of an image in millions of pixels.
 pub const DEFAULT_MAX_MEGAPIXELS: u32 = 100;

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "data-url")]
+pub mod data_url;
 mod image_file;
 mod pages;
 mod unsupported;

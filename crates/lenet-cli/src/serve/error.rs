@@ -8,8 +8,7 @@ use axum::{
 use image::ImageError;
 use serde_json::json;
 
-use super::data_url;
-use crate::decode;
+use crate::decode::{self, data_url};
 
 /// A failed request. The message names the wrong part of the request, the expected value and the actual one.
 #[derive(Debug)]

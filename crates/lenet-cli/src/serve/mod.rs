@@ -1,7 +1,7 @@
 //! `lenet serve`: a page to draw digits on, and an HTTP API that recognizes digits in images.
 //!
 //! A request passes through these modules in order: `connections` accepts the connection, `middleware` wraps the response,
-//! `router` selects a function of `handlers`, `request_body` buffers the request and finds its image, also in a `data_url`,
+//! `router` selects a function of `handlers`, `request_body` buffers the request and finds its image, also in a `data:` URL,
 //! `inference` runs the recognizer on a thread of its own. `error` turns failures into responses, `metrics` counts, and `state`
 //! holds what all requests share.
 
@@ -26,7 +26,6 @@ mod middleware;
 mod router;
 mod handlers;
 mod request_body;
-mod data_url;
 mod inference;
 mod error;
 mod metrics;

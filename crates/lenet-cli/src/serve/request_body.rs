@@ -17,7 +17,8 @@ use tokio::{
     task,
 };
 
-use super::{connections::ConnectionState, data_url, error::ApiError, inference::Input, state::AppState};
+use super::{connections::ConnectionState, error::ApiError, inference::Input, state::AppState};
+use crate::decode::data_url;
 
 /// The field of a form whose value is an image also without a file name.
 const IMAGE_FIELD: &str = "image";
