@@ -97,7 +97,7 @@ impl TestServer {
     /// Opens a connection and sends bytes.
     fn connect(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(300))).unwrap();
         // Fails if the server closes the connection before it has received everything.
         let _ = stream.write_all(bytes);
         stream
