@@ -12,8 +12,9 @@
 //! `pixels` are those of an image `(channels, rows, columns)`, from 0 (paper) to 255 (ink). Both functions return the most
 //! probable class. Normalization, temperature and outlier class are part of the source.
 //!
-//! [`float`] computes what [`Network::probabilities`] does. [`int8`] takes a quarter of the memory, and computes with integers up
-//! to the logits; see [`quantize`].
+//! [`float()`] computes what [`Network::probabilities`] does. [`int8()`] takes a quarter of the memory, and computes with
+//! integers up to the logits: post-training quantization with a scale for each output channel, as B. Jacob et al. describe it
+//! (2018, arXiv:1712.05877).
 
 mod float;
 mod int8;
