@@ -290,7 +290,9 @@ def test_a_notebook_shows_a_table_and_curves(
 def test_ctrl_c_stops_a_training_within_a_second(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(
-        "import lenet, numpy as np, time\n"
+        "import lenet, numpy as np, signal\n"
+        # A shell ignores the signal in jobs that it starts in the background.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "images = np.random.default_rng(0).integers(0, 256, (20_000, 784), np.uint8)\n"
         "print('ready', flush=True)\n"
         "try:\n"
