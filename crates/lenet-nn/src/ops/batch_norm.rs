@@ -46,6 +46,12 @@ impl BatchNorm2d {
     pub const fn new(num_features: usize) -> Self {
         Self { num_features }
     }
+
+    /// Returns `(scale, shift)` of a channel in inference, where `y = scale * x + shift`, from its weight, bias, running mean and
+    /// running variance.
+    pub fn inference_scale_and_shift([weight, bias, mean, var]: [f32; 4]) -> (f32, f32) {
+        scale_and_shift([weight, bias, mean, var.max(0.0)].map(f64::from))
+    }
 }
 
 impl LayerSpec for BatchNorm2d {
@@ -81,8 +87,9 @@ impl LayerSpec for BatchNorm2d {
         LayerContext { input, .. }: LayerContext,
         parameters: &[f32],
     ) -> Option<Box<dyn SingleSampleOp>> {
-        let (scale, shift): (Vec<f32>, Vec<f32>) =
-            (0..self.num_features).map(|channel| inference_scale_and_shift(parameters, channel)).unzip();
+        let (scale, shift): (Vec<f32>, Vec<f32>) = (0..self.num_features)
+            .map(|channel| Self::inference_scale_and_shift(channel_parameters(parameters, channel)))
+            .unzip();
         let [scale, shift] = [scale, shift].map(|values| to_channel_groups(&values, 1));
         Some(Box::new(SingleSampleBatchNorm { scale, shift, plane: input.height * input.width }))
     }
@@ -174,23 +181,15 @@ impl BatchStatistics for BatchNormOp {
     }
 }
 
-/// Returns `(scale, shift)` of a channel in inference, where `y = scale * x + shift`. `parameters` are weight, bias, running mean
-/// and running variance.
-fn inference_scale_and_shift(parameters: &[f32], channel: usize) -> (f32, f32) {
-    let [.., mean, var] = channel_parameters(parameters, channel);
-    scale_and_shift(parameters, channel, (mean, var.max(0.0)))
-}
-
-/// Returns `(scale, shift)` of a channel for a mean and a variance.
-fn scale_and_shift(parameters: &[f32], channel: usize, (mean, var): (f64, f64)) -> (f32, f32) {
-    let [weight, bias, ..] = channel_parameters(parameters, channel);
+/// Returns `(scale, shift)` of a channel, where `y = scale * x + shift`.
+fn scale_and_shift([weight, bias, mean, var]: [f64; 4]) -> (f32, f32) {
     let scale = weight / (var + BatchNorm2d::EPSILON).sqrt();
     (scale as f32, (bias - mean * scale) as f32)
 }
 
 /// Returns weight, bias, running mean and running variance of a channel.
-fn channel_parameters(parameters: &[f32], channel: usize) -> [f64; 4] {
-    std::array::from_fn(|part| f64::from(parameters[part * parameters.len() / 4 + channel]))
+fn channel_parameters(parameters: &[f32], channel: usize) -> [f32; 4] {
+    std::array::from_fn(|part| parameters[part * parameters.len() / 4 + channel])
 }
 
 /// Writes the sums of `dy` and of `dy * x` over a plane, for each lane, to `totals`.
@@ -303,10 +302,13 @@ impl Operator for BatchNormOp {
         let plane = self.shape.height * self.shape.width;
         for (i, (x, y)) in x.chunks_exact(plane).zip(y.chunks_exact_mut(plane)).enumerate() {
             let channel = i % self.shape.channels;
+            let parameters = channel_parameters(parameters, channel);
             let (scale, shift) = if pass.training {
-                scale_and_shift(parameters, channel, self.batch_mean_and_var(channel))
+                let [weight, bias, ..] = parameters.map(f64::from);
+                let (mean, var) = self.batch_mean_and_var(channel);
+                scale_and_shift([weight, bias, mean, var])
             } else {
-                inference_scale_and_shift(parameters, channel)
+                BatchNorm2d::inference_scale_and_shift(parameters)
             };
             kernel!(pass.level, scale_and_shift_plane((scale, shift), x, y));
         }

@@ -33,7 +33,7 @@ pub enum Op {
     Conv2d(Conv2d, Weights),
     /// Also a convolution whose kernel covers its whole input.
     Linear(Weights),
-    /// Batch normalization that follows neither a convolution nor a fully connected layer.
+    /// Batch normalization that doesn't follow a convolution or fully connected layer with as many outputs.
     BatchNorm2d {
         scale: Vec<f32>,
         shift: Vec<f32>,
@@ -97,13 +97,27 @@ pub fn steps(network: &Network) -> Result<Vec<Step<Op>>, Error> {
         let op = match *layer {
             Layer::Conv2d(conv) => {
                 let weights = Weights { weight: tensor(), bias: tensor() };
-                Some(if covers_input(conv, input) { Op::Linear(weights) } else { Op::Conv2d(conv, weights) })
+                Some(if conv.kernel_covers_input(input) {
+                    Op::Linear(weights)
+                } else {
+                    Op::Conv2d(conv, weights)
+                })
             }
             Layer::Linear(_) => Some(Op::Linear(Weights { weight: tensor(), bias: tensor() })),
             Layer::BatchNorm2d(_) => {
-                let (scale, shift) = scale_and_shift([tensor(), tensor(), tensor(), tensor()]);
+                let parameters = [tensor(), tensor(), tensor(), tensor()];
+                let channels = 0..parameters[0].len();
+                let (scale, shift): (Vec<f32>, Vec<f32>) = channels
+                    .map(|channel| {
+                        let parameters = parameters.each_ref().map(|values| values[channel]);
+                        BatchNorm2d::inference_scale_and_shift(parameters)
+                    })
+                    .unzip();
                 match steps.last_mut().map(|step| &mut step.op) {
-                    Some(Op::Conv2d(_, weights) | Op::Linear(weights)) => {
+                    // After flattening a convolution's output, each feature has a scale of its own.
+                    Some(Op::Conv2d(_, weights) | Op::Linear(weights))
+                        if weights.bias.len() == scale.len() =>
+                    {
                         weights.scale_outputs(&scale, &shift);
                         None
                     }
@@ -124,20 +138,4 @@ pub fn steps(network: &Network) -> Result<Vec<Step<Op>>, Error> {
         input = output;
     }
     Ok(steps)
-}
-
-/// Returns whether a convolution multiplies each input once for each output channel, as a fully connected layer does.
-fn covers_input(conv: Conv2d, input: Shape) -> bool {
-    [input.height, input.width] == [conv.kernel_size; 2] && conv.padding == 0 && conv.dilation == 1
-}
-
-/// Returns what batch normalization multiplies a channel by and adds to it in inference.
-fn scale_and_shift([weight, bias, mean, var]: [Vec<f32>; 4]) -> (Vec<f32>, Vec<f32>) {
-    let channels = weight.iter().zip(&bias).zip(mean.iter().zip(&var));
-    channels
-        .map(|((&weight, &bias), (&mean, &var))| {
-            let scale = f64::from(weight) / (f64::from(var) + BatchNorm2d::EPSILON).sqrt();
-            (scale as f32, (f64::from(bias) - f64::from(mean) * scale) as f32)
-        })
-        .unzip()
 }

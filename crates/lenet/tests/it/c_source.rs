@@ -107,6 +107,15 @@ fn with_batch_norm_first() -> Network {
     network(with_all_layers(first), 2)
 }
 
+fn with_batch_norm_of_features() -> Network {
+    let architecture = Architecture::new("features", Shape { channels: 1, height: 6, width: 5 }, 3)
+        .layer("conv", Conv2d::new(1, 2, 3)) // (2, 4, 3)
+        .layer("flatten", Layer::Flatten)
+        .layer("bn", BatchNorm2d::new(24))
+        .layer("fc", Linear::new(24, 3));
+    network(architecture, 5)
+}
+
 fn with_convolution_last() -> Network {
     let architecture = Architecture::new("convolution_last", Shape { channels: 1, height: 9, width: 9 }, 4)
         .layer("conv1", Conv2d::new(1, 6, 3).stride(2)) // (6, 4, 4)
@@ -126,7 +135,8 @@ fn without_weights() -> Network {
 
 #[test]
 fn float_source_agrees_with_networks_of_all_layers() {
-    for network in [all_layers(), with_batch_norm_first(), with_convolution_last(), without_weights()] {
+    let others = [with_batch_norm_of_features(), with_convolution_last(), without_weights()];
+    for network in [all_layers(), with_batch_norm_first()].into_iter().chain(others) {
         let images = random_images(&network, 50);
         let source = c_source::float(&network, "net").unwrap();
         let probabilities = run(&format!("float_{}", network.architecture().name()), &source, &images);

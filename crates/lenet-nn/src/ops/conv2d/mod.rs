@@ -106,7 +106,7 @@ impl Conv2d {
     }
 
     /// Returns whether a kernel covers the whole `input`, which makes the layer equivalent to a fully connected one.
-    pub(crate) fn kernel_covers_input(&self, input: Shape) -> bool {
+    pub fn kernel_covers_input(&self, input: Shape) -> bool {
         [input.height, input.width] == [self.kernel_size; 2] && self.padding == 0 && self.dilation == 1
     }
 }
