@@ -52,12 +52,9 @@ impl Options {
     fn params(&self) -> PyResult<RecognizerParams> {
         let mut params =
             if self.tables { RecognizerParams::for_tables() } else { RecognizerParams::default() };
-        if let Some(confidence) = check_probability("min_confidence", self.min_confidence)? {
-            params.reject.min_confidence = confidence;
-        }
-        if let Some(probability) = check_probability("min_probability", self.min_probability)? {
-            params.reject = params.reject.with_min_text_probability(probability);
-        }
+        let confidence = check_probability("min_confidence", self.min_confidence)?;
+        let probability = check_probability("min_probability", self.min_probability)?;
+        params.reject = params.reject.with_thresholds(confidence, probability);
         Ok(params)
     }
 

@@ -103,12 +103,7 @@ impl ReadOptions {
     pub fn params(&self) -> RecognizerParams {
         let mut params =
             if self.tables { RecognizerParams::for_tables() } else { RecognizerParams::default() };
-        if let Some(confidence) = self.min_confidence {
-            params.reject.min_confidence = confidence;
-        }
-        if let Some(probability) = self.min_probability {
-            params.reject = params.reject.with_min_text_probability(probability);
-        }
+        params.reject = params.reject.with_thresholds(self.min_confidence, self.min_probability);
         params
     }
 }

@@ -43,13 +43,9 @@ impl ConstraintArgs {
         recognizer: Recognizer,
         mut params: RecognizerParams,
     ) -> Result<Recognizer, ConstraintError> {
-        let reject = &mut params.reject;
-        if let Some(Probability(confidence)) = self.min_confidence {
-            reject.min_confidence = confidence;
-        }
-        if let Some(Probability(probability)) = self.min_probability {
-            *reject = reject.with_min_text_probability(probability);
-        }
+        let [confidence, probability] =
+            [self.min_confidence, self.min_probability].map(|given| given.map(|Probability(value)| value));
+        params.reject = params.reject.with_thresholds(confidence, probability);
         let Self { length, pattern, checksum, charset, .. } = self.clone();
         recognizer.with_params(params).with_constraint(Constraint { length, pattern, checksum, charset })
     }

@@ -3,7 +3,7 @@
 use super::{
     CSource,
     steps::{Op, Step, Weights},
-    writer::{ActivationOffsets, Float, SourceWriter},
+    writer::{ActivationOffsets, Float, SourceWriter, pooling},
 };
 use crate::nn::{Network, Shape};
 
@@ -62,14 +62,12 @@ fn write_step(writer: &mut SourceWriter, step: &Step<Op>, x: usize, y: usize) ->
             format!("batch_norm2d(x + {x}, {channels}, {}, {scale}, {shift})", height * width)
         }
         Op::MaxPool2d(pool) => {
-            writer.function(include_str!("kernels/float/max_pool2d.c"));
-            let (kernel_size, stride) = (pool.kernel_size, pool.stride);
-            format!("max_pool2d(x + {x}, {channels}, {height}, {width}, {kernel_size}, {stride}, x + {y})")
+            writer.function(include_str!("kernels/max_pool2d.c"));
+            pooling("max_pool2d", step.input, [pool.kernel_size, pool.stride], [x, y])
         }
         Op::AvgPool2d(pool) => {
             writer.function(include_str!("kernels/float/avg_pool2d.c"));
-            let (kernel_size, stride) = (pool.kernel_size, pool.stride);
-            format!("avg_pool2d(x + {x}, {channels}, {height}, {width}, {kernel_size}, {stride}, x + {y})")
+            pooling("avg_pool2d", step.input, [pool.kernel_size, pool.stride], [x, y])
         }
         Op::ReLU => {
             writer.function(include_str!("kernels/float/relu.c"));

@@ -4,7 +4,7 @@ use super::{
     CSource,
     quantize::{QuantizedOp, QuantizedWeights, Requantization},
     steps::Step,
-    writer::{ActivationOffsets, Float, SourceWriter},
+    writer::{ActivationOffsets, Float, SourceWriter, pooling},
 };
 use crate::nn::{Network, Shape};
 
@@ -71,14 +71,12 @@ fn write_step(writer: &mut SourceWriter, step: &Step<QuantizedOp>, x: usize, y: 
             )
         }
         QuantizedOp::MaxPool2d(pool) => {
-            writer.function(include_str!("kernels/int8/max_pool2d.c"));
-            let (kernel_size, stride) = (pool.kernel_size, pool.stride);
-            format!("max_pool2d(x + {x}, {channels}, {height}, {width}, {kernel_size}, {stride}, x + {y})")
+            writer.function(include_str!("kernels/max_pool2d.c"));
+            pooling("max_pool2d", step.input, [pool.kernel_size, pool.stride], [x, y])
         }
         QuantizedOp::AvgPool2d(pool) => {
             writer.function(include_str!("kernels/int8/avg_pool2d.c"));
-            let (kernel_size, stride) = (pool.kernel_size, pool.stride);
-            format!("avg_pool2d(x + {x}, {channels}, {height}, {width}, {kernel_size}, {stride}, x + {y})")
+            pooling("avg_pool2d", step.input, [pool.kernel_size, pool.stride], [x, y])
         }
         QuantizedOp::ReLU(zero_point) => {
             writer.function(include_str!("kernels/int8/relu.c"));

@@ -30,7 +30,8 @@ pub struct SourceWriter {
     name: String,
     constants: Vec<Constant>,
     constant_bytes: usize,
-    /// The functions that the statements call, each once, in the order of their definition.
+    /// The functions that the statements call, each once, in the order of their definition. `$element` is the type of the
+    /// activations.
     functions: Vec<&'static str>,
     /// The statements that compute logits from pixels.
     statements: String,
@@ -170,6 +171,7 @@ impl SourceWriter {
         });
         let fill = |template: &str| {
             template
+                .replace("$functions", &self.functions.join("\n"))
                 .replace("$description", description)
                 .replace("$threshold", &threshold)
                 .replace("$shape", &format!("({}, {}, {})", shape.channels, shape.height, shape.width))
@@ -179,7 +181,6 @@ impl SourceWriter {
                 .replace("$len", &len.to_string())
                 .replace("$temperature", &Float(network.temperature()).to_string())
                 .replace("$outlier_class", if outlier_class { "1" } else { "0" })
-                .replace("$functions", &self.functions.join("\n"))
                 .replace("$statements", &self.statements)
                 .replace("$NAME", &self.name.to_uppercase())
                 .replace("$name", &self.name)
@@ -190,6 +191,17 @@ impl SourceWriter {
         let source = source.replace("$constants", &constants.collect::<Vec<_>>().join("\n"));
         CSource { header, source, constant_bytes: self.constant_bytes, workspace_bytes: len * element_bytes }
     }
+}
+
+/// Returns the call of a pooling, which reads at the offset `x` and writes at `y`.
+pub fn pooling(
+    function: &str,
+    input: Shape,
+    [kernel_size, stride]: [usize; 2],
+    [x, y]: [usize; 2],
+) -> String {
+    let Shape { channels, height, width } = input;
+    format!("{function}(x + {x}, {channels}, {height}, {width}, {kernel_size}, {stride}, x + {y})")
 }
 
 /// Returns the name of a layer as an identifier of C. The layers of PyTorch's `Sequential` are numbers.

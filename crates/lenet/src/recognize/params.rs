@@ -400,10 +400,15 @@ impl Default for RejectParams {
 }
 
 impl RejectParams {
-    /// Returns the parameters with `min_text_probability`, also under a constraint.
+    /// Returns the parameters with the thresholds that are given; that of the text holds also under a constraint.
     #[must_use]
-    pub fn with_min_text_probability(self, probability: f32) -> Self {
-        Self { min_text_probability: probability, min_constrained_probability: probability, ..self }
+    pub fn with_thresholds(self, min_confidence: Option<f32>, min_text_probability: Option<f32>) -> Self {
+        Self {
+            min_confidence: min_confidence.unwrap_or(self.min_confidence),
+            min_text_probability: min_text_probability.unwrap_or(self.min_text_probability),
+            min_constrained_probability: min_text_probability.unwrap_or(self.min_constrained_probability),
+            ..self
+        }
     }
 }
 

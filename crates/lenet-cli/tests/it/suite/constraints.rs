@@ -110,7 +110,7 @@ fn fit_text_probability() {
 
 /// Reads samples under a constraint. Returns for each the probability of its text, 0 if it was rejected, and whether it is right.
 fn probabilities(constraint: &Constraint, samples: &[(Canvas, String)]) -> Vec<(f64, bool)> {
-    let reject = RejectParams::default().with_min_text_probability(0.0);
+    let reject = RejectParams::default().with_thresholds(None, Some(0.0));
     let recognizer = recognizer().with_params(RecognizerParams { reject, ..RecognizerParams::default() });
     let recognizer = recognizer.with_constraint(constraint.clone()).unwrap();
     let read = |(canvas, label): &(Canvas, String)| {
