@@ -1,4 +1,4 @@
-//! Checkpoints: the state of a training between two epochs, as bytes.
+//! Checkpoints: the state of a training between two steps, as bytes.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::{
     tensor_file::{self, TensorReader},
 };
 
-/// The state of a training between two epochs: all values that an epoch changes, and all that it depends on.
+/// The state of a training between two steps: all values that a step changes, and all that it depends on.
 ///
 /// Random number generators have no state here, because each epoch seeds its own from the seed and the epoch's number.
 #[derive(Debug, Clone)]
@@ -32,6 +32,30 @@ pub struct Checkpoint {
     pub(super) data: u64,
     /// Metrics of each whole epoch.
     pub(super) history: Vec<EpochMetrics>,
+    pub(super) partial_epoch: PartialEpoch,
+}
+
+/// The steps of an epoch that has not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartialEpoch {
+    pub steps: usize,
+    /// Sum of the losses of the images.
+    pub loss: f64,
+    /// Number of correctly classified images.
+    pub correct: f64,
+}
+
+impl PartialEpoch {
+    /// Checks that the epoch, which has `steps` steps, has not ended.
+    ///
+    /// # Errors
+    /// [`Error::InvalidMetadata`] otherwise.
+    pub fn validate(&self, steps: usize) -> Result<(), Error> {
+        ensure_metadata("steps of partial_epoch", self.steps < steps, self.steps as f64, || {
+            format!("fewer than {steps}")
+        })
+    }
 }
 
 /// The JSON object under the metadata key.
@@ -52,6 +76,9 @@ struct Metadata {
     data: u64,
     steps: i32,
     history: Vec<EpochMetrics>,
+    /// Absent between two epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partial_epoch: Option<PartialEpoch>,
 }
 
 /// Prefix of the names of the network's tensors.
@@ -68,7 +95,8 @@ impl Checkpoint {
         let optimizer =
             OptimizerState::new(recipe.optimizer, network.parameters().len(), decayed_ranges(&network));
         let (init_from, data, history) = (None, data.digest(), Vec::new());
-        Self { network, average, optimizer, recipe, init_from, seed, threads, data, history }
+        let partial_epoch = PartialEpoch::default();
+        Self { network, average, optimizer, recipe, init_from, seed, threads, data, history, partial_epoch }
     }
 
     /// Returns the network: with averaged parameters if the recipe has an [`ema`](Recipe::ema).
@@ -123,6 +151,7 @@ impl Checkpoint {
             data: self.data,
             steps: self.optimizer.steps,
             history: self.history.clone(),
+            partial_epoch: (self.partial_epoch.steps > 0).then_some(self.partial_epoch),
         };
         let networks = [(NETWORK_PREFIX, Some(&self.network)), (AVERAGE_PREFIX, self.average.as_ref())];
         let networks = networks.into_iter().flat_map(|(prefix, network)| {
@@ -153,6 +182,7 @@ impl Checkpoint {
         metadata.validate()?;
         let Metadata { architecture, temperature, threshold, recipe, init_from, .. } = metadata;
         let Metadata { seed, threads, data, steps, history, .. } = metadata;
+        let partial_epoch = metadata.partial_epoch.unwrap_or_default();
         let mut network = |prefix: &str| {
             let network = tensors.read_network(prefix, architecture.clone(), recipe.normalize)?;
             restore_calibration(network, temperature, threshold)
@@ -171,7 +201,18 @@ impl Checkpoint {
             let name = MOMENT_NAMES[1].to_owned();
             return Err(Error::InvalidValue { name, expected: "numbers of at least 0", value });
         }
-        Ok(Self { network, average, optimizer, recipe, init_from, seed, threads, data, history })
+        Ok(Self {
+            network,
+            average,
+            optimizer,
+            recipe,
+            init_from,
+            seed,
+            threads,
+            data,
+            history,
+            partial_epoch,
+        })
     }
 }
 
@@ -197,6 +238,15 @@ impl Metadata {
             }
             let (key, seconds) = (format!("seconds, epoch {number}"), epoch.seconds.unwrap_or(0.0));
             ensure_metadata(&key, seconds >= 0.0, seconds, || "at least 0".into())?;
+        }
+        let PartialEpoch { steps, loss, correct } = self.partial_epoch.unwrap_or_default();
+        let max_steps = if done < epochs { usize::MAX } else { 1 };
+        ensure_metadata("steps of partial_epoch", steps < max_steps, steps as f64, || {
+            "0 after the last epoch".into()
+        })?;
+        for (name, value) in [("loss", loss), ("correct", correct)] {
+            let key = format!("{name} of partial_epoch");
+            ensure_metadata(&key, value >= 0.0, value, || "at least 0".into())?;
         }
         ensure_metadata("steps", self.steps >= 0, self.steps.into(), || "at least 0".into())
     }
@@ -337,6 +387,30 @@ mod tests {
             let change = |metadata: &mut Value| metadata["history"] = history.clone();
             assert_rejected(&changed(change, |_, _| ()), message);
         }
+    }
+
+    #[test]
+    fn rejects_steps_of_an_epoch_out_of_range() {
+        let data = Dataset::new((0..20 * PIXELS).map(|i| i as u8).collect(), vec![3; 20]).unwrap();
+        let partial = |epochs: usize, partial: Value| {
+            let change = |metadata: &mut Value| {
+                metadata["history"].as_array_mut().unwrap().truncate(epochs);
+                metadata["recipe"]["epochs"] = json!(2);
+                metadata["partial_epoch"] = partial.clone();
+            };
+            changed(change, |_, _| ())
+        };
+        let steps = |steps| json!({ "steps": steps, "loss": 1.0, "correct": 1.0 });
+        assert_rejected(
+            &partial(2, steps(1)),
+            "steps of partial_epoch: expected 0 after the last epoch, found 1",
+        );
+        let negative = json!({ "steps": 1, "loss": -1.0, "correct": 1.0 });
+        assert_rejected(&partial(1, negative), "loss of partial_epoch: expected at least 0, found -1");
+        let checkpoint = Checkpoint::from_bytes(&partial(1, steps(1))).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(checkpoint.threads()).build().unwrap();
+        let error = pool.install(|| Trainer::resume(checkpoint, &data).err()).unwrap().to_string();
+        assert_eq!(error, "steps of partial_epoch: expected fewer than 1, found 1");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     hint::black_box,
+    mem,
     ops::{ControlFlow, Range},
 };
 
@@ -10,7 +11,12 @@ use rand_pcg::{
     rand_core::{Rng, SeedableRng},
 };
 
-use super::{checkpoint::Checkpoint, history::EpochMetrics, recipe::Recipe, sample_source::SampleSource};
+use super::{
+    checkpoint::{Checkpoint, PartialEpoch},
+    history::EpochMetrics,
+    recipe::Recipe,
+    sample_source::SampleSource,
+};
 use crate::{
     Dataset, Error, Interrupted,
     data::{Task, synthetic::page},
@@ -29,6 +35,15 @@ pub struct Progress {
     pub images: usize,
     /// Images per epoch.
     pub total: usize,
+    /// Mean loss over the images of the step.
+    pub loss: f64,
+}
+
+impl Progress {
+    /// Returns whether the step was the last one of its epoch.
+    pub fn is_epoch_end(&self) -> bool {
+        self.images == self.total
+    }
 }
 
 /// Steps in which the loss may be [`MAX_INITIAL_LOSS_RATIO`] times that of equal probabilities, because random weights can have a
@@ -36,7 +51,7 @@ pub struct Progress {
 const INITIAL_STEPS: usize = 100;
 const MAX_INITIAL_LOSS_RATIO: f64 = 10.0;
 
-/// Trains a network on a dataset, one epoch per call.
+/// Trains a network on a dataset, one epoch or one step per call.
 ///
 /// A network for [`Task::Digits`] is trained on the images of the dataset. A network for [`Task::Ink`] is trained on
 /// [page patches](page::PagePatch), and one for [`Task::Marks`] on [parts of lines](crate::data::synthetic::MarkSample), drawn
@@ -51,8 +66,10 @@ const MAX_INITIAL_LOSS_RATIO: f64 = 10.0;
 /// bounded size and frees them before the sample is trained on.
 pub struct Trainer<'a> {
     checkpoint: Checkpoint,
-    /// State at the start of the epoch, restored if the epoch is interrupted.
+    /// State at the start of [`run_epoch`](Self::run_epoch), restored if the epoch is interrupted.
     snapshot: Snapshot,
+    /// The order of the images in the current epoch; `None` before its first step.
+    order: Option<EpochOrder>,
     data: &'a Dataset,
     targets: Targets<'a>,
     workers: DataParallel,
@@ -101,13 +118,14 @@ impl<'a> Trainer<'a> {
     /// Resumes training from `checkpoint`, with the same bits as without the interruption.
     ///
     /// # Errors
-    /// [`Error::DatasetMismatch`] if `data` is not the dataset that training started with, and
+    /// [`Error::DatasetMismatch`] if `data` is not the dataset that training started with,
     /// [`Error::ThreadCountMismatch`] if the rayon pool has another number of threads than
-    /// [`Checkpoint::threads`].
+    /// [`Checkpoint::threads`], and [`Error::InvalidMetadata`] if the checkpoint has more steps of an epoch than there are.
     pub fn resume(checkpoint: Checkpoint, data: &'a Dataset) -> Result<Self, Error> {
         if checkpoint.data != data.digest() {
             return Err(Error::DatasetMismatch { found: data.len() });
         }
+        checkpoint.partial_epoch.validate(data.len().div_ceil(checkpoint.recipe.batch_size))?;
         let (expected, found) = (checkpoint.threads, worker_count(&checkpoint.recipe));
         if expected != found {
             return Err(Error::ThreadCountMismatch { expected, found });
@@ -127,7 +145,7 @@ impl<'a> Trainer<'a> {
         let sources = sources.collect::<Result<_, _>>()?;
         let snapshot = Snapshot::new(&checkpoint);
         let targets = Targets::Labels(data.labels());
-        Ok(Self { checkpoint, snapshot, data, targets, workers, sources })
+        Ok(Self { checkpoint, snapshot, order: None, data, targets, workers, sources })
     }
 
     /// Records in the checkpoint the name of the weights that training started from.
@@ -146,8 +164,7 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Returns the network after the last whole epoch: with averaged parameters if the recipe has an
-    /// [`ema`](Recipe::ema).
+    /// Returns the network after the last step: with averaged parameters if the recipe has an [`ema`](Recipe::ema).
     pub fn trained_network(&self) -> &Network {
         self.checkpoint.trained_network()
     }
@@ -157,7 +174,7 @@ impl<'a> Trainer<'a> {
         self.checkpoint.average.unwrap_or(self.checkpoint.network)
     }
 
-    /// Returns the state after the last whole epoch.
+    /// Returns the state after the last step.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
@@ -170,7 +187,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Checks that the training has not diverged: that the loss of the last epoch is finite, and that those of the last two are
+    /// Checks that the training has not diverged: that the loss of each epoch is finite, and that those of the last two are
     /// not both above the loss of a network that gives all classes the same probability, which is `ln 10` for ten classes.
     ///
     /// In the first 100 steps, the loss may be ten times as high, because random weights can have a higher loss.
@@ -178,8 +195,11 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Diverged`] otherwise.
     pub fn check_divergence(&self) -> Result<(), Error> {
-        let Checkpoint { history, recipe, network, .. } = &self.checkpoint;
+        let Checkpoint { history, recipe, network, partial_epoch, .. } = &self.checkpoint;
         let (epoch, max) = (history.len(), network.architecture().prediction_kind().uniform_loss());
+        if !partial_epoch.loss.is_finite() {
+            return Err(Error::Diverged { epoch: epoch + 1, loss: partial_epoch.loss, max });
+        }
         let steps = epoch * self.data.len().div_ceil(recipe.batch_size);
         let limit = if steps < INITIAL_STEPS { MAX_INITIAL_LOSS_RATIO * max } else { max };
         let has_diverged = match history.as_slice() {
@@ -195,13 +215,14 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Trains for one epoch: once on every image, in a new random order. Calls `observe` after each step.
+    /// Trains for one epoch: once on every image, in a new random order. Calls `observe` after each step. An epoch of which
+    /// [`run_step`](Self::run_step) has made steps is finished.
     ///
     /// Returns the metrics of the epoch, or `None` if all epochs of the recipe are done.
     ///
     /// # Errors
-    /// [`Interrupted`] if `observe` returns [`ControlFlow::Break`]. The trainer then discards the steps of this epoch: its
-    /// network and checkpoint are those of the end of the last whole epoch.
+    /// [`Interrupted`] if `observe` returns [`ControlFlow::Break`]. The trainer then discards the steps of this call: its
+    /// network and checkpoint are those from before it.
     pub fn run_epoch(
         &mut self,
         observe: impl FnMut(Progress) -> ControlFlow<()> + Send,
@@ -214,36 +235,58 @@ impl<'a> Trainer<'a> {
         &mut self,
         mut observe: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Option<EpochMetrics>, Interrupted> {
-        let Checkpoint { seed, recipe: Recipe { epochs, batch_size, .. }, .. } = self.checkpoint;
-        let done = self.checkpoint.completed_epochs();
-        if done == epochs {
-            return Ok(None);
-        }
         self.snapshot.capture(&self.checkpoint);
-        let total = self.data.len();
-        let mut random = Pcg64Mcg::seed_from_u64(seed ^ ((done as u64 + 1) << 32));
-        let order = shuffled(total, &mut random);
-        let steps = total.div_ceil(batch_size);
-        let (mut loss, mut correct) = (0.0, 0.0);
-        for (step, batch) in order.chunks(batch_size).enumerate() {
-            let lr = self.checkpoint.recipe.learning_rate(done * steps + step, epochs * steps);
-            let (batch_loss, batch_correct) = self.step(batch, random.next_u64(), lr as f32);
-            loss += batch_loss;
-            correct += batch_correct;
-            let images = total.min((step + 1) * batch_size);
-            if observe(Progress { images, total }).is_break() {
+        let epoch = self.checkpoint.completed_epochs() + 1;
+        while let Some(progress) = self.run_step_in_pool() {
+            if observe(progress).is_break() {
                 self.snapshot.restore(&mut self.checkpoint);
-                return Err(Interrupted { epoch: done + 1 });
+                self.order = None;
+                return Err(Interrupted { epoch });
+            }
+            if progress.is_epoch_end() {
+                return Ok(self.checkpoint.history.last().copied());
             }
         }
-        let epoch = EpochMetrics {
-            loss: loss / total as f64,
-            train_accuracy: correct / total as f64,
-            eval_accuracy: None,
-            seconds: None,
-        };
-        self.checkpoint.history.push(epoch);
-        Ok(Some(epoch))
+        Ok(None)
+    }
+
+    /// Trains on the next batch. The metrics of an epoch are added to [`Checkpoint::history`] with its
+    /// [last step](Progress::is_epoch_end).
+    ///
+    /// Returns `None` if all epochs of the recipe are done.
+    pub fn run_step(&mut self) -> Option<Progress> {
+        rayon::scope(|_| self.run_step_in_pool())
+    }
+
+    fn run_step_in_pool(&mut self) -> Option<Progress> {
+        let Checkpoint { seed, recipe: Recipe { epochs, batch_size, .. }, partial_epoch, .. } =
+            self.checkpoint;
+        let (epoch, total) = (self.checkpoint.completed_epochs(), self.data.len());
+        if epoch == epochs {
+            return None;
+        }
+        let (steps, step) = (total.div_ceil(batch_size), partial_epoch.steps);
+        let mut order = self.order.take().unwrap_or_else(|| EpochOrder::new(seed, epoch, total, step));
+        let batch = step * batch_size..total.min((step + 1) * batch_size);
+        let lr = self.checkpoint.recipe.learning_rate(epoch * steps + step, epochs * steps);
+        let (loss, correct) = self.step(&order.images[batch.clone()], order.random.next_u64(), lr as f32);
+
+        let partial_epoch = &mut self.checkpoint.partial_epoch;
+        partial_epoch.steps += 1;
+        partial_epoch.loss += loss;
+        partial_epoch.correct += correct;
+        if batch.end == total {
+            let PartialEpoch { loss, correct, .. } = mem::take(partial_epoch);
+            self.checkpoint.history.push(EpochMetrics {
+                loss: loss / total as f64,
+                train_accuracy: correct / total as f64,
+                eval_accuracy: None,
+                seconds: None,
+            });
+        } else {
+            self.order = Some(order);
+        }
+        Some(Progress { images: batch.end, total, loss: loss / batch.len() as f64 })
     }
 
     /// Runs one optimizer step on the images with the indices `batch`, with random numbers that follow from `key`. Returns the
@@ -297,8 +340,29 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// The random order of the images in an epoch.
+struct EpochOrder {
+    images: Vec<u32>,
+    /// The source of the keys of the remaining steps.
+    random: Pcg64Mcg,
+}
+
+impl EpochOrder {
+    /// Returns the order of epoch `epoch`, counted from 0, of which `steps` steps are done.
+    fn new(seed: u64, epoch: usize, images: usize, steps: usize) -> Self {
+        let mut random = Pcg64Mcg::seed_from_u64(seed ^ ((epoch as u64 + 1) << 32));
+        let images = shuffled(images, &mut random);
+        for _ in 0..steps {
+            random.next_u64();
+        }
+        Self { images, random }
+    }
+}
+
 /// Copies of all values of a checkpoint that a step changes.
 struct Snapshot {
+    epochs: usize,
+    partial_epoch: PartialEpoch,
     parameters: Vec<f32>,
     /// Empty without an average.
     average: Vec<f32>,
@@ -310,13 +374,17 @@ impl Snapshot {
     fn new(checkpoint: &Checkpoint) -> Self {
         let average = checkpoint.average.as_ref();
         Self {
+            epochs: checkpoint.completed_epochs(),
+            partial_epoch: checkpoint.partial_epoch,
             parameters: checkpoint.network.parameters().to_vec(),
             average: average.map_or(Vec::new(), |network| network.parameters().to_vec()),
             optimizer: checkpoint.optimizer.clone(),
         }
     }
 
-    fn capture(&mut self, Checkpoint { network, average, optimizer, .. }: &Checkpoint) {
+    fn capture(&mut self, checkpoint: &Checkpoint) {
+        let Checkpoint { network, average, optimizer, .. } = checkpoint;
+        (self.epochs, self.partial_epoch) = (checkpoint.completed_epochs(), checkpoint.partial_epoch);
         self.parameters.copy_from_slice(network.parameters());
         if let Some(average) = average {
             self.average.copy_from_slice(average.parameters());
@@ -327,7 +395,10 @@ impl Snapshot {
         self.optimizer.steps = optimizer.steps;
     }
 
-    fn restore(&self, Checkpoint { network, average, optimizer, .. }: &mut Checkpoint) {
+    fn restore(&self, checkpoint: &mut Checkpoint) {
+        let Checkpoint { network, average, optimizer, history, partial_epoch, .. } = checkpoint;
+        history.truncate(self.epochs);
+        *partial_epoch = self.partial_epoch;
         network.parameters_mut().copy_from_slice(&self.parameters);
         if let Some(average) = average {
             average.parameters_mut().copy_from_slice(&self.average);

@@ -274,6 +274,38 @@ fn resumed_training_gives_equal_bits() {
 }
 
 #[test]
+fn training_by_steps_and_resuming_within_an_epoch_give_equal_bits() {
+    let data = data(70);
+    let recipe = Recipe { epochs: 2, batch_size: 30, ema: 0.9, ..Recipe::default() };
+    let network = || Network::new(models::cnn(), recipe.normalize, 0).unwrap();
+    let mut by_epoch = Trainer::new(network(), &data, recipe.clone(), 5).unwrap();
+    let mut by_step = Trainer::new(network(), &data, recipe.clone(), 5).unwrap();
+    while let Some(epoch) = run_epoch(&mut by_epoch) {
+        let mut loss = 0.0;
+        for (step, images) in [30, 30, 10].into_iter().enumerate() {
+            let progress = by_step.run_step().unwrap();
+            assert_eq!((progress.images, progress.is_epoch_end()), (30 * step + images, step == 2));
+            loss += images as f64 * progress.loss / 70.0;
+            let bytes = by_step.checkpoint().to_bytes().unwrap();
+            by_step = Trainer::resume(Checkpoint::from_bytes(&bytes).unwrap(), &data).unwrap();
+        }
+        assert!((loss - epoch.loss).abs() < 1e-12, "{loss} {}", epoch.loss);
+        assert!(by_step.checkpoint().to_bytes().unwrap() == by_epoch.checkpoint().to_bytes().unwrap());
+    }
+    assert_eq!(by_step.run_step(), None);
+    assert_eq!(by_step.checkpoint().completed_epochs(), 2);
+
+    // `run_epoch` finishes an epoch of which there are steps, and restores it if it is interrupted.
+    let mut by_both = Trainer::new(network(), &data, recipe.clone(), 5).unwrap();
+    by_both.run_step().unwrap();
+    let before = by_both.checkpoint().to_bytes().unwrap();
+    assert_eq!(by_both.run_epoch(|_| ControlFlow::Break(())), Err(Interrupted { epoch: 1 }));
+    assert!(by_both.checkpoint().to_bytes().unwrap() == before);
+    while run_epoch(&mut by_both).is_some() {}
+    assert!(by_both.checkpoint().to_bytes().unwrap() == by_epoch.checkpoint().to_bytes().unwrap());
+}
+
+#[test]
 fn resume_rejects_other_images_and_thread_counts() {
     let data = data(20);
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
