@@ -136,23 +136,3 @@ impl PretrainedName {
 
 /// The trained network that recognizes digits in images where the user names none.
 pub const DEFAULT_RECOGNIZER: &str = "handwriting";
-
-/// Returns the number of weights and biases of an architecture, and the multiply-adds for one image.
-///
-/// # Errors
-/// If the shapes of two successive layers don't fit.
-pub fn model_complexity(architecture: &Architecture) -> anyhow::Result<ModelComplexity> {
-    let rows = architecture.summary()?;
-    Ok(ModelComplexity {
-        parameters: rows.iter().map(|row| row.parameters).sum(),
-        multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),
-    })
-}
-
-/// The size and the work of a network.
-pub struct ModelComplexity {
-    /// Weights and biases.
-    pub parameters: usize,
-    /// Multiply-adds of the forward pass of one image.
-    pub multiply_adds: usize,
-}

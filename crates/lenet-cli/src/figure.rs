@@ -174,12 +174,6 @@ pub fn shrink(gray: &GrayImage, max_side: usize) -> GrayImage {
     gray.resize(scaled(gray.width), scaled(gray.height))
 }
 
-/// Encodes a 28x28 image (row, column) as PNG: black ink on a transparent background.
-pub fn encode_digit_png(image: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let pixels: Vec<u8> = image.iter().flat_map(|&value| [0, value]).collect();
-    Ok(encode_png(Size::new_equal(SIDE as u32), png::ColorType::GrayscaleAlpha, &pixels)?)
-}
-
 /// Encodes `pixels` (row, column, channel) as PNG.
 fn encode_png(size: Size, color: png::ColorType, pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();

@@ -18,8 +18,6 @@ mod format;
 pub mod bounded_read;
 pub mod output;
 pub mod recipe;
-mod training_report;
-mod score;
 mod serve;
 mod terminal;
 

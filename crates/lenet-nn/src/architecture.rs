@@ -90,6 +90,15 @@ pub struct LayerSummary<'a> {
     pub multiply_adds: usize,
 }
 
+/// The size and the work of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelComplexity {
+    /// Weights and biases.
+    pub parameters: usize,
+    /// Multiply-adds of the forward pass of one sample.
+    pub multiply_adds: usize,
+}
+
 /// Largest number of layers, and of parameters of one layer. An architecture may come from an untrusted file, and decides how
 /// much memory is allocated.
 const MAX_LAYERS: usize = 256;
@@ -198,6 +207,18 @@ impl Architecture {
                 dropout.p = p;
             }
         }
+    }
+
+    /// Returns the sums of the parameters and the multiply-adds of all layers.
+    ///
+    /// # Errors
+    /// As [`summary`](Self::summary).
+    pub fn complexity(&self) -> Result<ModelComplexity, Error> {
+        let rows = self.summary()?;
+        Ok(ModelComplexity {
+            parameters: rows.iter().map(|row| row.parameters).sum(),
+            multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),
+        })
     }
 
     /// Returns the layers with their output shapes and numbers of parameters.

@@ -89,8 +89,11 @@ impl Layer {
         self.fan_in() * output.len()
     }
 
-    /// See [`LayerSpec::output_shape`].
-    pub(crate) fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
+    /// Returns the shape of the output for an input.
+    ///
+    /// # Errors
+    /// If the layer doesn't accept the input, or has an impossible setting.
+    pub fn output_shape(&self, input: Shape) -> Result<Shape, LayerError> {
         self.spec().output_shape(input)
     }
 

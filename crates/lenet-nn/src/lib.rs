@@ -110,7 +110,7 @@ mod tests;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use architecture::{Architecture, LayerSummary};
+pub use architecture::{Architecture, LayerSummary, ModelComplexity};
 #[cfg(feature = "training")]
 pub use data_parallel::{BatchContext, DataParallel};
 pub use error::{Error, LayerError};

@@ -10,12 +10,11 @@ use lenet::{
     nn::Network,
     onnx::{self, PixelType},
 };
+use lenet_report::format::with_thousands_separators;
 
 use crate::{
     args::{DataArgs, StateDictArgs},
-    catalog::model_complexity,
     data::Split,
-    format::with_thousands_separators,
     output::{print, write_atomically},
 };
 
@@ -131,7 +130,7 @@ fn export_c(args: &Args) -> anyhow::Result<()> {
         header_path.display(),
         with_thousands_separators(constant_bytes),
         with_thousands_separators(workspace_bytes),
-        with_thousands_separators(model_complexity(network.architecture())?.multiply_adds)
+        with_thousands_separators(network.architecture().complexity()?.multiply_adds)
     ))
 }
 

@@ -4,12 +4,9 @@ use std::fmt::Write;
 
 use clap::ValueEnum;
 use lenet::weights;
+use lenet_report::format::{percent_or_dash, with_thousands_separators};
 
-use crate::{
-    catalog::{ArchitectureName, model_complexity},
-    format::{percent_or_dash, with_thousands_separators},
-    output::print,
-};
+use crate::{catalog::ArchitectureName, output::print};
 
 /// List the architectures and the built-in trained weights
 #[derive(clap::Args)]
@@ -22,10 +19,10 @@ pub fn run(Args {}: Args) -> anyhow::Result<()> {
         "architecture", "parameters", "multiply-adds", "weights", "bytes", "test accuracy", "trained with"
     );
     for &name in ArchitectureName::value_variants() {
-        let model_complexity = model_complexity(&name.architecture())?;
+        let complexity = name.architecture().complexity()?;
         let (parameters, multiply_adds) = (
-            with_thousands_separators(model_complexity.parameters),
-            with_thousands_separators(model_complexity.multiply_adds),
+            with_thousands_separators(complexity.parameters),
+            with_thousands_separators(complexity.multiply_adds),
         );
         let _ = write!(text, "{:<12} {parameters:>10} {multiply_adds:>13}  ", name.as_str());
         let _ = match name.pretrained() {

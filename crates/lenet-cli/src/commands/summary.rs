@@ -3,12 +3,9 @@
 use std::fmt::Write;
 
 use lenet::nn::Architecture;
+use lenet_report::format::with_thousands_separators;
 
-use crate::{
-    catalog::{ArchitectureName, model_complexity},
-    format::with_thousands_separators,
-    output::print,
-};
+use crate::{catalog::ArchitectureName, output::print};
 
 /// Print the layers of an architecture with output shapes, parameters and multiply-adds
 #[derive(clap::Args)]
@@ -45,7 +42,7 @@ fn layer_table(architecture: &Architecture) -> anyhow::Result<String> {
     for row in &architecture.summary()? {
         line(row.name, row.layer.type_name(), &row.output.to_string(), row.parameters, row.multiply_adds);
     }
-    let model_complexity = model_complexity(architecture)?;
-    line("total", "", "", model_complexity.parameters, model_complexity.multiply_adds);
+    let complexity = architecture.complexity()?;
+    line("total", "", "", complexity.parameters, complexity.multiply_adds);
     Ok(text)
 }

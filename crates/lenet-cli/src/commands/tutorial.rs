@@ -2,15 +2,39 @@
 
 use std::ops::ControlFlow;
 
+use anyhow::Context;
 use clap::ValueEnum;
-use lenet::{Dataset, metrics::Evaluation, nn::Network, train::Trainer};
+use lenet::{
+    Dataset,
+    metrics::Evaluation,
+    models,
+    nn::Network,
+    train::{Trainer, recipes},
+};
 
 use crate::{
     args::{DataArgs, ThreadArgs},
     data::Split,
     output::print,
-    recipe::pytorch_tutorial::TutorialNetwork,
 };
+
+/// One of the three networks of the tutorial.
+#[derive(Clone, Copy, ValueEnum)]
+enum TutorialNetwork {
+    Mlp,
+    Cnn,
+    Lenet5,
+}
+
+impl TutorialNetwork {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mlp => "mlp",
+            Self::Cnn => "cnn",
+            Self::Lenet5 => "lenet5",
+        }
+    }
+}
 
 /// Repeat the PyTorch tutorial, with its published accuracies beside the new ones
 #[derive(clap::Args)]
@@ -47,8 +71,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     for &network in networks {
         for seed in 0..args.seeds {
             let suffix = if args.seeds > 1 { format!(", seed {seed}") } else { String::new() };
-            print(format_args!("{}{suffix}\n", network.architecture().as_str()))?;
-            train_and_print(network, seed, &train, &test)?;
+            print(format_args!("{}{suffix}\n", network.name()))?;
+            train_and_print(network.name(), seed, &train, &test)?;
             print("\n")?;
         }
     }
@@ -56,24 +80,23 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Trains one network like the tutorial. "Model accuracy" is measured on the training images because the tutorial does so.
-fn train_and_print(
-    network: TutorialNetwork,
-    seed: u64,
-    train: &Dataset,
-    test: &Dataset,
-) -> anyhow::Result<()> {
-    let recipe = network.recipe();
-    let untrained = Network::new(network.architecture().architecture(), recipe.normalize, seed)?;
+fn train_and_print(name: &str, seed: u64, train: &Dataset, test: &Dataset) -> anyhow::Result<()> {
+    let known = models::by_name(name).zip(recipes::tutorial(name)).zip(recipes::tutorial_accuracies(name));
+    let ((architecture, recipe), published_accuracies) =
+        known.context("expected a network of the tutorial")?;
+    let untrained = Network::new(architecture, recipe.normalize, seed)?;
     let mut trainer = Trainer::new(untrained, train, recipe, seed)?;
-    for (epoch, published) in network.published_accuracies().into_iter().enumerate() {
+    for (epoch, published) in published_accuracies.into_iter().enumerate() {
         trainer.run_epoch(|_| ControlFlow::Continue(()))?;
         let [train_accuracy, test_accuracy] = [train, test].map(|data| {
             Evaluation::new(data.labels(), &trainer.trained_network().probabilities(data.images()))
                 .map(|evaluation| 100.0 * evaluation.accuracy())
         });
         print(format_args!(
-            "Epoch {epoch}: model accuracy {:.2}%   published {published:.2}%   on test images {:.2}%\n",
-            train_accuracy?, test_accuracy?
+            "Epoch {epoch}: model accuracy {:.2}%   published {:.2}%   on test images {:.2}%\n",
+            train_accuracy?,
+            100.0 * published,
+            test_accuracy?
         ))?;
     }
     Ok(())

@@ -5,13 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{bail, ensure};
-use lenet::train::Recipe;
+use anyhow::{Context, bail, ensure};
+use lenet::train::{Recipe, recipes};
 
 use crate::{bounded_read::parse_file, catalog::ArchitectureName};
 
 mod parse;
-pub(crate) mod pytorch_tutorial;
 
 pub use parse::parse;
 pub(crate) use parse::syntax_error;
@@ -54,30 +53,16 @@ impl RecipeSource {
     /// # Errors
     /// If there is no such recipe for the architecture, or the file can't be read or is invalid.
     pub fn load(&self, architecture: ArchitectureName) -> anyhow::Result<Recipe> {
+        let name = architecture.as_str();
         match self {
-            Self::Default | Self::Best if !architecture.is_for_digits() => parse(best(architecture)),
-            Self::Default => Ok(Recipe::default()),
-            Self::Fast if !architecture.is_for_digits() => {
-                bail!("fast: expected an architecture for digits, found {}", architecture.as_str())
-            }
-            Self::Fast => parse(include_str!("../../recipes/fast.toml")),
-            Self::Best => parse(best(architecture)),
-            Self::Tutorial => pytorch_tutorial::recipe(architecture),
+            Self::Default if architecture.is_for_digits() => Ok(Recipe::default()),
+            Self::Default | Self::Best => recipes::best(name).context("best: expected a known architecture"),
+            Self::Fast if architecture.is_for_digits() => Ok(recipes::fast()),
+            Self::Fast => bail!("fast: expected an architecture for digits, found {name}"),
+            Self::Tutorial => recipes::tutorial(name)
+                .with_context(|| format!("tutorial: expected mlp, cnn or lenet5, found {name}")),
             Self::File(path) => read(path),
         }
-    }
-}
-
-/// Returns the most accurate known recipe of an architecture, as TOML.
-fn best(architecture: ArchitectureName) -> &'static str {
-    match architecture {
-        ArchitectureName::Mlp => include_str!("../../recipes/mlp.toml"),
-        ArchitectureName::Cnn | ArchitectureName::Lenet5 => include_str!("../../recipes/lenet5.toml"),
-        ArchitectureName::Vgg => include_str!("../../recipes/vgg.toml"),
-        ArchitectureName::VggWide => include_str!("../../recipes/vgg_wide.toml"),
-        ArchitectureName::Micro => include_str!("../../recipes/micro.toml"),
-        ArchitectureName::Ink => include_str!("../../recipes/ink.toml"),
-        ArchitectureName::Marks => include_str!("../../recipes/marks.toml"),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Training: recipes, the loop over epochs and batches, and checkpoints.
 //!
 //! A [`Recipe`] is the data that determines a training, together with the dataset, the initial network, the seed and the
-//! number of threads. A [`Trainer`] runs it epoch by epoch. A [`Checkpoint`] is its state between two epochs, from which
-//! training resumes with the same bits as without the interruption.
+//! number of threads; [`recipes`] has some by name. A [`Trainer`] runs it epoch by epoch or step by step. A [`Checkpoint`] is its
+//! state between two steps, from which training resumes with the same bits as without the interruption.
 
 mod recipe;
+pub mod recipes;
 #[cfg(feature = "training")]
 mod history;
 #[cfg(feature = "training")]

@@ -7,10 +7,11 @@ use std::{
 
 use anyhow::Context;
 use lenet::{CLASSES, Dataset, metrics::Evaluation, nn::Network};
+use lenet_report::format::percent;
 use serde_json::json;
 
 use super::metrics::{half_accuracies, save_figures, to_json, to_text};
-use crate::{format::percent, output::print};
+use crate::output::print;
 
 /// Evaluates each network on `data`, and all of them as an ensemble. Prints the metrics as JSON or as tables, and writes figures
 /// about the ensemble to the folder `out`.

@@ -1,11 +1,9 @@
 //! `lenet eval` of a network that tells ink from rules.
 
 use lenet::{Dataset, metrics::PixelEvaluation, nn::Network};
+use lenet_report::{EVAL_PATCHES, ink_json, ink_table};
 
-use crate::{
-    output::print,
-    score::{EVAL_PATCHES, ink_json, ink_table},
-};
+use crate::output::print;
 
 /// Evaluates the network on page patches with digits of `data`, and prints the metrics as JSON or as a table.
 pub fn run(network: &Network, data: &Dataset, json: bool) -> anyhow::Result<()> {

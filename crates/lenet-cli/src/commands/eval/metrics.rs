@@ -3,11 +3,11 @@
 use std::{fmt::Write, path::Path};
 
 use lenet::{CLASSES, Dataset, metrics::Evaluation};
+use lenet_report::format::{MAX_MISTAKES_SHOWN, accuracy_line, percent, percent_or_dash};
 use serde_json::json;
 
 use crate::{
     figure::{self, CaptionedImage},
-    format::{MAX_MISTAKES_SHOWN, accuracy_line, percent, percent_or_dash},
     output::create_folder,
 };
 

@@ -8,6 +8,7 @@ use lenet::{
     image::{GrayImage, ImageView, Stages},
     recognize::Recognizer,
 };
+use lenet_report::format::{MAX_MISTAKES_SHOWN, percent};
 use rayon::prelude::*;
 
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
     },
     decode,
     figure::{self, Canvas, CaptionedImage, MAX_CELL_SIDE_PX},
-    format::{MAX_MISTAKES_SHOWN, percent},
     output::{create_folder, print, warn},
 };
 

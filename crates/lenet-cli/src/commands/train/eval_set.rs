@@ -7,13 +7,10 @@ use lenet::{
     metrics::{Evaluation, PixelEvaluation, evaluate_marks},
     nn::Network,
 };
+use lenet_report::{EVAL_MARK_SAMPLES, EVAL_PATCHES, Score};
 
 use super::DIVERGED_MESSAGE;
-use crate::{
-    args::DataArgs,
-    data::Split,
-    score::{EVAL_MARK_SAMPLES, EVAL_PATCHES, Score},
-};
+use crate::{args::DataArgs, data::Split};
 
 /// The test images, or training images that are held out.
 pub struct EvalSet {

@@ -18,20 +18,20 @@ use lenet::{
     train::{Interrupted, Progress, Trainer},
     weights::{self, HoldoutMetrics, Provenance},
 };
+use lenet_report::{Score, TrainingReport};
 
 use crate::{
     EXIT_SUCCESS,
     args::{DataArgs, RecipeArgs, StateDictArgs, ThreadArgs},
     catalog::ArchitectureName,
     output::{check_writable, print, warn, write_atomically},
-    score::Score,
-    training_report::TrainingReport,
 };
 
 mod calibration;
 mod checkpoint_dir;
 mod eval_set;
 mod interrupt;
+mod machine;
 mod plan;
 mod progress;
 
@@ -341,6 +341,8 @@ fn write_report(
         eval_name: eval_set.name(),
         eval_data: eval_set.data(),
         evaluation,
+        machine: &machine::this_machine(),
+        time: &machine::utc_time(),
     };
     write_atomically(path, training.page()?.as_bytes())
 }

@@ -8,10 +8,11 @@ use lenet::{
     train::{Checkpoint, EpochMetrics},
     weights::Provenance,
 };
+use lenet_report::{Score, format::percent};
 use serde_json::json;
 
 use super::EvalSet;
-use crate::{catalog::model_complexity, format::percent, output::print, score::Score, terminal::bar_style};
+use crate::{output::print, terminal::bar_style};
 
 /// Prints the progress of a training.
 pub struct ProgressLog {
@@ -50,7 +51,7 @@ impl ProgressLog {
         self.print_line(format_args!(
             "{}: {} parameters{}, {} training images, {} {} images{}, threads: {}",
             architecture.name(),
-            model_complexity(architecture)?.parameters,
+            architecture.complexity()?.parameters,
             checkpoint.init_weights_name().map_or(String::new(), |init_from| format!(" of {init_from}")),
             self.train_images,
             eval_set.data().len(),

@@ -7,8 +7,11 @@ use maud::{Markup, html};
 
 /// Pairs in the list of frequent mistakes, at most.
 const MAX_CONFUSED_PAIRS: usize = 8;
-/// Recall below which the cell of a digit is so light that its text is dark.
-const MIN_RECALL_FOR_LIGHT_TEXT: f64 = 0.6;
+
+/// Returns the confusion matrix and the pairs of digits that are confused most often, in HTML.
+pub fn confusion_matrix(evaluation: &Evaluation) -> String {
+    html! { (matrix(evaluation)) (most_frequent_mistakes(evaluation)) }.into_string()
+}
 
 /// Renders the confusion matrix, with the recall of each digit at the end of its row and the precision of each prediction at
 /// the end of its column.
@@ -33,7 +36,7 @@ pub fn matrix(evaluation: &Evaluation) -> Markup {
                         td.none { "·" }
                     } @else if predicted == label {
                         @let recall = evaluation.recall(label).unwrap_or(0.0);
-                        td.right.poor[recall < MIN_RECALL_FOR_LIGHT_TEXT] style={ "--part:" (format!("{recall:.3}")) } { (count) }
+                        td.right style={ "--part:" (format!("{recall:.3}")) } { (count) }
                     } @else {
                         td.wrong style={ "--part:" (format!("{:.3}", count as f64 / max_mistakes as f64)) } { (count) }
                     }

@@ -1,35 +1,42 @@
-//! `lenet train --report`: a self-contained HTML page about a training.
+//! The report: a self-contained HTML page about a training.
 
-use std::{env, thread, time::SystemTime};
-
-use anyhow::ensure;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lenet::{Dataset, metrics::Mistake, nn::Network, train::EpochMetrics, weights::Provenance};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::{
-    catalog::model_complexity,
-    figure,
+    axis::Axis,
+    chart::{self, Chart},
+    confusion,
+    curve::Curve,
+    digit_png,
+    error::Error,
     format::{
         MAX_MISTAKES_SHOWN, duration, percent, percent_or_dash, trim_trailing_zeros,
         with_thousands_separators,
     },
+    learning_curves::LearningCurves,
     score::{EVAL_MARK_SAMPLES, EVAL_PATCHES, Score},
 };
 
-mod axis;
-mod chart;
-mod confusion;
-mod curve;
-mod machine;
-
-use axis::Axis;
-use chart::Chart;
-use curve::Curve;
+/// Where a network was trained.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Name of the processor, or of the browser.
+    pub processor: String,
+    /// Number of cores.
+    pub cores: usize,
+    /// Number of threads.
+    pub threads: usize,
+    /// Name of the operating system.
+    pub system: String,
+}
 
 /// The training that a page is about.
 pub struct TrainingReport<'a> {
+    /// The trained network.
     pub network: &'a Network,
+    /// How it was trained.
     pub provenance: &'a Provenance,
     /// The metrics of each epoch.
     pub history: &'a [EpochMetrics],
@@ -41,6 +48,10 @@ pub struct TrainingReport<'a> {
     pub eval_data: &'a Dataset,
     /// The evaluation of the final network.
     pub evaluation: &'a Score,
+    /// Where it was trained.
+    pub machine: &'a Machine,
+    /// The current time in UTC: `2026-11-28 17:45`.
+    pub time: &'a str,
 }
 
 impl TrainingReport<'_> {
@@ -49,13 +60,14 @@ impl TrainingReport<'_> {
     /// Names that come from files are escaped, because all text goes through `html!`.
     ///
     /// # Errors
-    /// If there is no epoch, or an image can't be encoded.
-    pub fn page(&self) -> anyhow::Result<String> {
-        ensure!(!self.history.is_empty(), "report: expected at least 1 epoch, found none");
+    /// [`Error::NoEpochs`] if there is no epoch.
+    pub fn page(&self) -> Result<String, Error> {
+        if self.history.is_empty() {
+            return Err(Error::NoEpochs);
+        }
         let Self { network, provenance, evaluation, eval_name, .. } = *self;
         let name = network.architecture().name();
         let recipe = &provenance.recipe;
-        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -67,7 +79,7 @@ impl TrainingReport<'_> {
                 }
                 body { main {
                     header {
-                        p.kicker { "Trained by lenet " (env!("CARGO_PKG_VERSION")) ", " (now[..10]) " " (now[11..16]) " UTC" }
+                        p.kicker { "Trained by lenet " (env!("CARGO_PKG_VERSION")) ", " (self.time) " UTC" }
                         h1 { (name) }
                         p.lead { (eval_name) " " (evaluation.line()) "." }
                         @if provenance.interrupted {
@@ -83,7 +95,7 @@ impl TrainingReport<'_> {
                             "; the " (eval_name) " " (evaluation.name()) " after the epoch. Both scales are logarithmic in the number of mistakes: "
                             "each halving of the mistakes raises the curve by the same height."
                         }
-                        div.pair { (self.accuracy_chart()) (self.loss_chart()) }
+                        div.pair { (self.learning_curves().accuracy_markup()) (self.learning_curves().loss_markup()) }
                     }
                     @if let Score::Digits(evaluation) = evaluation {
                         section {
@@ -111,7 +123,7 @@ impl TrainingReport<'_> {
         Ok(page.into_string())
     }
 
-    fn mistakes(&self, mistakes: &[Mistake]) -> anyhow::Result<Markup> {
+    fn mistakes(&self, mistakes: &[Mistake]) -> Result<Markup, Error> {
         Ok(html! {
             @if mistakes.is_empty() {
                 p { "There are none." }
@@ -127,13 +139,13 @@ impl TrainingReport<'_> {
         })
     }
 
-    fn key_facts(&self) -> anyhow::Result<Markup> {
-        let model_complexity = model_complexity(self.network.architecture())?;
+    fn key_facts(&self) -> Result<Markup, Error> {
+        let complexity = self.network.architecture().complexity()?;
         Ok(html! {
             dl.key {
                 @if let Score::Digits(evaluation) = self.evaluation { (fact("Mistakes", evaluation.mistakes().len())) }
-                (fact("Parameters", with_thousands_separators(model_complexity.parameters)))
-                (fact("Multiply-adds per image", with_thousands_separators(model_complexity.multiply_adds)))
+                (fact("Parameters", with_thousands_separators(complexity.parameters)))
+                (fact("Multiply-adds per image", with_thousands_separators(complexity.multiply_adds)))
                 (fact("Epochs", self.provenance.epochs))
                 (fact("Training time", duration(self.seconds())))
             }
@@ -166,14 +178,15 @@ impl TrainingReport<'_> {
     }
 
     fn machine_facts(&self) -> Markup {
+        let Machine { processor, cores, threads, system } = self.machine;
         html! {
             dl.facts {
                 (fact("Program", concat!("lenet ", env!("CARGO_PKG_VERSION"))))
-                (fact("Processor", machine::processor()))
-                (fact("Cores", thread::available_parallelism().map_or(0, usize::from)))
-                (fact("Threads", rayon::current_num_threads()))
+                (fact("Processor", processor))
+                (fact("Cores", cores))
+                (fact("Threads", threads))
                 (fact("SIMD", self.network.simd_level_name()))
-                (fact("System", format!("{}, {}", machine::operating_system(), env::consts::ARCH)))
+                (fact("System", system))
             }
         }
     }
@@ -183,49 +196,14 @@ impl TrainingReport<'_> {
         self.history.iter().filter_map(|epoch| epoch.seconds).sum()
     }
 
-    fn accuracy_chart(&self) -> Markup {
-        let eval_name = self.eval_name;
-        // The charts draw error rates on an upside-down axis, so that the logarithmic scale resolves small differences.
-        let curves = [
-            Curve::of_epochs("training", self.history, |epoch| Some(1.0 - epoch.train_accuracy)),
-            Curve::of_epochs("measured", self.history, |epoch| {
-                epoch.eval_accuracy.map(|accuracy| 1.0 - accuracy)
-            }),
-        ];
-        let tick_label = |error_rate: f64| format!("{}%", trim_trailing_zeros(100.0 - 100.0 * error_rate));
-        let y = Axis::logarithmic(&curves, tick_label).upside_down();
-        let readout = |(number, epoch): (usize, &EpochMetrics)| {
-            let eval = epoch
-                .eval_accuracy
-                .map_or(String::new(), |accuracy| format!(", {eval_name} {}", percent(accuracy)));
-            format!("epoch {number}: training {}{eval}", percent(epoch.train_accuracy))
-        };
-        let readouts: Vec<_> = (1..).zip(self.history).map(readout).collect();
-        let chart =
-            Chart { name: "Accuracy", x: &self.epoch_axis(), y: &y, curves: &curves, readouts: &readouts };
-        html! {
-            figure {
-                (chart.svg())
-                figcaption {
-                    b { "Accuracy" } " on " span.swatch.training { "training images" } " and "
-                    span.swatch.measured { (eval_name) " images" }
-                }
-            }
-        }
-    }
-
-    fn loss_chart(&self) -> Markup {
-        let curves = [Curve::of_epochs("training", self.history, |epoch| Some(epoch.loss))];
-        let y = Axis::logarithmic(&curves, trim_trailing_zeros);
-        let readout = |(number, epoch): (usize, &EpochMetrics)| format!("epoch {number}: {:.4}", epoch.loss);
-        let readouts: Vec<_> = (1..).zip(self.history).map(readout).collect();
-        let chart =
-            Chart { name: "Loss", x: &self.epoch_axis(), y: &y, curves: &curves, readouts: &readouts };
-        html! {
-            figure {
-                (chart.svg())
-                figcaption { b { "Loss" } " on " span.swatch.training { "training images" } }
-            }
+    fn learning_curves(&self) -> LearningCurves<'_> {
+        LearningCurves {
+            history: self.history,
+            epochs: self.provenance.recipe.epochs,
+            eval_name: self.eval_name,
+            step_losses: &[],
+            steps_per_epoch: self.steps_per_epoch(),
+            published: &[],
         }
     }
 
@@ -250,7 +228,7 @@ impl TrainingReport<'_> {
         let y = Axis::linear(&curves);
         let chart = Chart {
             name: "Learning rate",
-            x: &self.epoch_axis(),
+            x: &Axis::of_epochs(recipe.epochs),
             y: &y,
             curves: &curves,
             readouts: &readouts,
@@ -272,13 +250,9 @@ impl TrainingReport<'_> {
         self.steps_per_epoch() * self.provenance.recipe.epochs
     }
 
-    fn epoch_axis(&self) -> Axis {
-        Axis::of_epochs(self.provenance.recipe.epochs)
-    }
-
-    fn mistake(&self, mistake: &Mistake) -> anyhow::Result<Markup> {
+    fn mistake(&self, mistake: &Mistake) -> Result<Markup, Error> {
         let Mistake { index, label, prediction, confidence } = *mistake;
-        let png = BASE64_STANDARD.encode(figure::encode_digit_png(self.eval_data.image(index))?);
+        let png = BASE64_STANDARD.encode(digit_png::encode(self.eval_data.image(index))?);
         Ok(html! {
             li {
                 img src={ "data:image/png;base64," (png) } alt={ "Image " (index) ", label " (label) ", predicted " (prediction) };

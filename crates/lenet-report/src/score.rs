@@ -17,8 +17,11 @@ pub const EVAL_MARK_SAMPLES: usize = 10_000;
 
 /// The evaluation of a network, by its task.
 pub enum Score {
+    /// Of digits.
     Digits(Box<Evaluation>),
+    /// Of the pixels that show ink and rules.
     Ink(PixelEvaluation),
+    /// Of marks.
     Marks(Box<Evaluation>),
 }
 

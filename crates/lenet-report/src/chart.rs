@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use super::{axis::Axis, curve::Curve};
+use crate::{axis::Axis, curve::Curve};
 
 // Sizes are in the units of the view box, which are about a pixel.
 const WIDTH: f64 = 420.0;

@@ -1,7 +1,6 @@
 //! Axes of charts: ranges and ticks.
 
-use super::curve::Curve;
-use crate::format::trim_trailing_zeros;
+use crate::{curve::Curve, format::trim_trailing_zeros};
 
 /// Ticks of a logarithmic axis, at most, so that their labels don't overlap.
 const MAX_LOGARITHMIC_TICKS: usize = 8;
