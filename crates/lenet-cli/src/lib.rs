@@ -26,7 +26,7 @@ pub use commands::{eval::metrics::to_json as evaluation_json, train::DIVERGED_ME
 use lenet::recognize::ConstraintError;
 
 use commands::{
-    completions, eval, export, fetch, man, models, predict, recognize, show, summary, train, tutorial,
+    adapt, completions, eval, export, fetch, man, models, predict, recognize, show, summary, train, tutorial,
 };
 
 /// Handwritten digits: train small networks on MNIST, evaluate them, and recognize digits in images
@@ -40,6 +40,7 @@ pub struct Cli {
 #[derive(clap::Subcommand)]
 enum Command {
     Train(train::Args),
+    Adapt(adapt::Args),
     Eval(eval::Args),
     Recognize(recognize::Args),
     Predict(predict::Args),
@@ -83,6 +84,7 @@ impl Cli {
     fn try_run(self) -> anyhow::Result<u8> {
         match self.command {
             Command::Train(args) => return train::run(args),
+            Command::Adapt(args) => return adapt::run(args),
             Command::Eval(args) => eval::run(args)?,
             Command::Recognize(args) => return recognize::run(args),
             Command::Predict(args) => predict::run(args)?,

@@ -164,6 +164,12 @@ impl Architecture {
         Self { input: Shape { height, width, ..self.input }, ..self }
     }
 
+    /// Returns the architecture without the layers for which `is_removed` returns true. It is called for each, in their order.
+    pub(crate) fn without_layers(mut self, mut is_removed: impl FnMut() -> bool) -> Self {
+        self.layers.retain(|_| !is_removed());
+        self
+    }
+
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name

@@ -90,6 +90,8 @@ mod normalize;
 mod loss;
 pub mod optim;
 mod network;
+#[cfg(feature = "training")]
+mod fold;
 mod workspace;
 #[cfg(feature = "training")]
 mod worker;

@@ -126,10 +126,14 @@ impl Network {
         let architecture = self.architecture.clone().with_input_size(height, width);
         architecture.summary()?;
         // The engine's order of a layer's weights depends on its input.
-        let values = self.to_pytorch_order(&self.parameters);
+        Ok(self.with_architecture(architecture, &self.to_pytorch_order(&self.parameters)))
+    }
+
+    /// Returns a network with the same normalization and calibration, and parameters in PyTorch's order.
+    pub(crate) fn with_architecture(&self, architecture: Architecture, values: &[f32]) -> Self {
         let mut network = Self { architecture, parameters: Vec::new(), ..*self };
-        network.parameters = network.to_engine_order(&values);
-        Ok(network)
+        network.parameters = network.to_engine_order(values);
+        network
     }
 
     /// Sets the probability of all dropout layers.

@@ -9,6 +9,7 @@ mod layers;
 mod network;
 mod recognizer;
 mod train;
+mod adapt;
 mod datasets;
 
 use std::{ffi::OsString, iter};
@@ -47,6 +48,7 @@ fn _lenet(module: &Bound<PyModule>) -> PyResult<()> {
     module.add_class::<layers::Layer>()?;
     layers::add_functions(module)?;
     module.add_function(wrap_pyfunction!(train::train, module)?)?;
+    module.add_function(wrap_pyfunction!(adapt::adapt, module)?)?;
     module.add_function(wrap_pyfunction!(datasets::decode_mnist, module)?)?;
     module.add_function(wrap_pyfunction!(datasets::downloaded_mnist, module)?)?;
     module.add_function(wrap_pyfunction!(datasets::load_idx, module)?)?;

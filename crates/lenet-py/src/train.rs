@@ -66,7 +66,7 @@ pub fn train(
     on_epoch: &Bound<PyAny>,
 ) -> PyResult<Network> {
     let data = dataset(&Images::extract(images, "images")?, &Labels::extract(labels, "labels")?)?;
-    let validation = validation.map(validation_dataset).transpose()?;
+    let validation = validation.map(|pair| labeled_images(pair, "validation")).transpose()?;
     let architecture = model.map(Architecture::extract).transpose()?.map(|architecture| architecture.0);
     let init =
         init.map(|init| Ok::<_, PyErr>((Network::from_weights(init)?, init_name(init)?))).transpose()?;
@@ -114,13 +114,15 @@ pub fn train(
     run.finish()
 }
 
-fn validation_dataset(validation: &Bound<PyTuple>) -> PyResult<Dataset> {
-    let (images, labels): (Bound<PyAny>, Bound<PyAny>) = validation.extract()?;
-    dataset(&Images::extract(&images, "validation images")?, &Labels::extract(&labels, "validation labels")?)
+/// Returns the dataset of a tuple of images and labels, which messages call by `name`.
+pub fn labeled_images(pair: &Bound<PyTuple>, name: &str) -> PyResult<Dataset> {
+    let (images, labels): (Bound<PyAny>, Bound<PyAny>) = pair.extract()?;
+    let [images_name, labels_name] = ["images", "labels"].map(|part| format!("{name} {part}"));
+    dataset(&Images::extract(&images, &images_name)?, &Labels::extract(&labels, &labels_name)?)
 }
 
 /// Returns how the provenance names initial weights: the path, or the architecture of a network.
-fn init_name(init: &Bound<PyAny>) -> PyResult<String> {
+pub fn init_name(init: &Bound<PyAny>) -> PyResult<String> {
     match init.cast::<Network>() {
         Ok(network) => Ok(network.get().network.architecture().name().to_owned()),
         Err(_) => Ok(init.extract::<PathBuf>()?.display().to_string()),

@@ -241,6 +241,32 @@ def test_training_from_weights_and_recipes(network: Network, digits: Digits, tmp
         lenet.train(digits[0][:0], digits[1][:0])
 
 
+def test_adaptation_learns_a_hand_and_is_that_of_the_program(digits: Digits, tmp_path: Path) -> None:
+    # A hand that writes light digits, which the network reads well, but a 1 as a bar across the picture.
+    images, labels = digits[0][:200].copy(), digits[1][:200]
+    images[labels == 1] = 0
+    images[labels == 1, 12:16, 4:24] = 255
+    adapted = lenet.adapt(images, labels, rehearsal=digits, seed=3)
+    before = Network.load("handwriting").evaluate(images, labels).accuracy
+    assert adapted.evaluate(images, labels).accuracy > before
+    assert adapted.evaluate(*digits).accuracy > 0.98
+    assert adapted.provenance["init_from"] == "handwriting" and adapted.provenance["recipe"]["name"] == "adapt"
+
+    for prefix in ["train", "t10k"]:
+        write_idx(tmp_path, prefix, *digits)
+    np.savez(tmp_path / "own.npz", x_train=images[:150], y_train=labels[:150], x_test=images[150:], y_test=labels[150:])
+    out = tmp_path / "mine.safetensors"
+    options = ["--data", tmp_path / "own.npz", "--rehearsal", tmp_path, "--seed", "3", "--out", out]
+    subprocess.run([*program(), "adapt", *options], check=True, capture_output=True)
+    expected = Network.load(out).state_dict()
+    assert all((adapted.state_dict()[name] == tensor).all() for name, tensor in expected.items())
+
+    with pytest.raises(lenet.Error, match="number of digits: expected at least 10, found 9"):
+        lenet.adapt(images[:9], labels[:9], rehearsal=digits)
+    with pytest.raises(ValueError, match="rehearsal labels: "):
+        lenet.adapt(images, labels, rehearsal=(images, labels[:3]))
+
+
 def test_callbacks_see_and_stop_a_training(digits: Digits, capsys: pytest.CaptureFixture) -> None:
     history: list[lenet.EpochMetrics] = []
 

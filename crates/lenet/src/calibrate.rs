@@ -47,12 +47,21 @@ pub fn fit_temperature(labels: &[u8], logits: &[f32]) -> f32 {
 /// # Panics
 /// If `images` doesn't hold whole images.
 pub fn fit_rejection_threshold(network: &Network, images: &[u8], fraction: f64) -> f32 {
+    quantile(any_digit_probabilities(network, images), fraction)
+}
+
+/// Returns the probability of being a digit of each of `images`, `(batch, 28, 28)`: the geometric mean of those of the image and
+/// of the blurred image, as in recognition.
+///
+/// # Panics
+/// If `images` doesn't hold whole images.
+pub(crate) fn any_digit_probabilities(network: &Network, images: &[u8]) -> Vec<f32> {
     let blurred: Vec<u8> = images.as_chunks().0.iter().flat_map(image::blur_as_upscaled).collect();
     let (sharp, blurred) = (network.probabilities(images), network.probabilities(&blurred));
     let pairs = sharp.as_chunks().0.iter().zip(blurred.as_chunks().0);
-    let probabilities = pairs
-        .map(|(first, second)| geometric_mean(any_digit_probability(first), any_digit_probability(second)));
-    quantile(probabilities.collect(), fraction)
+    pairs
+        .map(|(first, second)| geometric_mean(any_digit_probability(first), any_digit_probability(second)))
+        .collect()
 }
 
 /// Returns the largest of `values` below which at most a `fraction`, 0 to 1, of them are, or 0 if there are none.

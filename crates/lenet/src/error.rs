@@ -139,6 +139,14 @@ pub enum Error {
     /// There are no images to train or to evaluate on.
     #[error("number of images: expected at least 1, found 0")]
     NoImages,
+    /// There are too few digits of a person's handwriting to adapt a network to it.
+    #[error("number of digits: expected at least {expected}, found {found}")]
+    TooFewDigits {
+        /// The minimum.
+        expected: usize,
+        /// Number of digits.
+        found: usize,
+    },
     /// The number of rows of probabilities differs from the number of labels.
     #[error("number of predictions: expected {expected} (one for each label), found {found}")]
     PredictionCount {

@@ -5,10 +5,12 @@ use std::ops::Range;
 
 use crate::{CLASSES, Error, nn::argmax};
 
+mod digit_errors;
 mod marks;
 mod pixels;
 
 pub use {
+    digit_errors::DigitErrors,
     marks::{NO_MARK, evaluate_marks},
     pixels::{LabelCounts, PixelEvaluation},
 };

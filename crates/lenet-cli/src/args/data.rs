@@ -1,5 +1,6 @@
 //! The options `--data` and `--transpose`.
 
+use anyhow::Context;
 use lenet::{Dataset, pretrained};
 
 use crate::{
@@ -42,7 +43,19 @@ impl DataArgs {
 
     /// Reads one split, which has at least one image.
     pub fn load_split(&self, split: Split) -> anyhow::Result<Dataset> {
-        let data = self.data.clone().unwrap_or_default().load_split(split)?;
+        self.transposed(self.data.clone().unwrap_or_default().load_split(split)?)
+    }
+
+    /// Reads the images of both splits of --data, at least one.
+    ///
+    /// # Errors
+    /// If --data is not given, and those of [`Source::load_all`].
+    pub fn load_all(&self) -> anyhow::Result<Dataset> {
+        let source = self.data.as_ref().context("--data: expected labeled images, found none")?;
+        self.transposed(source.load_all()?)
+    }
+
+    fn transposed(&self, data: Dataset) -> anyhow::Result<Dataset> {
         if !self.transpose {
             return Ok(data);
         }

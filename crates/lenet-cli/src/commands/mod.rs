@@ -1,5 +1,6 @@
 //! One module for each command, `lenet serve` excepted.
 
+pub mod adapt;
 pub mod completions;
 pub mod eval;
 pub mod export;

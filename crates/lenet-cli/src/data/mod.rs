@@ -97,6 +97,23 @@ impl Source {
             Self::Npz(path) => read_npz(path, split),
         }
     }
+
+    /// Reads the images of both splits, at least one.
+    ///
+    /// # Errors
+    /// As [`load_split`](Self::load_split). A folder of image files may have too few for a test split.
+    pub fn load_all(&self) -> anyhow::Result<Dataset> {
+        match self {
+            Self::Folder(path) if image_folder::has_digit_folders(path) => {
+                image_folder::read(path, Part::All)
+            }
+            _ => {
+                let [train, test] = [self.load_split(Split::Train)?, self.load_split(Split::Test)?];
+                let (images, labels) = ([train.images(), test.images()], [train.labels(), test.labels()]);
+                Ok(Dataset::new(images.concat(), labels.concat())?)
+            }
+        }
+    }
 }
 
 fn has_extension(path: &Path, expected: &str) -> bool {

@@ -27,7 +27,7 @@ fn draw_polygon(points: &[[f32; 2]], side: u32, inverted: bool) -> GrayImage {
 }
 
 /// Creates a folder with images of two digits in its subfolder `mine`: a 1 drawn as a bar, and a 4 drawn as a triangle.
-fn folder_with_images() -> TempDir {
+pub fn folder_with_images() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut random = fastrand::Rng::with_seed(1);
     for (digit, points) in

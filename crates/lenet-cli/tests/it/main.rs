@@ -10,6 +10,7 @@ use lenet::{PIXELS, SIDE, data::idx};
 use snapbox::cmd::{Command, cargo_bin};
 use tempfile::TempDir;
 
+mod adapt;
 mod browser;
 mod checkpoint;
 mod cli;

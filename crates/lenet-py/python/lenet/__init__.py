@@ -4,8 +4,8 @@
 >>> lenet.Recognizer().read("photo.jpg").text
 '3.14'
 
-`Recognizer` reads pictures, `train` trains a `Network`, `datasets` has MNIST and reads files, and
-`lenet.sklearn` has an estimator for scikit-learn. Images of digits are arrays (n, 28, 28) or
+`Recognizer` reads pictures, `train` trains a `Network`, `adapt` adapts one to a person's handwriting,
+`datasets` has MNIST and reads files, and `lenet.sklearn` has an estimator for scikit-learn. Images of digits are arrays (n, 28, 28) or
 (n, 784) of uint8 from 0, paper, to 255, ink; floats from 0 to 1 are rounded to it.
 """
 
@@ -24,7 +24,7 @@ from ._lenet import (
     __version__,
 )
 from ._results import EpochMetrics, Evaluation
-from ._training import train
+from ._training import adapt, train
 
 __all__ = [
     "Architecture",
@@ -40,6 +40,7 @@ __all__ = [
     "Readings",
     "Recognizer",
     "__version__",
+    "adapt",
     "datasets",
     "nn",
     "train",

@@ -294,6 +294,14 @@ def train(
     on_progress: Callable[[int, int, int], object],
     on_epoch: Callable[[int, float, float, float | None, float], object],
 ) -> Network: ...
+def adapt(
+    images: ArrayLike,
+    labels: ArrayLike,
+    *,
+    init: Network | _Path,
+    rehearsal: tuple[ArrayLike, ArrayLike],
+    seed: int,
+) -> Network: ...
 def decode_mnist(images: bytes, labels: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
 def downloaded_mnist(split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
 @overload

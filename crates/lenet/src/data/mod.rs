@@ -3,7 +3,7 @@
 mod dataset;
 pub mod idx;
 pub mod augment;
-mod random;
+pub(crate) mod random;
 pub mod synthetic;
 mod task;
 

@@ -74,7 +74,10 @@ pub use {
     },
     trace::Trace,
 };
-pub(crate) use {candidate::any_digit_probability, reject::geometric_mean};
+pub(crate) use {
+    candidate::any_digit_probability,
+    reject::{DEFAULT_REJECTION_THRESHOLD, geometric_mean},
+};
 
 use crate::{
     CLASSES, Error,

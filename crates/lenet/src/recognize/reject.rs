@@ -237,7 +237,7 @@ fn reject_all(line: &mut [Verdict], reason: DigitRemark) {
 }
 
 /// Rejection threshold of a network with an outlier class for which none was fitted.
-const DEFAULT_REJECTION_THRESHOLD: f32 = 0.5;
+pub(crate) const DEFAULT_REJECTION_THRESHOLD: f32 = 0.5;
 
 /// Returns the geometric mean, by which the probabilities of being a digit of two classifications are combined: each of them can
 /// cause a rejection.

@@ -2,7 +2,8 @@
 //!
 //! A [`Recipe`] is the data that determines a training, together with the dataset, the initial network, the seed and the
 //! number of threads; [`recipes`] has some by name. A [`Trainer`] runs it epoch by epoch or step by step. A [`Checkpoint`] is its
-//! state between two steps, from which training resumes with the same bits as without the interruption.
+//! state between two steps, from which training resumes with the same bits as without the interruption. [`adapt`](adapt::adapt)
+//! adapts a trained network to the handwriting of one person.
 
 mod recipe;
 pub mod recipes;
@@ -14,6 +15,8 @@ mod checkpoint;
 mod sample_source;
 #[cfg(feature = "training")]
 mod trainer;
+#[cfg(feature = "training")]
+pub mod adapt;
 
 pub use crate::error::Interrupted;
 #[cfg(feature = "training")]

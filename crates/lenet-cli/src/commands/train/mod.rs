@@ -30,7 +30,7 @@ use crate::{
 mod calibration;
 mod checkpoint_dir;
 mod eval_set;
-mod interrupt;
+pub(super) mod interrupt;
 mod machine;
 mod plan;
 mod progress;

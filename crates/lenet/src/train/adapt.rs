@@ -1,0 +1,245 @@
+//! Adaptation of a trained digit network to the handwriting of one person (fine-tuning with rehearsal).
+//!
+//! The network is trained for some steps on batches that mix three kinds of images:
+//!
+//! 1. the person's digits, augmented. The target of a digit is its label; if the network already knows the digit, the target is
+//!    the network's answer, so that the digit changes nothing;
+//! 2. rehearsed digits, of the images that the network was trained on, and synthetic ones;
+//! 3. rehearsed outliers.
+//!
+//! The targets of rehearsed images are the answers of the network before the adaptation (distillation: Z. Li and D. Hoiem,
+//! "Learning without forgetting", ECCV 2016), so that it keeps its answers, its confidence and its rejections. The temperature
+//! and the rejection threshold stay as they are. Batch normalization uses its running averages, because a few images of one
+//! person have other statistics: it is folded into the convolutions before it. In the end, the parameters are interpolated between
+//! those before and those after the training (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022), which
+//! forgets less than a training with fewer steps or a lower learning rate that learns as much.
+
+use std::ops::ControlFlow;
+
+use rand_pcg::{
+    Pcg64Mcg,
+    rand_core::{Rng, SeedableRng},
+};
+
+use super::{Progress, Recipe, Trainer};
+use crate::{
+    CLASSES, Dataset, Error, PIXELS,
+    data::{
+        Task,
+        augment::{Augmentation, Augmenter, Elastic},
+        random::uniform_below,
+        synthetic::SyntheticFractions,
+    },
+    error::ensure_setting,
+    nn::{
+        Network, Targets,
+        optim::{Optimizer, Schedule},
+        smooth_targets,
+    },
+};
+
+/// The settings of [`adapt`]. All numbers were chosen by measurement; `docs/experiments/adaptation.md` has the trials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdaptParams {
+    /// Number of the person's digits, at least. Fewer say too little about a hand.
+    pub min_digits: usize,
+    /// Number of images that are trained on, at least: with the network `handwriting`, 3 seconds in a browser.
+    pub min_image_passes: usize,
+    /// Number of images that are trained on for each of the person's digits, at least.
+    pub min_image_passes_per_digit: f64,
+    /// Fraction of the images that are the person's digits, above 0 and below 1. The others are rehearsed.
+    pub digit_fraction: f64,
+    /// Kinds of the rehearsed images; the rest are digits of the rehearsal dataset as they are.
+    pub rehearsal: SyntheticFractions,
+    /// Images per optimizer step.
+    pub batch_size: usize,
+    /// Learning rate of Adam, at its highest.
+    pub lr: f32,
+    /// Fraction of the steps in which the learning rate rises.
+    pub warmup: f32,
+    /// Probability of the label, by the network before the adaptation, from which on a digit is known.
+    pub min_known_probability: f32,
+    /// Fraction of the target's probability of a digit that is not known, spread evenly over the classes: that of the recipe of
+    /// `handwriting`.
+    pub label_smoothing: f32,
+    /// Random transformation of the person's digits.
+    pub augmentation: Augmentation,
+    /// Weight of the trained parameters in the result, above 0 and at most 1; the rest is that of the parameters before.
+    pub interpolation: f32,
+}
+
+impl Default for AdaptParams {
+    fn default() -> Self {
+        Self {
+            min_digits: 10,
+            min_image_passes: 576,
+            min_image_passes_per_digit: 2.5,
+            digit_fraction: 0.4,
+            rehearsal: SyntheticFractions { glyphs: 0.1, line_crops: 0.07, outliers: 0.25, low_res: 0.1 },
+            batch_size: 48,
+            lr: 0.0005,
+            warmup: 0.1,
+            min_known_probability: 0.9,
+            label_smoothing: 0.05,
+            augmentation: Augmentation {
+                rotation: 10.0,
+                scale: 0.12,
+                shear: 0.12,
+                shift: 1.0,
+                stroke: 0.5,
+                noise: 0.0,
+                elastic: Some(Elastic { rms: 0.6, sigma: 5.0 }),
+            },
+            interpolation: 0.5,
+        }
+    }
+}
+
+impl AdaptParams {
+    /// Returns the number of images that an adaptation to a number of `digits` trains on, each forward and backward.
+    pub fn image_passes(&self, digits: usize) -> usize {
+        self.min_image_passes.max((self.min_image_passes_per_digit * digits as f64) as usize)
+    }
+
+    /// Returns the recipe of the training.
+    pub fn recipe(&self, network: &Network) -> Recipe {
+        Recipe {
+            name: "adapt".into(),
+            epochs: 1,
+            batch_size: self.batch_size,
+            warmup: self.warmup,
+            dropout: Some(0.0),
+            schedule: Schedule::Cosine,
+            normalize: network.normalization(),
+            optimizer: Optimizer::Adam { lr: self.lr },
+            ..Recipe::default()
+        }
+    }
+}
+
+/// Returns `network` adapted to the handwriting of `digits`. The result has no batch normalization after convolutions, into
+/// which it is [folded](Network::with_folded_batch_norm).
+///
+/// `rehearsal` are images that the network was trained on, of which some are chosen; a few hundred are enough. `observe` is
+/// called after each step. The same arguments and number of threads of the current rayon pool give the same bits.
+///
+/// # Errors
+/// [`Error::WrongTask`] if the network has another task than [`Task::Digits`], [`Error::TooFewDigits`] if there are fewer than
+/// [`AdaptParams::min_digits`], [`Error::NoImages`] without `rehearsal`, [`Error::InvalidSetting`] if a setting is out of its
+/// range, [`Error::Interrupted`] if `observe` returns [`ControlFlow::Break`], and [`Error::Diverged`].
+pub fn adapt(
+    network: &Network,
+    digits: &Dataset,
+    rehearsal: &Dataset,
+    params: &AdaptParams,
+    seed: u64,
+    observe: impl FnMut(Progress) -> ControlFlow<()> + Send,
+) -> Result<Network, Error> {
+    Task::Digits.check(network)?;
+    params.validate()?;
+    if digits.len() < params.min_digits.max(1) {
+        return Err(Error::TooFewDigits { expected: params.min_digits.max(1), found: digits.len() });
+    }
+    if rehearsal.is_empty() {
+        return Err(Error::NoImages);
+    }
+    let samples = Samples::new(network, digits, rehearsal, params, seed)?;
+    let recipe = params.recipe(network);
+    let network = network.with_folded_batch_norm();
+    let mut trainer =
+        Trainer::new(network.clone(), &samples.data, recipe, seed)?.with_soft_targets(&samples.targets);
+    trainer.run_epoch(observe)?;
+    trainer.check_divergence()?;
+    let mut adapted = trainer.into_trained_network();
+    for (value, before) in adapted.parameters_mut().iter_mut().zip(network.parameters()) {
+        *value = before + params.interpolation * (*value - before);
+    }
+    Ok(adapted)
+}
+
+impl AdaptParams {
+    /// Checks the settings that [`Recipe::validate`] doesn't.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for the first one that is out of its range.
+    fn validate(&self) -> Result<(), Error> {
+        let fraction = self.digit_fraction;
+        ensure_setting("digit_fraction", fraction > 0.0 && fraction < 1.0, "above 0 and below 1", fraction)?;
+        let per_digit = self.min_image_passes_per_digit;
+        let is_valid = (0.0..=MAX_IMAGE_PASSES_PER_DIGIT).contains(&per_digit);
+        let expected = format!("0 to {MAX_IMAGE_PASSES_PER_DIGIT}");
+        ensure_setting("min_image_passes_per_digit", is_valid, expected, per_digit)?;
+        let (passes, max) = (self.min_image_passes, MAX_IMAGE_PASSES);
+        ensure_setting("min_image_passes", (1..=max).contains(&passes), format!("1 to {max}"), passes)?;
+        let smoothing = self.label_smoothing;
+        let is_valid = (0.0..1.0).contains(&smoothing);
+        ensure_setting("label_smoothing", is_valid, "at least 0 and below 1", smoothing)?;
+        let weight = self.interpolation;
+        ensure_setting("interpolation", weight > 0.0 && weight <= 1.0, "above 0 and at most 1", weight)?;
+        self.rehearsal.validate()
+    }
+}
+
+/// Limits of the number of images, because they are all in memory.
+const MAX_IMAGE_PASSES: usize = 100_000;
+const MAX_IMAGE_PASSES_PER_DIGIT: f64 = 100.0;
+
+/// The images that are trained on, with their targets.
+struct Samples {
+    /// The labels are not used.
+    data: Dataset,
+    /// `(image, class)`
+    targets: Vec<[f32; CLASSES]>,
+}
+
+impl Samples {
+    /// Augments digits, and chooses and draws rehearsed images.
+    fn new(
+        network: &Network,
+        digits: &Dataset,
+        rehearsal: &Dataset,
+        params: &AdaptParams,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let mut random = Pcg64Mcg::seed_from_u64(seed);
+        let passes = params.image_passes(digits.len());
+        let own = (params.digit_fraction * passes as f64) as usize;
+        let mut images = Vec::with_capacity(passes * PIXELS);
+
+        // The loss is that of logits at temperature 1.
+        let teacher = network.clone().with_temperature(1.0)?;
+        let answers = |images: &[u8]| teacher.probabilities(images).as_chunks().0.to_vec();
+        let targets = own_targets(digits, &answers(digits.images()), params);
+        let mut augmenter = Augmenter::new(params.augmentation)?;
+        for index in (0..digits.len()).cycle().take(own) {
+            let mut augmented = [0; PIXELS];
+            augmenter.augment(digits.image(index), random.next_u64(), &mut augmented);
+            images.extend(augmented);
+        }
+        for _ in own..passes {
+            let original = rehearsal.image(uniform_below(rehearsal.len(), &mut random));
+            match params.rehearsal.replacement(random.next_u64(), rehearsal) {
+                Some(synthetic) => images.extend(synthetic.render(rehearsal)),
+                None => images.extend(original),
+            }
+        }
+        let mut targets: Vec<_> = targets.into_iter().cycle().take(own).collect();
+        targets.extend(answers(&images[own * PIXELS..]));
+        Ok(Self { data: Dataset::new(images, vec![0; passes])?, targets })
+    }
+}
+
+/// Returns the targets of the person's digits, given the `answers` of the network.
+fn own_targets(digits: &Dataset, answers: &[[f32; CLASSES]], params: &AdaptParams) -> Vec<[f32; CLASSES]> {
+    let target = |(index, answer): (usize, &[f32; CLASSES])| {
+        let label = digits.labels()[index];
+        if answer[usize::from(label)] >= params.min_known_probability {
+            return *answer;
+        }
+        let mut row = [0.0; CLASSES];
+        Targets::Labels(&[label]).write_row(0, &mut row);
+        smooth_targets(&mut row, params.label_smoothing);
+        row
+    };
+    answers.iter().enumerate().map(target).collect()
+}
