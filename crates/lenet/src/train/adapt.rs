@@ -243,3 +243,104 @@ fn own_targets(digits: &Dataset, answers: &[[f32; CLASSES]], params: &AdaptParam
     };
     answers.iter().enumerate().map(target).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{image::Drawing, metrics::DigitErrors, pretrained, recognize::Recognizer};
+
+    /// Draws `count` images of each digit. `strokes` are those of a digit in units of its height; points are moved at random.
+    fn draw(count: usize, seed: u64, strokes: &[(u8, &[[f32; 2]])]) -> Dataset {
+        let recognizer = Recognizer::new(pretrained::lenet5().0).unwrap();
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for (digit, points) in strokes.iter().cycle().take(count * strokes.len()) {
+            let points = points.iter().map(|point| point.map(|at| 100.0 * at + 12.0 * random.f32()));
+            let drawing = Drawing::new(&[points.collect()]).unwrap();
+            images.extend(recognizer.read_drawing(&drawing, true).digits[0].normalized);
+            labels.push(*digit);
+        }
+        Dataset::new(images, labels).unwrap()
+    }
+
+    /// Digits as most people write them.
+    const USUAL: [(u8, &[[f32; 2]]); 5] = [
+        (0, &[[0.3, 0.0], [0.0, 0.3], [0.0, 0.7], [0.3, 1.0], [0.6, 0.7], [0.6, 0.3], [0.3, 0.0]]),
+        (1, &[[0.3, 0.0], [0.3, 1.0]]),
+        (2, &[[0.0, 0.2], [0.3, 0.0], [0.6, 0.2], [0.5, 0.5], [0.0, 1.0], [0.6, 1.0]]),
+        (3, &[[0.0, 0.0], [0.6, 0.0], [0.3, 0.4], [0.6, 0.6], [0.5, 0.9], [0.0, 1.0]]),
+        (7, &[[0.0, 0.0], [0.6, 0.0], [0.2, 1.0]]),
+    ];
+    /// A 4 and an 8 as triangles, an 8 that stands on its tip.
+    const UNUSUAL: [(u8, &[[f32; 2]]); 2] = [
+        (4, &[[0.5, 0.0], [0.0, 0.8], [0.9, 0.8], [0.5, 0.0]]),
+        (8, &[[0.0, 0.0], [0.8, 0.0], [0.4, 0.9], [0.0, 0.0]]),
+    ];
+
+    fn adapted(seed: u64) -> Network {
+        let (digits, rehearsal) = (draw(8, 1, &UNUSUAL), draw(20, 2, &USUAL));
+        let (network, params) = (pretrained::handwriting().0, AdaptParams::default());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let mut images = 0;
+        let observe = |progress: Progress| {
+            images = progress.images;
+            ControlFlow::Continue(())
+        };
+        let adapted =
+            pool.install(|| adapt(&network, &digits, &rehearsal, &params, seed, observe)).unwrap();
+        assert_eq!(images, params.image_passes(digits.len()));
+        adapted
+    }
+
+    #[test]
+    fn learns_an_unusual_hand_and_forgets_nothing() {
+        let (network, adapted) = (pretrained::handwriting().0, adapted(0));
+        let errors = |network: &Network, digits: &Dataset| {
+            let DigitErrors { misread, rejected, .. } = DigitErrors::of_network(network, digits).unwrap();
+            misread + rejected
+        };
+        let unusual = draw(20, 3, &UNUSUAL);
+        let [before, after] = [&network, &adapted].map(|network| errors(network, &unusual));
+        assert!(before > 20 && after < before / 4, "{before} {after}");
+        let usual = draw(20, 4, &USUAL);
+        let [before, after] = [&network, &adapted].map(|network| errors(network, &usual));
+        assert!(after <= before, "{before} {after}");
+        assert_eq!(adapted.rejection_threshold(), network.rejection_threshold());
+        assert_eq!(adapted.temperature(), network.temperature());
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_bits() {
+        let [first, second, other] = [1, 1, 2].map(adapted);
+        assert!(first.parameters() == second.parameters());
+        assert!(first.parameters() != other.parameters());
+    }
+
+    #[test]
+    fn rejects_what_it_cannot_adapt_to() {
+        let (digits, network) = (draw(5, 1, &UNUSUAL), pretrained::lenet5().0);
+        let empty = digits.slice(0..0);
+        let run = |network: &Network, digits: &Dataset, rehearsal: &Dataset, params: &AdaptParams| {
+            adapt(network, digits, rehearsal, params, 0, |_| ControlFlow::Break(())).unwrap_err()
+        };
+        let params = AdaptParams::default();
+        let too_few = run(&network, &digits.slice(0..9), &digits, &params);
+        assert!(matches!(too_few, Error::TooFewDigits { expected: 10, found: 9 }), "{too_few}");
+        assert!(matches!(run(&network, &digits, &empty, &params), Error::NoImages));
+        let wrong_task = run(&pretrained::ink().0, &digits, &digits, &params);
+        assert!(matches!(wrong_task, Error::WrongTask { expected: Task::Digits, .. }), "{wrong_task}");
+        assert!(matches!(run(&network, &digits, &digits, &params), Error::Interrupted(_)));
+        let default = AdaptParams::default;
+        for (name, params) in [
+            ("digit_fraction", AdaptParams { digit_fraction: 1.0, ..default() }),
+            ("min_image_passes", AdaptParams { min_image_passes: usize::MAX, ..default() }),
+            ("min_image_passes_per_digit", AdaptParams { min_image_passes_per_digit: f64::NAN, ..default() }),
+            ("label_smoothing", AdaptParams { label_smoothing: 1.0, ..default() }),
+            ("interpolation", AdaptParams { interpolation: 0.0, ..default() }),
+            ("batch_size", AdaptParams { batch_size: 0, ..default() }),
+            ("lr", AdaptParams { lr: -1.0, ..default() }),
+        ] {
+            assert_eq!(run(&network, &digits, &digits, &params).setting_name(), Some(name));
+        }
+    }
+}
