@@ -73,10 +73,10 @@ impl Default for AdaptParams {
         Self {
             min_digits: 10,
             min_image_passes: 576,
-            min_image_passes_per_digit: 2.5,
+            min_image_passes_per_digit: 6.0,
             digit_fraction: 0.4,
             rehearsal: SyntheticFractions { glyphs: 0.1, line_crops: 0.07, outliers: 0.25, low_res: 0.1 },
-            batch_size: 48,
+            batch_size: 24,
             lr: 0.0005,
             warmup: 0.1,
             min_known_probability: 0.9,
@@ -90,7 +90,7 @@ impl Default for AdaptParams {
                 noise: 0.0,
                 elastic: Some(Elastic { rms: 0.6, sigma: 5.0 }),
             },
-            interpolation: 0.5,
+            interpolation: 0.6,
         }
     }
 }
