@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use lenet::{
-    train::adapt::{self, AdaptParams},
+    train::{self, adapt::AdaptParams},
     weights::Provenance,
 };
 use pyo3::{prelude::*, types::PyTuple};
@@ -31,7 +31,7 @@ pub fn adapt(
     let rehearsal = labeled_images(rehearsal, "rehearsal")?;
     let (network, params) = (Network::from_weights(init)?.network, AdaptParams::default());
     let observe = |_| ControlFlow::Continue(());
-    let adapt = || adapt::adapt(&network, &digits, &rehearsal, &params, seed, observe);
+    let adapt = || train::adapt::adapt(&network, &digits, &rehearsal, &params, seed, observe);
     let adapted = pool::run(py, adapt)?.or_raise()?;
     let provenance = Provenance {
         recipe: params.recipe(&adapted),

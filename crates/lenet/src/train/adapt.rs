@@ -95,10 +95,17 @@ impl Default for AdaptParams {
     }
 }
 
+/// Limits the number of images that are trained on, because they are all in memory.
+const MAX_IMAGE_PASSES: usize = 100_000;
+/// Limits it for few digits.
+const MAX_IMAGE_PASSES_PER_DIGIT: f64 = 100.0;
+
 impl AdaptParams {
-    /// Returns the number of images that an adaptation to a number of `digits` trains on, each forward and backward.
+    /// Returns the number of images that an adaptation to a number of `digits` trains on, each forward and backward: at most
+    /// 100,000.
     pub fn image_passes(&self, digits: usize) -> usize {
-        self.min_image_passes.max((self.min_image_passes_per_digit * digits as f64) as usize)
+        let for_digits = (self.min_image_passes_per_digit * digits as f64) as usize;
+        self.min_image_passes.max(for_digits).min(MAX_IMAGE_PASSES)
     }
 
     /// Returns the recipe of the training.
@@ -114,6 +121,27 @@ impl AdaptParams {
             optimizer: Optimizer::Adam { lr: self.lr },
             ..Recipe::default()
         }
+    }
+
+    /// Checks the settings that [`Recipe::validate`] doesn't.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for the first one that is out of its range.
+    fn validate(&self) -> Result<(), Error> {
+        let fraction = self.digit_fraction;
+        ensure_setting("digit_fraction", fraction > 0.0 && fraction < 1.0, "above 0 and below 1", fraction)?;
+        let per_digit = self.min_image_passes_per_digit;
+        let is_valid = (0.0..=MAX_IMAGE_PASSES_PER_DIGIT).contains(&per_digit);
+        let expected = format!("0 to {MAX_IMAGE_PASSES_PER_DIGIT}");
+        ensure_setting("min_image_passes_per_digit", is_valid, expected, per_digit)?;
+        let (passes, max) = (self.min_image_passes, MAX_IMAGE_PASSES);
+        ensure_setting("min_image_passes", (1..=max).contains(&passes), format!("1 to {max}"), passes)?;
+        let smoothing = self.label_smoothing;
+        let is_valid = (0.0..1.0).contains(&smoothing);
+        ensure_setting("label_smoothing", is_valid, "at least 0 and below 1", smoothing)?;
+        let weight = self.interpolation;
+        ensure_setting("interpolation", weight > 0.0 && weight <= 1.0, "above 0 and at most 1", weight)?;
+        self.rehearsal.validate()
     }
 }
 
@@ -156,33 +184,6 @@ pub fn adapt(
     }
     Ok(adapted)
 }
-
-impl AdaptParams {
-    /// Checks the settings that [`Recipe::validate`] doesn't.
-    ///
-    /// # Errors
-    /// [`Error::InvalidSetting`] for the first one that is out of its range.
-    fn validate(&self) -> Result<(), Error> {
-        let fraction = self.digit_fraction;
-        ensure_setting("digit_fraction", fraction > 0.0 && fraction < 1.0, "above 0 and below 1", fraction)?;
-        let per_digit = self.min_image_passes_per_digit;
-        let is_valid = (0.0..=MAX_IMAGE_PASSES_PER_DIGIT).contains(&per_digit);
-        let expected = format!("0 to {MAX_IMAGE_PASSES_PER_DIGIT}");
-        ensure_setting("min_image_passes_per_digit", is_valid, expected, per_digit)?;
-        let (passes, max) = (self.min_image_passes, MAX_IMAGE_PASSES);
-        ensure_setting("min_image_passes", (1..=max).contains(&passes), format!("1 to {max}"), passes)?;
-        let smoothing = self.label_smoothing;
-        let is_valid = (0.0..1.0).contains(&smoothing);
-        ensure_setting("label_smoothing", is_valid, "at least 0 and below 1", smoothing)?;
-        let weight = self.interpolation;
-        ensure_setting("interpolation", weight > 0.0 && weight <= 1.0, "above 0 and at most 1", weight)?;
-        self.rehearsal.validate()
-    }
-}
-
-/// Limits of the number of images, because they are all in memory.
-const MAX_IMAGE_PASSES: usize = 100_000;
-const MAX_IMAGE_PASSES_PER_DIGIT: f64 = 100.0;
 
 /// The images that are trained on, with their targets.
 struct Samples {
@@ -286,8 +287,7 @@ mod tests {
             images = progress.images;
             ControlFlow::Continue(())
         };
-        let adapted =
-            pool.install(|| adapt(&network, &digits, &rehearsal, &params, seed, observe)).unwrap();
+        let adapted = pool.install(|| adapt(&network, &digits, &rehearsal, &params, seed, observe)).unwrap();
         assert_eq!(images, params.image_passes(digits.len()));
         adapted
     }
