@@ -1,6 +1,6 @@
-//! The files that a web server sends for the page.
+//! The files that a web server sends for the pages.
 
-/// A file of the page.
+/// A file of the pages.
 #[derive(Debug, Clone, Copy)]
 pub struct Asset {
     /// Path of the URL, from `/`.
@@ -11,27 +11,48 @@ pub struct Asset {
     pub bytes: &'static [u8],
 }
 
-/// Returns all files of the page. They include the WebAssembly module if `compile` made it before this crate was built.
+/// Returns all files of the pages.
 pub fn assets() -> impl Iterator<Item = Asset> {
-    STATIC_FILES.iter().chain(WASM_FILES).map(|&(path, media_type, bytes)| Asset { path, media_type, bytes })
+    PAGES.iter().chain(PAGE_FILES).chain(WASM_FILES).map(|&(path, bytes)| Asset {
+        path,
+        media_type: media_type(path),
+        bytes,
+    })
 }
 
-/// Path, media type and content of a file.
-type Row = (&'static str, &'static str, &'static [u8]);
+/// Returns the media type of a path by its extension; a path without one is a page.
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        Some((_, "wasm")) => "application/wasm",
+        Some((_, "webmanifest")) => "application/manifest+json",
+        _ => "text/html; charset=utf-8",
+    }
+}
 
-const STATIC_FILES: &[Row] = &[
-    ("/", "text/html; charset=utf-8", include_bytes!("../page/index.html")),
-    ("/style.css", "text/css; charset=utf-8", include_bytes!("../page/style.css")),
-    ("/page.js", "text/javascript; charset=utf-8", include_bytes!("../page/page.js")),
-    ("/offline.js", "text/javascript; charset=utf-8", include_bytes!("../page/offline.js")),
-    ("/manifest.webmanifest", "application/manifest+json", include_bytes!("../page/manifest.webmanifest")),
-    ("/icon.svg", "image/svg+xml", include_bytes!("../page/icon.svg")),
-];
+/// Path and content of a file.
+type Row = (&'static str, &'static [u8]);
 
-#[cfg(wasm_compiled)]
-const WASM_FILES: &[Row] = &[
-    ("/lenet.js", "text/javascript; charset=utf-8", include_bytes!("../dist/lenet.js")),
-    ("/lenet_bg.wasm", "application/wasm", include_bytes!("../dist/lenet_bg.wasm")),
-];
-#[cfg(not(wasm_compiled))]
-const WASM_FILES: &[Row] = &[];
+const PAGES: &[Row] =
+    &[("/", include_bytes!("../page/index.html")), ("/learn", include_bytes!("../page/learn.html"))];
+
+macro_rules! files {
+    ($folder:literal: $($name:literal)*) => {
+        &[$((concat!("/", $name), include_bytes!(concat!("../", $folder, "/", $name)))),*]
+    };
+}
+
+const PAGE_FILES: &[Row] = files!("page":
+    "learn.html" "style.css" "learn.css" "manifest.webmanifest" "icon.svg"
+    "page.js" "learn.js" "element.js" "gray-levels.js" "hand.js" "image-file.js" "layers-view.js" "library-html.js" "offline.js"
+    "offline-cache.js"
+    "rayon-worker.js" "rayon-workers.js" "reading.js" "recognizer-worker.js" "recognizers.js" "sheet.js" "store.js" "training-module.js"
+    "training-worker.js" "worker-client.js" "worker-methods.js"
+);
+
+const WASM_FILES: &[Row] = files!("dist":
+    "lenet.js" "lenet_bg.wasm" "training.js" "training_bg.wasm"
+    "training_threads.js" "training_threads_bg.wasm"
+);

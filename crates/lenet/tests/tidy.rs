@@ -4,10 +4,13 @@
 
 use std::{fs, path::Path, process::Command};
 
-/// Files of data: not text, or longer than [`MAX_SOURCE_BYTES`]. The records of the benchmarks are data, too.
-const DATA: [&str; 23] = [
+/// Folders of data: the records of the benchmarks, and the compiled WebAssembly modules.
+const DATA_FOLDERS: [&str; 2] = ["benchmarks/record/", "crates/lenet-web/dist/"];
+/// Files of data: not text, or longer than [`MAX_SOURCE_BYTES`].
+const DATA: [&str; 25] = [
     "Cargo.lock",
     "benchmarks/Cargo.lock",
+    "benchmarks/browser/package-lock.json",
     "crates/lenet-mnist/data/t10k-images-idx3-ubyte.br",
     "crates/lenet-mnist/data/t10k-labels-idx1-ubyte.br",
     "crates/lenet-mnist/data/train-images-idx3-ubyte.br",
@@ -20,6 +23,7 @@ const DATA: [&str; 23] = [
     "crates/lenet/weights/micro.safetensors",
     "crates/lenet/weights/vgg.safetensors",
     "docs/digits.png",
+    "docs/learn.png",
     "docs/page.png",
     "docs/recognition/components.png",
     "docs/recognition/form.png",
@@ -67,7 +71,8 @@ fn repository_files(root: &Path) -> Vec<String> {
 #[test]
 fn sources_follow_the_rules() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let is_data = |path: &str| DATA.contains(&path) || path.starts_with("benchmarks/record/");
+    let is_data =
+        |path: &str| DATA.contains(&path) || DATA_FOLDERS.iter().any(|folder| path.starts_with(folder));
     let paths = repository_files(&root);
     for path in DATA {
         assert!(paths.iter().any(|listed| listed == path), "{path}: expected in the repository");

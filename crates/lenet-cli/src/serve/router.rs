@@ -35,8 +35,13 @@ pub fn router(state: Arc<AppState>, cors: Option<CorsLayer>) -> Router {
         router = router.route(path, methods);
     }
     for file in lenet_web::assets() {
-        router =
-            router.route(file.path, get(async move || handlers::file_response(file.media_type, file.bytes)));
+        let response = async move || handlers::file_response(file.media_type, file.bytes);
+        router = router.route(file.path, get(response));
+    }
+    #[cfg(feature = "embedded-mnist")]
+    for file in lenet_mnist::COMPRESSED_FILES {
+        let response = async move || handlers::file_response("application/octet-stream", file.bytes);
+        router = router.route(&format!("/mnist/{}", file.name), get(response));
     }
     let mut router = router
         .fallback(async || ApiError::not_found("path: expected one of those in /openapi.json"))

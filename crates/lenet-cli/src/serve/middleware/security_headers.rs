@@ -8,7 +8,7 @@ use axum::{
 };
 
 /// Headers of every response: the page runs scripts and WebAssembly from this server only, and can't be framed.
-const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob:; base-uri 'none'; \
@@ -16,7 +16,9 @@ const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
+    // Isolated from other origins, the page for learning has threads with shared memory.
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
 ];
 
 /// Adds [`SECURITY_HEADERS`] to the response.

@@ -202,14 +202,14 @@ fn openapi_and_the_page_know_all_remark_codes() {
     use lenet::recognize::{DigitRemark, ReadingRemark};
     let server = TestServer::start(&[]);
     let openapi: Value = serde_json::from_slice(&server.get("/openapi.json")).unwrap();
-    let page = String::from_utf8(server.get("/page.js")).unwrap();
+    let page = String::from_utf8(server.get("/reading.js")).unwrap();
     for (schema, codes) in [
         ("ReadingRemark", ReadingRemark::ALL.map(|remark| remark.code()).to_vec()),
         ("DigitRemark", DigitRemark::ALL.map(|remark| remark.code()).to_vec()),
     ] {
         assert_eq!(openapi["components"]["schemas"][schema]["enum"], serde_json::json!(codes));
         for code in codes {
-            assert!(page.contains(&format!("  {code}: '")), "page.js has no words for {code}");
+            assert!(page.contains(&format!("  {code}: '")), "reading.js has no words for {code}");
         }
     }
 }

@@ -1,14 +1,6 @@
-//! The page of `lenet serve` in Chromium, controlled by WebDriver (<https://www.w3.org/TR/webdriver2/>). The tests need the
-//! WebAssembly module and Chromium; `./check` installs both.
+//! The page for drawing.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lenet::{
@@ -19,185 +11,11 @@ use lenet::{
 };
 use serde_json::{Value, json};
 
+use super::{Browser, FILE_EVENTS, STROKE_OF_7};
 use crate::{
     png_size,
     serve::{DRAWING_OF_7, TestServer, encode_png, sample_images},
 };
-
-/// A headless browser window, which is closed at the end of the test.
-struct Browser {
-    driver: Child,
-    session_url: String,
-}
-
-/// Sends a command to the driver and returns the value of its response. Panics if the driver reports an error.
-fn send_command(method: &str, url: &str, body: &Value) -> Value {
-    let agent: ureq::Agent = ureq::config::Config::builder().http_status_as_error(false).build().into();
-    let body = body.to_string();
-    let response = match method {
-        "POST" => agent.post(url).header("Content-Type", "application/json").send(body),
-        _ => agent.delete(url).call(),
-    };
-    let text = response.unwrap().into_body().with_config().limit(1 << 28).read_to_string().unwrap();
-    let response: Value = serde_json::from_str(&text).unwrap();
-    assert!(response["value"]["error"].is_null(), "{response}");
-    response["value"].clone()
-}
-
-impl Browser {
-    /// Opens a window of this size, with a touch screen if it is a phone's.
-    fn open(width: u32, height: u32, is_phone: bool) -> Self {
-        let mut driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let started =
-            lines.find_map(|line| Some(line.split_once("started successfully on port ")?.1.to_owned()));
-        let port = started.unwrap().trim_end_matches('.').to_owned();
-        // The driver blocks when the pipe is full, so the rest of its output is discarded.
-        thread::spawn(move || lines.for_each(drop));
-        let size = format!("--window-size={width},{height}");
-        let mut options =
-            json!({ "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", size] });
-        if is_phone {
-            let screen = json!({ "width": width, "height": height, "pixelRatio": 2, "touch": true });
-            options["mobileEmulation"] = json!({ "deviceMetrics": screen });
-        }
-        let capabilities =
-            json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
-        let url = format!("http://127.0.0.1:{port}/session");
-        let session = send_command("POST", &url, &json!({ "capabilities": { "alwaysMatch": capabilities } }));
-        Self { driver, session_url: format!("{url}/{}", session["sessionId"].as_str().unwrap()) }
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Value {
-        send_command("POST", &format!("{}{path}", self.session_url), body)
-    }
-
-    /// Sends a command of the Chrome DevTools Protocol.
-    fn send_devtools_command(&self, command: &str, parameters: Value) -> Value {
-        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
-    }
-
-    /// Opens the page of a server and waits until it has chosen a recognizer.
-    fn open_page(&self, server: &TestServer) {
-        self.post("/url", &json!({ "url": format!("http://{}/", server.address) }));
-        self.wait_for("document.getElementById('timing').textContent", |text| text != "");
-    }
-
-    /// Evaluates a JavaScript expression, and awaits it if it is a promise. The expression can use `arguments` as `args`.
-    fn evaluate(&self, expression: &str, arguments: Value) -> Value {
-        let script = format!(
-            "const args = [...arguments], done = args.pop();
-             (async () => {expression})().then(done, error => done(`error: ${{error}}`));"
-        );
-        self.post("/execute/async", &json!({ "script": script, "args": arguments }))
-    }
-
-    fn text(&self, id: &str) -> String {
-        let text = self.evaluate("document.getElementById(args[0]).textContent", json!([id]));
-        text.as_str().unwrap().to_owned()
-    }
-
-    fn count(&self, selector: &str) -> u64 {
-        self.evaluate("document.querySelectorAll(args[0]).length", json!([selector])).as_u64().unwrap()
-    }
-
-    /// Waits until the value of an expression meets a condition.
-    fn wait_for(&self, expression: &str, condition: impl Fn(&Value) -> bool) {
-        let start = Instant::now();
-        while !condition(&self.evaluate(expression, json!([]))) {
-            let value = self.evaluate(expression, json!([]));
-            assert!(start.elapsed() < Duration::from_secs(30), "{expression}: {value}");
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Waits until the page shows this headline.
-    fn wait_for_headline(&self, expected: &str) {
-        self.wait_for("document.getElementById('headline').textContent", |text| text == expected);
-    }
-
-    /// Draws a stroke through points, in fractions of the sheet's width and height.
-    fn draw(&self, points: &[[f64; 2]], pointer_type: &str) {
-        let expression = "(({ left, top, width, height }) => [left, top, width, height])(
-            document.getElementById('sheet').getBoundingClientRect())";
-        let [left, top, width, height]: [f64; 4] =
-            serde_json::from_value(self.evaluate(expression, json!([]))).unwrap();
-        let mut actions: Vec<_> = points
-            .iter()
-            .map(|[x, y]| {
-                let (x, y) = ((left + x * width).round(), (top + y * height).round());
-                json!({ "type": "pointerMove", "duration": 20, "x": x, "y": y })
-            })
-            .collect();
-        actions.insert(1, json!({ "type": "pointerDown", "button": 0 }));
-        actions.push(json!({ "type": "pointerUp", "button": 0 }));
-        let parameters = json!({ "pointerType": pointer_type });
-        let pointer = json!({ "type": "pointer", "id": "pen", "parameters": parameters, "actions": actions });
-        self.post("/actions", &json!({ "actions": [pointer] }));
-    }
-
-    /// Presses and releases keys, one after the other.
-    fn press(&self, keys: &[&str]) {
-        let actions: Vec<_> = keys
-            .iter()
-            .flat_map(|key| ["keyDown", "keyUp"].map(|action| json!({ "type": action, "value": key })))
-            .collect();
-        self.post("/actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }));
-    }
-
-    fn click(&self, id: &str) {
-        self.evaluate("document.getElementById(args[0]).click()", json!([id]));
-    }
-
-    /// Gives the page a file, by one of [`FILE_EVENTS`].
-    fn give_file(&self, file: &[u8], event: &str) {
-        let expression = format!(
-            "(() => {{
-                const bytes = Uint8Array.from(atob(args[0]), letter => letter.charCodeAt(0));
-                const data = new DataTransfer(), find = id => document.getElementById(id);
-                data.items.add(new File([bytes], 'image.png', {{ type: 'image/png' }}));
-                {event}
-            }})()"
-        );
-        self.evaluate(&expression, json!([BASE64_STANDARD.encode(file)]));
-    }
-
-    /// Asserts that the browser has logged no errors or warnings.
-    fn assert_log_is_empty(&self) {
-        let log = self.post("/se/log", &json!({ "type": "browser" }));
-        assert_eq!(log, json!([]));
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // Closes Chromium, which would outlive the driver.
-        if !thread::panicking() {
-            send_command("DELETE", &self.session_url, &Value::Null);
-        }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
-
-/// Statements that give the page a file: drop, paste and choose.
-const FILE_EVENTS: [&str; 3] = [
-    "find('sheet').dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true }));",
-    "dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }));",
-    "find('file').files = data.files; find('file').dispatchEvent(new Event('change'));",
-];
-
-/// In fractions of the sheet's width and height.
-const STROKE_OF_7: [[f64; 2]; 8] = [
-    [0.28, 0.26],
-    [0.38, 0.24],
-    [0.52, 0.23],
-    [0.68, 0.21],
-    [0.61, 0.37],
-    [0.54, 0.55],
-    [0.5, 0.68],
-    [0.48, 0.8],
-];
 
 #[test]
 #[ignore = "needs Chromium and the WebAssembly module"]
@@ -315,11 +133,7 @@ fn page_fits_phones_and_desktops_in_light_and_dark_themes() {
             browser.wait_for_headline("7");
             let size = browser.evaluate("[innerWidth, document.documentElement.scrollWidth]", json!([]));
             assert_eq!(size, json!([width, width]));
-            let options = json!({ "format": "png", "captureBeyondViewport": true });
-            let screenshot = browser.send_devtools_command("Page.captureScreenshot", options);
-            let screenshot = BASE64_STANDARD.decode(screenshot["data"].as_str().unwrap()).unwrap();
-            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{width}-{theme}.png"));
-            fs::write(&path, screenshot).unwrap();
+            let path = browser.save_screenshot(&format!("page-{width}-{theme}"));
             assert!(png_size(&path).1 > height);
         }
     }
@@ -348,7 +162,9 @@ fn page_works_offline() {
     let server = TestServer::start(&[]);
     let browser = Browser::open(1100, 900, false);
     browser.open_page(&server);
-    browser.wait_for("(await caches.open('lenet')).keys().then(keys => keys.length)", |count| *count == 8);
+    browser.wait_for("(await caches.open('lenet')).keys().then(keys => keys.length)", |count| {
+        count.as_u64() >= Some(25)
+    });
     browser.wait_for("Boolean(navigator.serviceWorker.controller)", |is_controlled| *is_controlled == true);
     let errors = browser.send_devtools_command("Page.getInstallabilityErrors", json!({}));
     assert_eq!(errors["installabilityErrors"], json!([]));
@@ -366,8 +182,9 @@ fn page_works_offline() {
 fn page_uses_the_server_without_webassembly() {
     let server = TestServer::start(&[]);
     let browser = Browser::open(1100, 900, false);
-    browser.send_devtools_command("Network.enable", json!({}));
-    browser.send_devtools_command("Network.setBlockedURLs", json!({ "urls": ["*lenet_bg.wasm"] }));
+    // The module runs in a worker, which this browser doesn't have.
+    let script = json!({ "source": "delete globalThis.Worker" });
+    browser.send_devtools_command("Page.addScriptToEvaluateOnNewDocument", script);
     browser.open_page(&server);
     assert_eq!(browser.text("timing"), "Digits are recognized by the server");
     browser.draw(&STROKE_OF_7, "mouse");
@@ -429,6 +246,40 @@ fn webassembly_module_matches_the_native_library() {
             let confidence = |digit: &Value| digit["confidence"].as_f64().unwrap();
             let (native, wasm) = (confidence(native), confidence(wasm));
             assert!((native - wasm).abs() < 1e-4, "{native}, {wasm}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium and the WebAssembly module"]
+fn webassembly_module_classifies_a_hundred_images_as_the_native_library() {
+    const IMAGES: usize = 100;
+    let server = TestServer::start(&[]);
+    let browser = Browser::open(800, 600, false);
+    browser.open_page(&server);
+    let test = lenet_mnist::test().slice(0..IMAGES);
+    let expression = with_recognizer(
+        "const bytes = Uint8Array.from(atob(args[0]), letter => letter.charCodeAt(0));
+         return Array.from({ length: bytes.length / 784 }, (_, index) => {
+            const pixels = bytes.subarray(784 * index, 784 * (index + 1));
+            return JSON.parse(recognizer.recognizeImage(28, 28, pixels)).digits;
+         });",
+    );
+    let wasm = browser.evaluate(&expression, json!([BASE64_STANDARD.encode(test.images())]));
+    let recognizer = server.recognizer();
+    for index in 0..IMAGES {
+        let reading = recognizer.read(&ImageView::new(28, 28, test.image(index)).unwrap());
+        let native = serde_json::to_value(&reading.digits).unwrap();
+        let (native, wasm) = (native.as_array().unwrap(), wasm[index].as_array().unwrap());
+        assert_eq!(native.len(), wasm.len(), "image {index}");
+        for (native, wasm) in native.iter().zip(wasm) {
+            assert_eq!(
+                (&native["digit"], &native["rejected"]),
+                (&wasm["digit"], &wasm["rejected"]),
+                "image {index}"
+            );
+            let confidence = |digit: &Value| digit["confidence"].as_f64().unwrap();
+            assert!((confidence(native) - confidence(wasm)).abs() < 1e-4, "image {index}");
         }
     }
 }

@@ -9,7 +9,9 @@ use lenet::{
 use lenet_decode::ImageFile;
 use wasm_bindgen::prelude::*;
 
-use crate::options::ReadOptions;
+mod options;
+
+use options::ReadOptions;
 
 /// Recognizes digits in images and drawings.
 #[wasm_bindgen]
