@@ -75,7 +75,7 @@ impl Default for AdaptParams {
             min_image_passes: 576,
             min_image_passes_per_digit: 6.0,
             digit_fraction: 0.4,
-            rehearsal: SyntheticFractions { glyphs: 0.1, line_crops: 0.07, outliers: 0.25, low_res: 0.1 },
+            rehearsal: SyntheticFractions { glyphs: 0.1, line_crops: 0.07, outliers: 0.5, low_res: 0.1 },
             batch_size: 24,
             lr: 0.0005,
             warmup: 0.1,
@@ -207,10 +207,6 @@ impl Samples {
         let own = (params.digit_fraction * passes as f64) as usize;
         let mut images = Vec::with_capacity(passes * PIXELS);
 
-        // The loss is that of logits at temperature 1.
-        let teacher = network.clone().with_temperature(1.0)?;
-        let answers = |images: &[u8]| teacher.probabilities(images).as_chunks().0.to_vec();
-        let targets = own_targets(digits, &answers(digits.images()), params);
         let mut augmenter = Augmenter::new(params.augmentation)?;
         for index in (0..digits.len()).cycle().take(own) {
             let mut augmented = [0; PIXELS];
@@ -224,25 +220,31 @@ impl Samples {
                 None => images.extend(original),
             }
         }
-        let mut targets: Vec<_> = targets.into_iter().cycle().take(own).collect();
-        targets.extend(answers(&images[own * PIXELS..]));
+        // The loss is that of logits at temperature 1.
+        let teacher = network.clone().with_temperature(1.0)?;
+        let answers = |images: &[u8]| teacher.probabilities(images).as_chunks::<CLASSES>().0.to_vec();
+        let mut targets = answers(&images);
+        let labels = label_targets(digits, &answers(digits.images()), params);
+        for (target, label) in targets[..own].iter_mut().zip(labels.iter().cycle()) {
+            *target = label.unwrap_or(*target);
+        }
         Ok(Self { data: Dataset::new(images, vec![0; passes])?, targets })
     }
 }
 
-/// Returns the targets of the person's digits, given the `answers` of the network.
-fn own_targets(digits: &Dataset, answers: &[[f32; CLASSES]], params: &AdaptParams) -> Vec<[f32; CLASSES]> {
-    let target = |(index, answer): (usize, &[f32; CLASSES])| {
-        let label = digits.labels()[index];
-        if answer[usize::from(label)] >= params.min_known_probability {
-            return *answer;
-        }
+/// Returns the smoothed label of each of the person's digits, or `None` for those that the network knows, given its `answers`.
+fn label_targets(
+    digits: &Dataset,
+    answers: &[[f32; CLASSES]],
+    params: &AdaptParams,
+) -> Vec<Option<[f32; CLASSES]>> {
+    let target = |(answer, &label): (&[f32; CLASSES], &u8)| {
         let mut row = [0.0; CLASSES];
         Targets::Labels(&[label]).write_row(0, &mut row);
         smooth_targets(&mut row, params.label_smoothing);
-        row
+        (answer[usize::from(label)] < params.min_known_probability).then_some(row)
     };
-    answers.iter().enumerate().map(target).collect()
+    answers.iter().zip(digits.labels()).map(target).collect()
 }
 
 #[cfg(test)]
