@@ -7,7 +7,7 @@
 // Each round measures everything once, so that a busy minute of the machine affects all. The medians are printed as a table.
 
 import { execFileSync } from 'node:child_process';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { cpus } from 'node:os';
 import { extname, join, normalize } from 'node:path';
@@ -23,7 +23,7 @@ const ISOLATION = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-E
 function serve(folder, headers) {
   const server = createServer((request, response) => {
     const path = join(folder, normalize(new URL(request.url, 'http://localhost').pathname));
-    if (!existsSync(path)) return response.writeHead(404).end();
+    if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return response.writeHead(404).end();
     response.writeHead(200, { 'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream', ...headers });
     createReadStream(path).pipe(response);
   });
