@@ -2,10 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use lenet::{
-    train::{self, adapt::AdaptParams},
-    weights::Provenance,
-};
+use lenet::{train::adapt as library, weights::Provenance};
 use pyo3::{prelude::*, types::PyTuple};
 
 use crate::{
@@ -29,9 +26,9 @@ pub fn adapt(
 ) -> PyResult<Network> {
     let digits = dataset(&Images::extract(images, "images")?, &Labels::extract(labels, "labels")?)?;
     let rehearsal = labeled_images(rehearsal, "rehearsal")?;
-    let (network, params) = (Network::from_weights(init)?.network, AdaptParams::default());
+    let (network, params) = (Network::from_weights(init)?.network, library::AdaptParams::default());
     let observe = |_| ControlFlow::Continue(());
-    let adapt = || train::adapt::adapt(&network, &digits, &rehearsal, &params, seed, observe);
+    let adapt = || library::adapt(&network, &digits, &rehearsal, &params, seed, observe);
     let adapted = pool::run(py, adapt)?.or_raise()?;
     let provenance = Provenance {
         recipe: params.recipe(&adapted),

@@ -23,3 +23,18 @@ export function announce(text) {
     if (element('status').textContent !== text) element('status').textContent = text;
   }, 600);
 }
+
+/**
+ * Offers a file for download.
+ *
+ * @param {BlobPart} content
+ * @param {string} name
+ * @param {string} type
+ */
+export function saveFile(content, name, type) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([content], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -1,6 +1,6 @@
 // Your hand: digits that the user has labeled, which are kept on this device, and a network that learns them.
 
-import { element } from './element.js';
+import { element, saveFile } from './element.js';
 import { grayCanvas } from './gray-levels.js';
 import { decodeImage } from './image-file.js';
 import { wasmRecognizer } from './recognizers.js';
@@ -130,11 +130,7 @@ function exportDigits() {
   return attempt(async () => {
     const { pixels, labels } = dataset();
     const archive = await trainingWorker().call('exportDigits', pixels, labels);
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([archive], { type: 'application/zip' }));
-    link.download = 'my-digits.zip';
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    saveFile(archive, 'my-digits.zip', 'application/zip');
   }, 'The digits can’t be exported');
 }
 

@@ -1,13 +1,13 @@
 // The page for learning: MNIST, a network, its training, and what it reads.
 
-import { announce, element } from './element.js';
+import { announce, element, saveFile } from './element.js';
 import { grayCanvas, renderMaps } from './gray-levels.js';
 import { renderLayers, withNewLayer } from './layers-view.js';
 import { showHtml } from './library-html.js';
 import { errorReading } from './reading.js';
 import { fetchWeights, wasmRecognizer } from './recognizers.js';
 import { EMPTY, Sheet } from './sheet.js';
-import { WorkerClient } from './worker-client.js';
+import { coalesced, WorkerClient } from './worker-client.js';
 
 /** @typedef {import('./layers-view.js').Architecture} Architecture */
 /** @typedef {import('./recognizers.js').PageRecognizer} PageRecognizer */
@@ -299,29 +299,19 @@ const sheet = new Sheet(element('sheet'), {
   announce,
 });
 
-let isRecognizing = false;
-let isOutdated = false;
-
-/** Reads the sheet with both networks, and again if it changes meanwhile. */
-async function recognize() {
-  isOutdated = true;
-  if (isRecognizing) return;
-  isRecognizing = true;
-  while (isOutdated) {
-    isOutdated = false;
-    const drawing = JSON.stringify({ strokes: sheet.content.strokes });
-    for (const [id, recognizer] of /** @type {[string, PageRecognizer | null][]} */ ([
-      ['trained-reading', trained],
-      ['built-in-reading', await builtIn],
-    ])) {
-      if (!recognizer) continue;
-      await new Promise(requestAnimationFrame);
-      const reading = await recognizer.drawing(drawing).catch(error => errorReading(messageOf(error)));
-      setText(id, sheet.content === EMPTY ? '' : (reading.error ?? (reading.text || 'no digits')));
-    }
+/** Reads the sheet with both networks. */
+const recognize = coalesced(async () => {
+  const drawing = JSON.stringify({ strokes: sheet.content.strokes });
+  for (const [id, recognizer] of /** @type {[string, PageRecognizer | null][]} */ ([
+    ['trained-reading', trained],
+    ['built-in-reading', await builtIn],
+  ])) {
+    if (!recognizer) continue;
+    await new Promise(requestAnimationFrame);
+    const reading = await recognizer.drawing(drawing).catch(error => errorReading(messageOf(error)));
+    setText(id, sheet.content === EMPTY ? '' : (reading.error ?? (reading.text || 'no digits')));
   }
-  isRecognizing = false;
-}
+});
 
 element('undo').addEventListener('click', () => sheet.undo());
 element('clear').addEventListener('click', () => sheet.clear());
@@ -336,11 +326,7 @@ element('clear').addEventListener('click', () => sheet.clear());
  */
 async function offerDownload(method, name, type, ...args) {
   try {
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([await trainer.call(method, ...args)], { type }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    saveFile(await trainer.call(method, ...args), name, type);
   } catch (error) {
     setText('training-error', messageOf(error));
   }

@@ -8,6 +8,7 @@ import { decodeImage, listenForFiles } from './image-file.js';
 import { capitalize, errorReading, percent, REMARKS, remarkTexts } from './reading.js';
 import { fetchWeights, serverRecognizer, wasmRecognizer } from './recognizers.js';
 import { EMPTY, Sheet } from './sheet.js';
+import { coalesced } from './worker-client.js';
 
 /** @typedef {import('./reading.js').Reading} Reading */
 
@@ -39,33 +40,23 @@ const sheet = new Sheet(element('sheet'), {
   announce,
 });
 
-let isRecognizing = false;
-let isOutdated = false; // whether the content has changed since the recognition began
-
-/** Recognizes the content, and again if the content changes meanwhile. */
-async function recognize() {
-  isOutdated = true;
-  if (isRecognizing) return;
-  isRecognizing = true;
-  while (isOutdated) {
-    isOutdated = false;
-    const input = sheet.content;
-    if (input === EMPTY) continue;
-    await new Promise(requestAnimationFrame);
-    const { location, drawing, image } = await recognizer;
-    const start = performance.now();
-    try {
-      const result = await (input.image ? image(input.image) : drawing(JSON.stringify({ strokes: input.strokes })));
-      result.timing = `Recognized ${location} in ${(performance.now() - start).toFixed(1)} ms`;
-      if (sheet.content.image === input.image && sheet.content !== EMPTY) [reading, readImage] = [result, input.image];
-    } catch (error) {
-      if (sheet.content !== EMPTY) reading = errorReading(`recognition failed: ${/** @type {Error} */ (error).message ?? error}`);
-    }
-    sheet.paint();
-    render();
+/** Recognizes the content of the sheet. */
+const recognize = coalesced(async () => {
+  const input = sheet.content;
+  if (input === EMPTY) return;
+  await new Promise(requestAnimationFrame);
+  const { location, drawing, image } = await recognizer;
+  const start = performance.now();
+  try {
+    const result = await (input.image ? image(input.image) : drawing(JSON.stringify({ strokes: input.strokes })));
+    result.timing = `Recognized ${location} in ${(performance.now() - start).toFixed(1)} ms`;
+    if (sheet.content.image === input.image && sheet.content !== EMPTY) [reading, readImage] = [result, input.image];
+  } catch (error) {
+    if (sheet.content !== EMPTY) reading = errorReading(`recognition failed: ${/** @type {Error} */ (error).message ?? error}`);
   }
-  isRecognizing = false;
-}
+  sheet.paint();
+  render();
+});
 
 /**
  * Paints the boxes of digits and marks.

@@ -2,6 +2,31 @@
 
 /** @typedef {Record<string, (value: any) => void>} EventHandlers by name of the event */
 
+/**
+ * Returns a function that runs an action, and once more if it is called meanwhile. Calls in between have no effect, so that the
+ * action always ends with the newest input, and never falls behind.
+ *
+ * @param {() => Promise<void>} action
+ * @returns {() => Promise<void>}
+ */
+export function coalesced(action) {
+  let isRunning = false;
+  let isOutdated = false;
+  return async () => {
+    isOutdated = true;
+    if (isRunning) return;
+    isRunning = true;
+    try {
+      while (isOutdated) {
+        isOutdated = false;
+        await action();
+      }
+    } finally {
+      isRunning = false;
+    }
+  };
+}
+
 export class WorkerClient {
   #worker;
   /** @type {Map<number, { resolve: (result: any) => void, reject: (error: Error) => void }>} */

@@ -30,6 +30,7 @@ __all__ = [
     "Readings",
     "Recognizer",
     "Tanh",
+    "adapt",
     "__version__",
     "decode_mnist",
     "downloaded_mnist",
