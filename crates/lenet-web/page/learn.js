@@ -183,14 +183,15 @@ function settings() {
 }
 
 function enableButtons() {
-  const isReady = isNetworkPossible || hasTraining;
+  // The network and the settings are those of the training until it has ended.
+  const isFixed = isRunning || (hasTraining && !isDone);
+  const isReady = isFixed || isNetworkPossible;
   element('start').toggleAttribute('disabled', !isReady || isRunning);
   element('step').toggleAttribute('disabled', !isReady || isRunning);
   element('pause').toggleAttribute('disabled', !isRunning);
   element('stop').toggleAttribute('disabled', !hasTraining || (isDone && !isRunning));
-  for (const field of document.querySelectorAll('#settings input, #settings select')) {
-    field.toggleAttribute('disabled', isRunning || (hasTraining && !isDone));
-  }
+  for (const id of ['network', 'settings']) element(id).toggleAttribute('disabled', isFixed);
+  element('settings-hint').hidden = !isFixed;
 }
 
 /** Prepares a training of the settings, unless there is one that can go on. */
