@@ -190,7 +190,7 @@ function enableButtons() {
   element('step').toggleAttribute('disabled', !isReady || isRunning);
   element('pause').toggleAttribute('disabled', !isRunning);
   element('stop').toggleAttribute('disabled', !hasTraining || (isDone && !isRunning));
-  for (const id of ['network', 'settings']) element(id).toggleAttribute('disabled', isFixed);
+  for (const id of ['network', 'layer-fields', 'settings']) element(id).toggleAttribute('disabled', isFixed);
   element('settings-hint').hidden = !isFixed;
 }
 

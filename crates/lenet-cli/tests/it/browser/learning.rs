@@ -376,6 +376,14 @@ fn learn_page_is_accessible_and_fits_all_sizes() {
         let size: Value = browser.evaluate("[innerWidth, document.documentElement.scrollWidth]", json!([]));
         assert_eq!(size, json!([width, width]));
         browser.save_screenshot(&format!("learn-{width}-{theme}"));
+        browser.evaluate(
+            "document.querySelectorAll('details').forEach(details => { details.open = true; })",
+            json!([]),
+        );
+        browser.assert_accessible();
+        // A training that has not ended fixes the fields.
+        browser.click("step");
+        browser.wait_for("document.getElementById('settings').disabled", |is_disabled| *is_disabled == true);
         browser.assert_accessible();
     }
 }
