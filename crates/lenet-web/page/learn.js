@@ -19,7 +19,7 @@ let architecture;
 /** @type {any} the recipe of the settings */
 let recipe;
 let isNetworkPossible = false;
-/** Whether there is a training that can go on. */
+/** Whether there is a training, which can go on unless `isDone`. */
 let hasTraining = false;
 let isRunning = false;
 let isDone = false;
@@ -37,6 +37,17 @@ const input = id => element(id);
 const setText = (id, text) => {
   if (element(id).textContent !== text) element(id).textContent = text;
 };
+
+/**
+ * Shows why a training fails or is not saved.
+ *
+ * @param {string} text empty if there is nothing to say
+ * @param {string} kind `unsaved` for what a later saved step makes obsolete
+ */
+function setTrainingError(text, kind = '') {
+  setText('training-error', text);
+  element('training-error').dataset.kind = kind;
+}
 
 /** @param {unknown} error */
 const messageOf = error => (error instanceof Error ? error.message : `${error}`);
@@ -66,15 +77,14 @@ export const trainer = new WorkerClient('training-worker.js', {
     if (!isRunning) updateTrainedRecognizer();
     enableButtons();
   },
-  failed: ({ message }) => setText('training-error', `The training stopped: ${message}. It went back to the last saved step.`),
+  failed: ({ message }) => setTrainingError(`The training stopped: ${message}. It went back to the last saved step.`),
   saved: () => {
-    if (element('training-error').dataset.kind === 'unsaved') setText('training-error', '');
+    if (element('training-error').dataset.kind === 'unsaved') setTrainingError('');
   },
   unsaved({ message }) {
-    element('training-error').dataset.kind = 'unsaved';
-    setText(
-      'training-error',
+    setTrainingError(
       `This browser can’t save the training (${message}). It goes on, but closing the page ends it. Free storage, or download the weights.`,
+      'unsaved',
     );
   },
 });
@@ -196,7 +206,7 @@ function enableButtons() {
 
 /** Prepares a training of the settings, unless there is one that can go on. */
 async function prepare() {
-  setText('training-error', '');
+  setTrainingError('');
   if (hasTraining && !isDone) return;
   await trainer.call('create', settings(), Number(input('train-images').value));
   hasTraining = true;
@@ -216,7 +226,7 @@ async function train(method) {
     element('use').hidden = false;
   } catch (error) {
     isRunning = false;
-    setText('training-error', messageOf(error));
+    setTrainingError(messageOf(error));
     enableButtons();
   }
 }
@@ -329,7 +339,7 @@ async function offerDownload(method, name, type, ...args) {
   try {
     saveFile(await trainer.call(method, ...args), name, type);
   } catch (error) {
-    setText('training-error', messageOf(error));
+    setTrainingError(messageOf(error));
   }
 }
 
@@ -354,10 +364,7 @@ async function restore() {
   try {
     training = await trainer.call('restore');
   } catch (error) {
-    setText(
-      'training-error',
-      `The saved training can’t be read (${messageOf(error)}). It is kept until a new training is saved.`,
-    );
+    setTrainingError(`The saved training can’t be read (${messageOf(error)}). It is kept until a new training is saved.`);
     return;
   }
   if (!training) return;
@@ -371,7 +378,7 @@ async function restore() {
   showRecipe();
   setText('epoch', `${training.epoch} of ${training.epochs}`);
   await trainer.call('view');
-  if (training.shallRun) await trainer.call('run');
+  if (training.wasRunning) await trainer.call('run');
   else updateTrainedRecognizer();
 }
 
@@ -387,7 +394,7 @@ async function start() {
   await restore();
   enableButtons();
   builtIn = fetchWeights()
-    .then(wasmRecognizer)
+    .then(weights => wasmRecognizer(weights))
     .catch(() => null);
   document.body.dataset.state = 'ready';
 

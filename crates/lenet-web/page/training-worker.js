@@ -3,6 +3,7 @@
 import { fetchConstant } from './offline-cache.js';
 import { transact } from './store.js';
 import { loadTrainingModule } from './training-module.js';
+import { coalesced } from './worker-client.js';
 import { emit, offerMethods } from './worker-methods.js';
 
 const FILES = [
@@ -35,7 +36,8 @@ let trainingImages;
 let training = null;
 let isRunning = false;
 let isStopped = false; // A stopped training does not go on.
-let isSaving = false;
+/** @type {TrainingRecord | null} the state to which a training returns that has diverged */
+let lastRecord = null;
 /** @type {number[]} pixels of the digit whose feature maps are shown */
 let shownImage = [];
 let lastView = 0;
@@ -85,9 +87,8 @@ function emitEvaluation() {
 }
 
 /** Saves the training on this device. A failure is reported, and does not end the training. */
-async function save() {
-  if (!training || isSaving) return;
-  isSaving = true;
+const save = coalesced(async () => {
+  if (!training) return;
   const record = {
     checkpoint: training.checkpoint(),
     stepLosses: training.stepLosses,
@@ -95,6 +96,7 @@ async function save() {
     isRunning,
     isStopped,
   };
+  lastRecord = record;
   try {
     await transact('training', 'readwrite', store => store.put(record, 'current'));
     emit('saved');
@@ -102,12 +104,8 @@ async function save() {
     const { name, message } = /** @type {Error} */ (error);
     emit('unsaved', { message: message || name });
   }
-  isSaving = false;
   lastSave = performance.now();
-}
-
-/** @returns {Promise<TrainingRecord | undefined>} */
-const savedTraining = () => transact('training', 'readonly', store => store.get('current'));
+});
 
 /** @returns {Promise<void>} a promise that is resolved after waiting messages were handled */
 const nextTask = () =>
@@ -146,7 +144,7 @@ async function run() {
   try {
     while (isRunning && (await makeSteps(SLICE_MS))) await nextTask();
   } catch (error) {
-    await recover(/** @type {Error} */ (error).message);
+    recover(/** @type {Error} */ (error).message);
   }
   isRunning = false;
   emitView();
@@ -159,26 +157,24 @@ async function run() {
  *
  * @param {string} message
  */
-async function recover(message) {
-  isRunning = false;
+function recover(message) {
   emit('failed', { message });
   training?.free();
   training = null;
-  try {
-    const record = await savedTraining();
-    if (record) resume(record);
-  } catch {
-    // The message says what happened.
-  }
+  if (lastRecord) resume(lastRecord);
 }
 
 const isDone = () => Boolean(training && (isStopped || training.completedEpochs === training.epochs));
 
-/** @param {TrainingRecord} record */
-function resume({ checkpoint, stepLosses, images, isStopped: wasStopped }) {
-  isStopped = wasStopped;
-  trainingImages = mnist.withTrainImages(images);
-  training = module.Training.resume(trainingImages, checkpoint, stepLosses);
+/**
+ * @param {TrainingRecord} record
+ * @returns {import('./training.js').Training} the training of a record, which goes on from now
+ */
+function resume(record) {
+  const images = mnist.withTrainImages(record.images);
+  const resumed = module.Training.resume(images, record.checkpoint, record.stepLosses);
+  [training, trainingImages, isStopped, lastRecord] = [resumed, images, record.isStopped, record];
+  return resumed;
 }
 
 /** @type {Record<string, (...args: any[]) => any>} */
@@ -210,31 +206,29 @@ const methods = {
 
   /** Continues the training that this device has kept, if there is one. */
   async restore() {
-    const record = await savedTraining();
+    /** @type {TrainingRecord | undefined} */
+    const record = await transact('training', 'readonly', store => store.get('current'));
     if (!record) return null;
-    resume(record);
-    return methods.describe(record.isRunning);
+    const resumed = resume(record);
+    return {
+      architecture: JSON.parse(resumed.architecture),
+      recipe: JSON.parse(resumed.recipe),
+      images: record.images,
+      epoch: resumed.completedEpochs,
+      epochs: resumed.epochs,
+      isDone: isDone(),
+      wasRunning: record.isRunning,
+    };
   },
 
-  describe: shallRun =>
-    training && {
-      architecture: JSON.parse(training.architecture),
-      recipe: JSON.parse(training.recipe),
-      images: trainingImages.trainLength,
-      epoch: training.completedEpochs,
-      epochs: training.epochs,
-      isDone: isDone(),
-      shallRun,
-    },
-
-  /** Prepares a new training. */
-  create(settings, images) {
+  /** Prepares a new training, and saves it. */
+  async create(settings, images) {
     const selected = mnist.withTrainImages(images);
     const created = new module.Training(selected, JSON.stringify(settings));
     training?.free();
     [training, trainingImages] = [created, selected];
     isStopped = false;
-    return methods.describe(false);
+    await save();
   },
 
   run() {
@@ -260,7 +254,7 @@ const methods = {
     try {
       await makeSteps(0);
     } catch (error) {
-      await recover(/** @type {Error} */ (error).message);
+      recover(/** @type {Error} */ (error).message);
     }
     emitView();
     emit('running', { isRunning: false, isDone: isDone() });

@@ -259,6 +259,15 @@ fn impossible_settings_are_told_in_place() {
     browser.set("learning-rate", "1000");
     browser.click("start");
     browser.wait_for_text("training-error", |error| error.starts_with("The training stopped: "));
+    // A training that has diverged can be stopped, and another one started.
+    browser.wait_for("document.getElementById('stop').disabled", |is_disabled| *is_disabled == false);
+    browser.wait_for("document.getElementById('start').disabled", |is_disabled| *is_disabled == false);
+    browser.click("stop");
+    browser.wait_for("document.getElementById('settings').disabled", |is_disabled| *is_disabled == false);
+    browser.set("learning-rate", "0.002");
+    browser.click("start");
+    browser.wait_for_text("test-accuracy", |accuracy| accuracy.ends_with('%'));
+    assert_eq!(browser.text("training-error"), "");
 }
 
 #[test]
