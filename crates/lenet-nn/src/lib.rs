@@ -90,7 +90,6 @@ mod normalize;
 mod loss;
 pub mod optim;
 mod network;
-#[cfg(feature = "training")]
 mod fold;
 mod workspace;
 #[cfg(feature = "training")]

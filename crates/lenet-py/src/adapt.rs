@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use lenet::{train::adapt as library, weights::Provenance};
+use lenet::train::adapt as library;
 use pyo3::{prelude::*, types::PyTuple};
 
 use crate::{
@@ -30,12 +30,6 @@ pub fn adapt(
     let observe = |_| ControlFlow::Continue(());
     let adapt = || library::adapt(&network, &digits, &rehearsal, &params, seed, observe);
     let adapted = pool::run(py, adapt)?.or_raise()?;
-    let provenance = Provenance {
-        recipe: params.recipe(&adapted),
-        init_from: Some(init_name(init)?),
-        seed,
-        epochs: 1,
-        ..Provenance::default()
-    };
+    let provenance = params.provenance(&adapted, init_name(init)?, seed);
     Network::new(adapted, Some(provenance)).or_raise()
 }

@@ -82,6 +82,7 @@ impl Chart<'_> {
     }
 }
 
-fn format_coordinate(number: f64) -> String {
+/// Formats a coordinate of the view box with one decimal.
+pub(crate) fn format_coordinate(number: f64) -> String {
     format!("{number:.1}")
 }

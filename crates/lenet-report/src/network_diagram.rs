@@ -3,7 +3,7 @@
 use lenet::nn::{Architecture, Layer, Shape};
 use maud::html;
 
-use crate::error::Error;
+use crate::{chart::format_coordinate, error::Error};
 
 // Sizes are in the units of the view box, which are about a pixel.
 const PIXEL: f64 = 2.5;
@@ -47,12 +47,12 @@ pub fn network_diagram(architecture: &Architecture) -> Result<String, Error> {
             @for block in &blocks {
                 @let top = (height - block.height) / 2.0;
                 @for index in (0..block.stack).rev() {
-                    rect x=(format!("{:.1}", block.left + STACK_OFFSET * index as f64))
-                        y=(format!("{:.1}", top + STACK_OFFSET * (block.stack - 1 - index) as f64))
-                        width=(format!("{:.1}", block.side.0)) height=(format!("{:.1}", block.side.1)) {}
+                    rect x=(format_coordinate(block.left + STACK_OFFSET * index as f64))
+                        y=(format_coordinate(top + STACK_OFFSET * (block.stack - 1 - index) as f64))
+                        width=(format_coordinate(block.side.0)) height=(format_coordinate(block.side.1)) {}
                 }
-                text x=(format!("{:.1}", block.left)) y=(format!("{:.1}", height + 16.0)) { (block.size) }
-                text.name x=(format!("{:.1}", block.left)) y=(format!("{:.1}", height + 31.0)) { (block.name) }
+                text x=(format_coordinate(block.left)) y=(format_coordinate(height + 16.0)) { (block.size) }
+                text.name x=(format_coordinate(block.left)) y=(format_coordinate(height + 31.0)) { (block.name) }
             }
         }
     };

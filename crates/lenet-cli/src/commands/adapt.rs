@@ -90,12 +90,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let after = DigitErrors::of_network(&adapted, &digits)?;
     let [old, new] = [accuracy(&network, &test)?, accuracy(&adapted, &test)?];
     let provenance = Provenance {
-        recipe: params.recipe(&adapted),
-        init_from: Some(source.display().to_string()),
-        seed,
-        epochs: 1,
         test_accuracy: Some(new),
-        ..Provenance::default()
+        ..params.provenance(&adapted, source.display().to_string(), seed)
     };
     write_atomically(&out, &weights::to_bytes(&adapted, &provenance)?)?;
     print(format_args!(

@@ -9,7 +9,7 @@ use lenet::{
     Dataset,
     metrics::DigitErrors,
     train::adapt::{self, AdaptParams},
-    weights::{self, Provenance},
+    weights,
 };
 use lenet_report::encode_digit_png;
 use wasm_bindgen::prelude::*;
@@ -53,7 +53,7 @@ pub fn adapt(
     mnist_labels: &[u8],
 ) -> Result<Adaptation, JsError> {
     const SEED: u64 = 0;
-    let (network, provenance) = weights::from_bytes(weights)?;
+    let (network, _) = weights::from_bytes(weights)?;
     let digits = Dataset::new(pixels, labels)?;
     let rehearsal = lenet_mnist::decode(mnist_images, mnist_labels)?;
     let params = AdaptParams::default();
@@ -61,14 +61,7 @@ pub fn adapt(
     let adapted = adapt::adapt(&network, &digits, &rehearsal, &params, SEED, observe)?;
     let [before, after] =
         [DigitErrors::of_network(&network, &digits)?, DigitErrors::of_network(&adapted, &digits)?];
-    let provenance = Provenance {
-        recipe: params.recipe(&adapted),
-        init_from: Some("the network of the page".to_owned()),
-        seed: SEED,
-        epochs: 1,
-        test_accuracy: None,
-        ..provenance
-    };
+    let provenance = params.provenance(&adapted, "the network of the page".to_owned(), SEED);
     let summary = format!(
         "Your hand is learned. Of your {} digits, {} were misread and {} rejected before, {} and {} are now.",
         digits.len(),

@@ -20,8 +20,8 @@ use super::mnist::Mnist;
 
 /// Name of the images that a network is evaluated on.
 const EVAL_NAME: &str = "test";
-/// Layers and channels of which kernels and feature maps are returned, at most.
-const MAX_LAYERS: usize = 2;
+/// Layers whose kernels are returned, and kernels of a layer, at most.
+const MAX_KERNEL_LAYERS: usize = 2;
 const MAX_KERNELS: usize = 40;
 
 #[wasm_bindgen]
@@ -294,8 +294,7 @@ impl Training {
         }
         let network = self.network();
         let probabilities = network.probabilities(image);
-        let maps = network.feature_maps(image).into_iter().take(MAX_LAYERS);
-        let maps = maps.map(QuantizedFeatureMaps::from).collect();
+        let maps = QuantizedFeatureMaps::of_image(network, image);
         Ok(serde_json::to_string(&Classification { digit: argmax(&probabilities), probabilities, maps })?)
     }
 
@@ -316,7 +315,7 @@ impl Training {
             let layer = tensor.name.trim_end_matches(".weight").to_owned();
             Some(QuantizedFeatureMaps::from(FeatureMaps { layer, shape, values }))
         });
-        Ok(serde_json::to_string(&kernels.take(MAX_LAYERS).collect::<Vec<_>>())?)
+        Ok(serde_json::to_string(&kernels.take(MAX_KERNEL_LAYERS).collect::<Vec<_>>())?)
     }
 
     /// Returns the checkpoint, from which [`resume`](Self::resume) and `lenet train --resume` continue.

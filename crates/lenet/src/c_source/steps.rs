@@ -57,16 +57,6 @@ impl Weights {
     pub fn fan_in(&self) -> usize {
         self.weight.len() / self.bias.len()
     }
-
-    /// Multiplies the outputs by `scale` and adds `shift`.
-    fn scale_outputs(&mut self, scale: &[f32], shift: &[f32]) {
-        let fan_in = self.fan_in();
-        let rows = self.weight.chunks_exact_mut(fan_in).zip(&mut self.bias);
-        for ((row, bias), (scale, shift)) in rows.zip(scale.iter().zip(shift)) {
-            row.iter_mut().for_each(|weight| *weight *= scale);
-            *bias = *bias * scale + shift;
-        }
-    }
 }
 
 impl Op {
@@ -84,6 +74,7 @@ impl Op {
 /// # Errors
 /// [`Error::CSource`] for a network that predicts labels of pixels, or has a layer that C code isn't written for.
 pub fn steps(network: &Network) -> Result<Vec<Step<Op>>, Error> {
+    let network = network.with_folded_batch_norm();
     let architecture = network.architecture();
     if let PredictionKind::Dense { .. } = architecture.prediction_kind() {
         let expected = "a network that classifies whole images";
@@ -107,22 +98,13 @@ pub fn steps(network: &Network) -> Result<Vec<Step<Op>>, Error> {
             Layer::BatchNorm2d(_) => {
                 let parameters = [tensor(), tensor(), tensor(), tensor()];
                 let channels = 0..parameters[0].len();
-                let (scale, shift): (Vec<f32>, Vec<f32>) = channels
+                let (scale, shift) = channels
                     .map(|channel| {
                         let parameters = parameters.each_ref().map(|values| values[channel]);
                         BatchNorm2d::inference_scale_and_shift(parameters)
                     })
                     .unzip();
-                match steps.last_mut().map(|step| &mut step.op) {
-                    // After flattening a convolution's output, each feature has a scale of its own.
-                    Some(Op::Conv2d(_, weights) | Op::Linear(weights))
-                        if weights.bias.len() == scale.len() =>
-                    {
-                        weights.scale_outputs(&scale, &shift);
-                        None
-                    }
-                    _ => Some(Op::BatchNorm2d { scale, shift }),
-                }
+                Some(Op::BatchNorm2d { scale, shift })
             }
             Layer::MaxPool2d(pool) => Some(Op::MaxPool2d(pool)),
             Layer::AvgPool2d(pool) => Some(Op::AvgPool2d(pool)),

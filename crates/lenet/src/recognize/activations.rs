@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Digit, Reading, Recognizer};
-use crate::nn::FeatureMaps;
+use crate::nn::{FeatureMaps, Network};
 
 /// The largest number of digits with details. Details are many times as long as the reading.
 pub const MAX_DIGITS_WITH_ACTIVATIONS: usize = 16;
@@ -44,6 +44,13 @@ pub struct QuantizedFeatureMaps {
     pub levels: Vec<u8>,
 }
 
+impl QuantizedFeatureMaps {
+    /// Returns the feature maps of an image `(row, column)` in the first two convolutions of a network, or in the only one.
+    pub fn of_image(network: &Network, image: &[u8]) -> Vec<Self> {
+        network.feature_maps(image).into_iter().take(MAX_FEATURE_MAP_LAYERS).map(Self::from).collect()
+    }
+}
+
 impl From<FeatureMaps> for QuantizedFeatureMaps {
     fn from(FeatureMaps { layer, shape, values }: FeatureMaps) -> Self {
         let min = values.iter().copied().fold(f32::INFINITY, f32::min);
@@ -59,11 +66,8 @@ impl Recognizer {
     /// Adds the classified images and their feature maps to a reading of this recognizer.
     pub fn add_activations(&self, reading: Reading) -> ReadingWithActivations {
         let detail = |digit: &Digit| {
-            let maps = self.network().feature_maps(&digit.normalized);
-            DigitActivations {
-                normalized: digit.normalized.to_vec(),
-                maps: maps.into_iter().take(MAX_FEATURE_MAP_LAYERS).map(QuantizedFeatureMaps::from).collect(),
-            }
+            let maps = QuantizedFeatureMaps::of_image(self.network(), &digit.normalized);
+            DigitActivations { normalized: digit.normalized.to_vec(), maps }
         };
         let details = reading.digits.iter().take(MAX_DIGITS_WITH_ACTIVATIONS).map(detail).collect();
         ReadingWithActivations { reading, details }

@@ -10,7 +10,7 @@
 //! The targets of rehearsed images are the answers of the network before the adaptation (distillation: Z. Li and D. Hoiem,
 //! "Learning without forgetting", ECCV 2016), so that it keeps its answers, its confidence and its rejections. The temperature
 //! and the rejection threshold stay as they are. Batch normalization uses its running averages, because a few images of one
-//! person have other statistics: it is folded into the convolutions before it. In the end, the parameters are interpolated between
+//! person have other statistics: it is folded into the layers before it. In the end, the parameters are interpolated between
 //! those before and those after the training (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022), which
 //! forgets less than a training with fewer steps or a lower learning rate that learns as much.
 
@@ -36,6 +36,7 @@ use crate::{
         optim::{Optimizer, Schedule},
         smooth_targets,
     },
+    weights::Provenance,
 };
 
 /// The settings of [`adapt`]. All numbers were chosen by measurement; `docs/experiments/adaptation.md` has the trials.
@@ -43,7 +44,7 @@ use crate::{
 pub struct AdaptParams {
     /// Number of the person's digits, at least. Fewer say too little about a hand.
     pub min_digits: usize,
-    /// Number of images that are trained on, at least: with the network `handwriting`, 3 seconds in a browser.
+    /// Number of images that are trained on, at least: with the network `handwriting`, about 2 seconds in a browser.
     pub min_image_passes: usize,
     /// Number of images that are trained on for each of the person's digits, at least.
     pub min_image_passes_per_digit: f64,
@@ -108,8 +109,14 @@ impl AdaptParams {
         self.min_image_passes.max(for_digits).min(MAX_IMAGE_PASSES)
     }
 
+    /// Returns the provenance of a `network` that was adapted with a seed. `init_from` is the name of the network before.
+    pub fn provenance(&self, network: &Network, init_from: String, seed: u64) -> Provenance {
+        let (recipe, init_from) = (self.recipe(network), Some(init_from));
+        Provenance { recipe, init_from, seed, epochs: 1, ..Provenance::default() }
+    }
+
     /// Returns the recipe of the training.
-    pub fn recipe(&self, network: &Network) -> Recipe {
+    fn recipe(&self, network: &Network) -> Recipe {
         Recipe {
             name: "adapt".into(),
             epochs: 1,
@@ -145,8 +152,8 @@ impl AdaptParams {
     }
 }
 
-/// Returns `network` adapted to the handwriting of `digits`. The result has no batch normalization after convolutions, into
-/// which it is [folded](Network::with_folded_batch_norm).
+/// Returns `network` adapted to the handwriting of `digits`. Its batch normalization is
+/// [folded](Network::with_folded_batch_norm) into the layers before it.
 ///
 /// `rehearsal` are images that the network was trained on, of which some are chosen; a few hundred are enough. `observe` is
 /// called after each step. The same arguments and number of threads of the current rayon pool give the same bits.
